@@ -1,0 +1,155 @@
+# One Makefile for everything. Flavours have a build folder each, so they never mix:
+#   make                      build/none      release flags
+#   make check SAN=asan       build/asan      address + undefined behaviour, leaks
+#   make check SAN=tsan       build/tsan      data races
+#   make SAN=analyze          build/analyze   gcc -fanalyzer over the whole tree
+# V=1 shows the commands, WERROR=1 makes a warning fatal (check.sh sets it).
+
+SAN ?= none
+B   := build/$(SAN)
+G   := build/gen
+ifeq ($(V),)
+Q := @
+endif
+
+CC      ?= gcc
+CLANG   ?= clang-14
+PKGS    := libcurl libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3
+CPPFLAGS += -I. -I$(G) -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+        -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith \
+        -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough -Wswitch-enum
+# -ffp-contract=off: results must equal Prometheus's to the bit, so no fused multiply-add.
+CFLAGS  += -std=c17 -g -ffp-contract=off $(WARN) $(if $(WERROR),-Werror)
+LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lwslay -lm -lpthread
+
+ifeq ($(SAN),none)
+CFLAGS  += -O2 -fstack-protector-strong -fstack-clash-protection -fPIE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+LDFLAGS += -pie -Wl,-z,relro,-z,now
+else ifeq ($(SAN),asan)
+CFLAGS  += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(SAN),tsan)
+CFLAGS  += -O1 -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS += -fsanitize=thread
+else ifeq ($(SAN),analyze)
+CFLAGS  += -O1 -fanalyzer
+else
+$(error SAN is none, asan, tsan or analyze)
+endif
+
+# --- what is in each folder ------------------------------------------------------------------
+MAINS := agent/main.c collector/main.c cli/main.c
+lib_src = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+lib_obj = $(patsubst %.c,$(B)/%.o,$(call lib_src,$(1)))
+LIBS  := base wire rules agent collector cli
+WIRE_PB := $(G)/wire/tocsin.pb-c.c
+
+# Which libraries a program or a test of a folder may link: the direction of ARCHITECTURE.md.
+use_base      := base
+use_wire      := wire base
+use_rules     := rules base
+use_agent     := agent wire base
+use_collector := collector rules wire base
+use_cli       := cli rules wire base
+use_flow      := collector rules agent wire base
+archives = $(foreach l,$(use_$(1)),$(B)/lib$(l).a)
+
+PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-collector $(B)/tocsin
+
+.PHONY: all check unit format lint fuzz bench install clean web layers e2e
+all: $(PROGRAMS)
+
+$(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
+$(B)/tocsin-collector: $(B)/collector/main.o $(call archives,collector) $(B)/collector/assets.o
+$(B)/tocsin: $(B)/cli/main.o $(call archives,cli)
+$(PROGRAMS):
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
+define lib_rule
+$(B)/lib$(1).a: $(call lib_obj,$(1)) $(if $(filter wire,$(1)),$(B)/gen/wire/tocsin.pb-c.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(Q)ar rcs $$@ $$^
+endef
+$(foreach l,$(LIBS),$(eval $(call lib_rule,$(l))))
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# --- generated code: never committed ---------------------------------------------------------
+$(G)/wire/tocsin.pb-c.c: wire/tocsin.proto
+	@mkdir -p $(G)/wire
+	$(Q)protoc-c --proto_path=wire --c_out=$(G)/wire $<
+$(G)/wire/tocsin.pb-c.h: $(G)/wire/tocsin.pb-c.c
+$(B)/gen/wire/tocsin.pb-c.o: $(G)/wire/tocsin.pb-c.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=c17 -O2 -fPIE $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
+$(call lib_obj,wire): | $(G)/wire/tocsin.pb-c.h
+
+# --- the page: bundled by esbuild, compressed, embedded --------------------------------------
+WEB_SRC := $(wildcard web/*.html web/*.json web/*.mjs web/src/* web/src/*/*)
+web: build/web/stamp
+build/web/stamp: $(WEB_SRC)
+	@echo "  WEB   build/web"
+	$(Q)sh web/build.sh
+$(B)/collector/assets.o: collector/assets.S build/web/stamp
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -c -o $@ $<
+
+# --- tests -----------------------------------------------------------------------------------
+# tests/unit/FOLDER/test_x.c links what FOLDER may link; tests/flow/*.c links agent and collector.
+UNIT_SRC  := $(wildcard tests/unit/*/test_*.c)
+UNIT_BIN  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+FLOW_SRC  := $(wildcard tests/flow/test_*.c)
+FLOW_BIN  := $(patsubst tests/flow/%.c,$(B)/flow/%,$(FLOW_SRC))
+TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+# The n-th allocation of code under test can be made to fail: tests/lib/oom.h.
+WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+
+define unit_rule
+$(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(1)) $(TESTLIB_OBJ)
+	@mkdir -p $$(@D)
+	@echo "  LD    $$@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) -lcunit $(LDLIBS)
+endef
+$(foreach l,$(LIBS),$(eval $(call unit_rule,$(l))))
+$(B)/flow/%: $(B)/tests/flow/%.o $(call archives,flow) $(TESTLIB_OBJ)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcunit $(LDLIBS)
+
+unit: $(UNIT_BIN) $(FLOW_BIN)
+layers:
+	$(Q)sh tests/layers.sh $(B)
+check: all unit $(B)/librules.a layers
+	$(Q)SAN=$(SAN) B=$(B) sh tests/run.sh
+e2e: all
+	$(Q)SAN=$(SAN) B=$(B) sh tests/run.sh e2e
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+lint:
+	$(Q)sh tests/lint.sh
+
+# --- fuzzers: one program per parser, tests/fuzz/fuzz_x.c; FUZZ_SECONDS each -----------------
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_SECONDS ?= 30
+fuzz: $(G)/wire/tocsin.pb-c.h
+	$(Q)CLANG=$(CLANG) FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz/run.sh
+bench: all
+	@echo "benchmarks are one command each:"; ls tests/bench/*.sh
+
+PREFIX ?= /usr/local
+install: all
+	$(Q)DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) B=$(B) sh packaging/install.sh
+
+clean:
+	rm -rf build
+
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Batches to bytes, on the agent. A chain holds what the receiver holds after the last frame
+ * (last value of each id, last buckets of each histogram), so that only differences travel;
+ * a key frame is made at the start, every WIRE_KEY_EVERY frames, when asked, and after an error.
+ *
+ * Encoded frames are what the spool keeps and what both lanes send unchanged: encoding is done
+ * once. All of it belongs to one thread. Steady state does not allocate.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "wire/batch.h"
+
+#define WIRE_KEY_EVERY 60
+
+struct chain_out;
+struct chain_out *chain_out_new(void);
+void chain_out_free(struct chain_out *c);
+// Declares a series for all later frames; ids must rise by one from 1. The chain keeps copies so
+// that key frames can repeat them. 0, -ENOMEM, -EINVAL.
+int chain_out_declare(struct chain_out *c, const struct batch_declare *d);
+int chain_out_retire(struct chain_out *c, uint32_t id);
+void chain_out_want_key(struct chain_out *c);
+// Appends one serialised Frame to out. batch->seq must be the last plus one; base_seq and declares
+// are filled in here. *ret_key tells whether a key frame was made. On an error nothing was added and the next
+// frame will be a key frame.
+int chain_out_encode(struct chain_out *c, const struct batch *b, struct buf *out, bool *ret_key);
+
+// A body of n encoded frames. lz4 is used when it saves at least a tenth.
+struct push_meta {
+    int lane;                            // 0 live, 1 backfill
+    int64_t sent_us, clock_offset_us, round_trip_us;
+};
+int push_encode(const struct wire_session *s, const struct push_meta *m, const uint8_t *const *frames,
+    const size_t *lens, size_t n, struct buf *out);
+int reply_encode(const struct wire_reply *r, struct buf *out);
