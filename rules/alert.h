@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The alert state machine of one rule: its elements by label set, each inactive, pending or firing.
+ *
+ *                    on arrival      on the grid
+ *     -> pending        yes             yes
+ *     -> firing         yes             yes      (held for `for`, true at each grid tick since)
+ *     reset, resolve    no              yes
+ *
+ * so an alert is never later than Prometheus on the same grid and never resets more often.
+ * keep_firing_for starts at the first false evaluation. A failed evaluation changes nothing.
+ * A NO_DATA element neither starts nor ends an alert (stale = true while it lasts).
+ */
+#pragma once
+#include "rules/element.h"
+#include "rules/file.h"
+
+enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
+
+struct alert {
+    struct labels *labels;               // with alertname; heap
+    struct labels *annotations;          // as of the last true evaluation; heap
+    uint64_t fingerprint;
+    enum alert_state state;
+    bool stale;                          // its source is silent
+    double value;
+    int64_t active_at_ms;                // first true evaluation of this episode
+    int64_t fired_at_ms, resolved_at_ms; // 0 = not
+    int64_t keep_since_ms;               // first false evaluation while kept firing; 0 = holds
+    int64_t cause_ms;                    // sample time that made the latest change true
+};
+
+// What leaves the engine. All pointers live until the next engine_advance or engine_load.
+struct transition {
+    const struct rule_group *group;
+    const struct rule *rule;
+    const struct alert *alert;
+    enum alert_state from, to;
+    int64_t at_ms;                       // evaluation time
+};
+const char *alert_state_name(enum alert_state s);

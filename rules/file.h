@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Rule files as Prometheus writes them, and our overrides document. Text in, rules out: reading
+ * files from disk happens in collector/ and cli/.
+ *
+ * A set is built from any number of texts; every mistake of every file is collected. Standard
+ * files never hold extensions; those come only through a document with an `overrides:` list:
+ *
+ *     overrides:
+ *       - rule: starter/ServiceCrashed      # group/name
+ *         set: {evaluate: arrival, for: 0s, labels: {severity: page}}
+ *       - rule: starter/SwapIn
+ *         disable: true
+ */
+#pragma once
+#include "base/diag.h"
+#include "rules/ast.h"
+#include "rules/template.h"
+
+enum rule_kind { RULE_ALERT, RULE_RECORD };
+enum evaluate_mode { EVALUATE_INTERVAL, EVALUATE_ARRIVAL };
+
+struct rule_text {                   // a label or annotation
+    const char *name;
+    const char *text;
+    struct template *tmpl;
+};
+struct rule {
+    enum rule_kind kind;
+    const char *name;                // alert name or recorded metric
+    struct expr_root expr;
+    int64_t for_ms, keep_firing_for_ms;
+    enum evaluate_mode evaluate;
+    struct rule_text *labels, *annotations;      // sorted by name
+    size_t n_labels, n_annotations;
+    int line;                        // of the `alert:` or `record:` key
+    bool disabled;
+    bool builtin;                    // came with the collector, not from a file
+};
+struct rule_group {
+    const char *name, *file;
+    int64_t interval_ms;             // 0 = default
+    int64_t query_offset_ms;
+    size_t limit;                    // 0 = none
+    struct rule_text *labels;
+    size_t n_labels;
+    struct rule *rules;
+    size_t n_rules;
+    int line;
+};
+struct ruleset {
+    struct arena arena;              // everything below
+    struct rule_group *groups;       // sorted by (file, place)
+    size_t n_groups, cap_groups;
+};
+
+#define RULE_FILE_MAX (8u << 20)
+struct ruleset *ruleset_new(void);
+void ruleset_free(struct ruleset *s);
+// Adds one file's groups. d gets its mistakes; after an error the set must not be loaded.
+int ruleset_add(struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);
+// True when the text is an overrides document (top-level key `overrides`).
+bool ruleset_is_overrides(const char *text, size_t len);
+// Applies an overrides document to what was added so far. A rule it names must exist.
+int ruleset_override(struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);
+// Duplicate groups over files and the like, once all are added.
+void ruleset_check(struct ruleset *s, struct diags *d);

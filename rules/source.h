@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Where expressions read samples: an interface, so that the same evaluator serves the live
+ * collector (its row blocks), `tocsin rules test` (series notation) and the tests.
+ * collector/store.c implements it. Everything happens in the caller's thread.
+ *
+ * Times are int64 milliseconds of collector time. Series ids are dense and never reused.
+ */
+#pragma once
+#include "rules/element.h"
+#include "rules/matcher.h"
+
+struct point {
+    int64_t t_ms;
+    double v;                        // may be the stale marker
+    const struct histogram *h;       // NULL for a float
+};
+struct points {                      // caller-owned, grows; one is reused over many reads
+    struct point *p;
+    size_t n, cap;
+};
+struct series_ids {
+    uint32_t *id;
+    size_t n, cap;
+};
+
+struct source {
+    void *self;
+    // Rises whenever a series is born or forgotten: cached selections are valid while it stands.
+    uint64_t (*generation)(void *self);
+    // All series the matchers accept, rising ids, appended to out. 0, -ENOMEM.
+    int (*select)(void *self, const struct matcher *m, size_t n, struct series_ids *out);
+    // Lives as long as the series.
+    struct labels (*labels)(void *self, uint32_t id);
+    // Samples in (from_ms, to_ms], rising time, stale markers included, holes left out.
+    // Histograms in them live until the next call that feeds samples. 0, -ENOMEM.
+    int (*range)(void *self, uint32_t id, int64_t from_ms, int64_t to_ms, struct points *out);
+    // Newest sample at or before t_ms, however old. false = none.
+    bool (*latest)(void *self, uint32_t id, int64_t t_ms, struct point *ret);
+    // The series' source is silent at this moment (not ended): see NO_DATA.
+    bool (*silent)(void *self, uint32_t id);
+    // Writes a recorded sample (recording rules, ALERTS); creates the series. v may be the stale
+    // marker. Visible to the next rule of the same tick. 0, -ENOMEM, -ENOSPC (series limit).
+    int (*record)(void *self, const struct labels *s, int64_t t_ms, double v, const struct histogram *h);
+};
