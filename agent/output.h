@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the samplers write into: the series this agent has, and the samples since the last frame.
+ *
+ *     sampler -> output_set(id, value) ... output_take() -> batch -> chain_out -> spool -> push
+ *
+ * A series is interned once (at open, or when a service appears) and then written by id: steady
+ * state neither allocates nor hashes strings. Samples stand in groups by (interval, tick); each
+ * group has its own stamp. Events ask for a frame at once.
+ *
+ * Belongs to the agent's loop thread. Ids are those of the wire: 1, 2, 3 ..., never reused in a
+ * session.
+ */
+#pragma once
+#include "wire/batch.h"
+
+struct output;
+struct output *output_new(void);
+void output_free(struct output *o);
+
+// labels without instance (added by the collector from the session), any order, at most
+// WIRE_LABELS_MAX; copied. Returns the id, the same one for the same name and labels; 0 when the
+// series limit (OUTPUT_SERIES_MAX) is reached or memory is out (counted in output_refused).
+#define OUTPUT_SERIES_MAX 20000
+uint32_t output_series(struct output *o, const char *name, const struct wire_label *labels, size_t n,
+    enum series_kind kind, const char *unit);
+// The series ended: a stale marker travels, the id is retired after it.
+void output_end(struct output *o, uint32_t id);
+size_t output_refused(const struct output *o);
+size_t output_active(const struct output *o);
+
+// Opens the group the following samples belong to. interval_ms 0 = samples of events (tick is
+// then counted here). Calling it again with the same pair continues that group.
+void output_group(struct output *o, uint32_t interval_ms, int64_t tick, int64_t stamp_wall_ms);
+// Last write of a (group, id) wins. Id 0 is ignored, so a refused series needs no check.
+void output_set(struct output *o, uint32_t id, double value);
+void output_reset(struct output *o, uint32_t id, double value);      // a counter that started anew
+void output_absent(struct output *o, uint32_t id);
+void output_histogram(struct output *o, uint32_t id, const struct wire_histogram *h);   // copied
+
+// Also asks for a frame at once (output_urgent). The samples that state the new fact are written with
+// output_group(o, 0, ...) in the same turn, so they travel in the same frame.
+void output_event(struct output *o, int kind, int64_t wall_us, const char *service, const char *detail);
+bool output_urgent(const struct output *o);
+
+// Everything since the last take, groups sorted, seq given; declares that the chain has not seen are in
+// batch->declares. Valid until the next call on o.
+const struct batch *output_take(struct output *o, uint64_t seq, int64_t wall_ms, int64_t mono_ns);

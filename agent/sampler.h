@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The contract of everything that measures. The core owns time, budget, identity and output; a
+ * sampler owns its descriptors and state. All run on one loop thread and never block: what could
+ * take long (a socket dump, a probe) goes in steps on the loop.
+ *
+ * samplers.c lists them in a plain array. Missing a source is a state with a reason, never an
+ * exit: `tocsin-agent --doctor` prints the table.
+ */
+#pragma once
+#include "agent/output.h"
+#include "base/clock.h"
+#include "base/loop.h"
+#include <stdbool.h>
+
+struct agent_config;
+
+// What a sampler sees of the world; tests give recorded trees and a manual clock.
+struct env {
+    struct loop *loop;
+    struct output *out;
+    struct clock clock;
+    const char *proc, *sys, *cgroup;     // roots: "/proc", "/sys", "/sys/fs/cgroup"
+    const struct agent_config *config;
+    // Asks the core to send a frame at once; output_event calls are followed by this.
+    void (*flush)(void *core);
+    void *core;
+};
+
+struct tick {
+    int64_t n;                           // number of this tick, counted from the session's start
+    int64_t intended_ns, now_ns;         // monotonic; a late tick is skipped and counted, never bunched
+    int64_t wall_ms;                     // wall clock of the intended instant
+    uint32_t interval_ms;
+};
+
+struct sampler {
+    const struct sampler_ops *ops;
+    struct env *env;
+    void *state;
+    // Kept by the core:
+    uint32_t interval_ms;                // in force; stretched when over budget
+    bool available;
+    char reason[160];                    // why not available, or why degraded; "" = whole
+    int64_t cpu_ns, ticks, missed;
+};
+
+struct sampler_ops {
+    const char *name;                    // "host.cpu", "tcp.listen"; label `sampler` of self-metrics
+    uint32_t interval_ms;                // default; 0 = only events of its own
+    // 0, or -errno with s->reason filled: the agent goes on without it. May be called with
+    // privileges that are dropped afterwards.
+    int (*open)(struct sampler *s);
+    // One round; output_group has been opened for it. NULL when interval is 0.
+    void (*tick)(struct sampler *s, const struct tick *t);
+    // The wall clock stepped or the host slept: drop rate baselines.
+    void (*clock_cut)(struct sampler *s);
+    void (*close)(struct sampler *s);    // NULL or half-open state allowed
+};
+
+// CPU accounting for work outside tick (loop callbacks of a sampler): bracket it.
+int64_t sampler_cpu_begin(void);
+void sampler_cpu_end(struct sampler *s, int64_t begun);
+extern const struct sampler_ops *const samplers[];   // NULL-terminated
