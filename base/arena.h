@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Bump allocator for things that die together: one rule file, one request, one evaluation.
- * arena_reset keeps the first block, so a steady loop does not allocate.
+ * arena_reset keeps the largest block, so a steady loop soon does not allocate.
  */
 #pragma once
 #include <stddef.h>

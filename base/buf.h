@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Growable bytes with a ceiling given at the start, so that nothing sized by a peer can eat the
- * memory. After a failed add the buffer holds what it held before and `failed` stays set: a
- * writer may add many pieces and look once at the end.
+ * memory. After a failed add the buffer holds what it held before, `failed` stays set and later
+ * adds are refused too: a writer may add many pieces and look once at the end.
  */
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 struct buf {
     uint8_t *data;   // NULL while empty; not NUL-terminated, see buf_cstr
     size_t len, cap, max;
-    bool failed;     // an add was refused: -EMSGSIZE (over max) or -ENOMEM
+    int failed;      // why an add was refused: -EMSGSIZE (over max), -ENOMEM; 0 = none was
 };
 
 void buf_init(struct buf *b, size_t max);
@@ -28,6 +27,5 @@ void buf_drop(struct buf *b, size_t n);                 // removes n bytes from 
 const char *buf_cstr(struct buf *b);                    // NUL-terminated, "" when empty or out of memory
 int buf_add_stream(struct buf *b, FILE *f);             // the rest of f; -errno
 int buf_add_path(struct buf *b, const char *path);      // a whole file; -errno
-// JSON: a quoted string (invalid UTF-8 becomes U+FFFD), and a number as JSON allows it
-// (NaN and infinities as strings, the way Prometheus's API prints sample values).
+// A quoted JSON string; a byte that is not UTF-8 becomes U+FFFD.
 int buf_add_json(struct buf *b, const char *s, size_t len);
