@@ -30,9 +30,10 @@ bool labels_equal(const struct labels *a, const struct labels *b);
 int labels_compare(const struct labels *a, const struct labels *b);
 // Prometheus's and Alertmanager's fingerprint: FNV-1a 64 over name 0xff value 0xff.
 uint64_t labels_fingerprint(const struct labels *s);
-// Copies into the arena, sorted, empty values dropped, a later pair replaces an earlier one.
+// Copies into the arena, strings too, sorted, empty values dropped, a later pair replaces an earlier one.
 // false only when the arena is full.
 bool labels_make(struct arena *a, const struct label *pairs, size_t n, struct labels *ret);
+// These three copy the array and share the strings of s (a new name or value is copied).
 bool labels_with(struct arena *a, const struct labels *s, const char *name, const char *value,
     struct labels *ret);                                            // value "" removes
 bool labels_keep(struct arena *a, const struct labels *s, const char *const *names, size_t n,
@@ -44,3 +45,8 @@ struct labels *labels_dup(const struct labels *s);
 // {a="b", c="d"} or name{a="b"}, values escaped.
 void labels_print(const struct labels *s, struct buf *out);
 void labels_json(const struct labels *s, struct buf *out);          // {"a":"b"}
+// "text" with quotes, backslashes and control characters escaped as PromQL reads them back.
+void label_quote(const char *s, size_t len, struct buf *out);
+// True when the name needs no quotes: [a-zA-Z_][a-zA-Z0-9_]*; a metric name may hold colons.
+bool label_name_plain(const char *name);
+bool metric_name_plain(const char *name);
