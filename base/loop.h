@@ -17,7 +17,7 @@ typedef void loop_io_fn(void *ctx, int fd, uint32_t epoll_events);
 typedef void loop_timer_fn(void *ctx, int64_t due_ns, int64_t now_ns);
 
 struct loop *loop_new(void);                       // NULL, errno set
-void loop_free(struct loop *l);
+void loop_free(struct loop *l);                    // with every watch and timer still in it
 // Runs until loop_stop; 0 or -errno of epoll_wait.
 int loop_run(struct loop *l);
 // One round: waits at most timeout_ms (-1 = as long as no timer is due). For tests.
