@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The collector's configuration: one YAML file, one table of keys (config.c) from which parsing,
+ * checking, defaults and `--print-config` come. `route` and `receivers` are Alertmanager's own
+ * dialect, a subset of it; a key of Alertmanager's that we do not do yet is an error that says so,
+ * never ignored: a page that silently goes elsewhere is worse than a start that fails.
+ *
+ * Every mistake of the file is collected in diags (codes C0xx). All text lives in the arena.
+ * Paths are as written; relative ones are relative to the working directory.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/diag.h"
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_FILE_MAX (1u << 20)
+
+struct config_webhook {
+    const char *url, *url_file; // one of the two; url_file is read at each start and reload
+    bool send_resolved;         // default true
+    size_t max_alerts;          // 0 = all
+};
+struct config_receiver {
+    const char *name;
+    struct config_webhook *webhooks;
+    size_t n_webhooks;
+};
+struct config_route {
+    const char *receiver;
+    const char **group_by; // label names; NULL, 0 = one group
+    size_t n_group_by;
+    bool group_by_all; // group_by: ['...']
+    int64_t group_wait_ms, group_interval_ms, repeat_interval_ms;
+};
+
+struct config {
+    struct arena arena;
+    const char *listen_http, *listen_agents;
+    const char *state_dir;
+    const char *token_file; // NULL = none
+    bool insecure_plaintext;
+    const char *external_url; // "" = http://<listen.http>
+    const char *log_level;
+    const char **rules; // files, folders, globs are not done
+    size_t n_rules;
+    int64_t interval_ms, grace_ms; // evaluation
+    int64_t retention_ms;          // in memory
+    uint64_t series_per_agent, series_max, connections_max, connections_per_ip;
+    bool has_route; // false: alerts are shown but sent nowhere
+    struct config_route route;
+    struct config_receiver *receivers;
+    size_t n_receivers;
+};
+
+// Fills ret with the defaults, then with the text. Always leaves ret ready for config_done.
+// 0; -EINVAL: diags has the mistakes; -ENOMEM.
+int config_parse(const char *text, size_t len, struct config *ret, struct diags *d);
+int config_defaults(struct config *ret); // 0, -ENOMEM
+void config_done(struct config *c);
+const struct config_receiver *config_receiver(const struct config *c, const char *name); // NULL
+// Every key with its default and what it is for, as a YAML file that parses to the defaults.
+int config_print(struct buf *out);
