@@ -22,27 +22,36 @@ void output_free(struct output *o);
 // WIRE_LABELS_MAX; copied. Returns the id, the same one for the same name and labels; 0 when the
 // series limit (OUTPUT_SERIES_MAX) is reached or memory is out (counted in output_refused).
 #define OUTPUT_SERIES_MAX 20000
-uint32_t output_series(struct output *o, const char *name, const struct wire_label *labels, size_t n,
-    enum series_kind kind, const char *unit);
-// The series ended: a stale marker travels, the id is retired after it.
+uint32_t output_series(struct output *o, const char *name, const struct wire_label *labels,
+    size_t n, enum series_kind kind, const char *unit);
+// The series ended: a stale marker travels in the group that is open (or, without one, in an event
+// group of its own), the id is retired after it and later writes to it are ignored.
 void output_end(struct output *o, uint32_t id);
-size_t output_refused(const struct output *o);
+size_t output_refused(
+    const struct output *o); // series, samples and events there was no room for
 size_t output_active(const struct output *o);
+uint32_t output_last_id(
+    const struct output *o); // ids run out at WIRE_ID_MAX - 1: main.c starts anew
 
 // Opens the group the following samples belong to. interval_ms 0 = samples of events (tick is
 // then counted here). Calling it again with the same pair continues that group.
 void output_group(struct output *o, uint32_t interval_ms, int64_t tick, int64_t stamp_wall_ms);
 // Last write of a (group, id) wins. Id 0 is ignored, so a refused series needs no check.
 void output_set(struct output *o, uint32_t id, double value);
-void output_reset(struct output *o, uint32_t id, double value);      // a counter that started anew
+void output_reset(struct output *o, uint32_t id, double value); // a counter that started anew
 void output_absent(struct output *o, uint32_t id);
-void output_histogram(struct output *o, uint32_t id, const struct wire_histogram *h);   // copied
+void output_histogram(struct output *o, uint32_t id, const struct wire_histogram *h); // copied
 
-// Also asks for a frame at once (output_urgent). The samples that state the new fact are written with
+// Also asks for a frame at once (output_urgent); so does a frame that is nearly full of groups. The samples that state the new fact are written with
 // output_group(o, 0, ...) in the same turn, so they travel in the same frame.
-void output_event(struct output *o, int kind, int64_t wall_us, const char *service, const char *detail);
+void output_event(
+    struct output *o, int kind, int64_t wall_us, const char *service, const char *detail);
 bool output_urgent(const struct output *o);
 
-// Everything since the last take, groups sorted, seq given; declares that the chain has not seen are in
+// The wall clock stepped or the host slept: travels in the next frame; cuts add up.
+void output_clock_step(struct output *o, int64_t step_ms);
+
+// Everything since the last take, groups sorted by stamp, then interval; seq given; declares that the chain has not seen are in
 // batch->declares. Valid until the next call on o.
-const struct batch *output_take(struct output *o, uint64_t seq, int64_t wall_ms, int64_t mono_ns);
+const struct batch *output_take(
+    struct output *o, uint64_t seq, int64_t wall_ms, int64_t mono_ns);

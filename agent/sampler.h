@@ -20,7 +20,7 @@ struct env {
     struct loop *loop;
     struct output *out;
     struct clock clock;
-    const char *proc, *sys, *cgroup;     // roots: "/proc", "/sys", "/sys/fs/cgroup"
+    const char *proc, *sys, *cgroup; // roots: "/proc", "/sys", "/sys/fs/cgroup"
     const struct agent_config *config;
     // Asks the core to send a frame at once; output_event calls are followed by this.
     void (*flush)(void *core);
@@ -28,9 +28,9 @@ struct env {
 };
 
 struct tick {
-    int64_t n;                           // number of this tick, counted from the session's start
-    int64_t intended_ns, now_ns;         // monotonic; a late tick is skipped and counted, never bunched
-    int64_t wall_ms;                     // wall clock of the intended instant
+    int64_t n;                   // number of this tick, counted from the session's start
+    int64_t intended_ns, now_ns; // monotonic; a late tick is skipped and counted, never bunched
+    int64_t wall_ms;             // wall clock of the intended instant
     uint32_t interval_ms;
 };
 
@@ -39,15 +39,15 @@ struct sampler {
     struct env *env;
     void *state;
     // Kept by the core:
-    uint32_t interval_ms;                // in force; stretched when over budget
+    uint32_t interval_ms; // in force; stretched when over budget
     bool available;
-    char reason[160];                    // why not available, or why degraded; "" = whole
+    char reason[160]; // why not available, or why degraded; "" = whole
     int64_t cpu_ns, ticks, missed;
 };
 
 struct sampler_ops {
-    const char *name;                    // "host.cpu", "tcp.listen"; label `sampler` of self-metrics
-    uint32_t interval_ms;                // default; 0 = only events of its own
+    const char *name;     // "host.cpu", "tcp.listen"; label `sampler` of self-metrics
+    uint32_t interval_ms; // default; 0 = only events of its own
     // 0, or -errno with s->reason filled: the agent goes on without it. May be called with
     // privileges that are dropped afterwards.
     int (*open)(struct sampler *s);
@@ -55,10 +55,10 @@ struct sampler_ops {
     void (*tick)(struct sampler *s, const struct tick *t);
     // The wall clock stepped or the host slept: drop rate baselines.
     void (*clock_cut)(struct sampler *s);
-    void (*close)(struct sampler *s);    // NULL or half-open state allowed
+    void (*close)(struct sampler *s); // NULL or half-open state allowed
 };
 
 // CPU accounting for work outside tick (loop callbacks of a sampler): bracket it.
 int64_t sampler_cpu_begin(void);
 void sampler_cpu_end(struct sampler *s, int64_t begun);
-extern const struct sampler_ops *const samplers[];   // NULL-terminated
+extern const struct sampler_ops *const samplers[]; // NULL-terminated
