@@ -4,6 +4,9 @@
  * Our own because PCRE2 accepts what RE2 rejects and backtracks, and RE2 has no C interface.
  * Fast paths for literals, prefixes, suffixes, contains and alternations of them, which are three
  * quarters of the matchers people write. `.` matches newline, as in Prometheus 3.
+ *
+ * A regex belongs to one thread: matching uses scratch memory allocated with it, so that a match
+ * itself cannot fail.
  */
 #pragma once
 #include "base/err.h"
