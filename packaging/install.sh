@@ -15,8 +15,8 @@ for u in tocsin-agent tocsin-collector; do
 done
 for r in starter.yaml starter.overrides.yaml; do put 644 "rules/stock/$r" "$PREFIX/share/tocsin/rules/$r"; done
 sed "s|@PREFIX@|$PREFIX|" packaging/conf/collector.yaml >"$B/collector.yaml"
-keep 640 "$B/collector.yaml" /etc/tocsin/collector.yaml
-keep 640 packaging/conf/agent.yaml /etc/tocsin/agent.yaml
+keep 644 "$B/collector.yaml" /etc/tocsin/collector.yaml
+keep 644 packaging/conf/agent.yaml /etc/tocsin/agent.yaml
 mkdir -p "$d/etc/tocsin/rules.d"
 for m in packaging/man/*.[1-8]; do [ -e "$m" ] && put 644 "$m" "$PREFIX/share/man/man${m##*.}/$(basename "$m")"; done
 # A cross build cannot run what it built; completions are then left out.
