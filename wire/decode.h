@@ -12,39 +12,37 @@
 #include "base/err.h"
 #include "wire/batch.h"
 
-// Ceilings. A body over them is not a frame: 4xx.
-#define WIRE_BODY_MAX       (1u << 20)   // compressed or not
-#define WIRE_UNPACKED_MAX   (4u << 20)
-#define WIRE_FRAMES_MAX     1024
-#define WIRE_ID_MAX         65536        // ids per session, far above the 20,000 series kept
-#define WIRE_LABELS_MAX     32
-#define WIRE_NAME_MAX       256
-#define WIRE_VALUE_MAX      1024
-#define WIRE_EVENTS_MAX     256
-#define WIRE_GROUPS_MAX     32
-
 struct push {
     struct wire_session session;
-    int lane;
+    int lane;    // 0 live, 1 backfill
+    uint64_t id; // repeat it in the reply
     int64_t sent_us, clock_offset_us, round_trip_us;
     size_t n_frames;
     const void *impl;
 };
 
-// The receiver's side of a chain: last values by id. One per (session, lane).
+// The receiver's side of a chain: last values by id. One per (session, lane). It remembers the
+// session of its key frame, so a frame of another one is -ESTALE. Belongs to one thread.
 struct chain_in;
-struct chain_in *chain_in_new(void);
-void chain_in_free(struct chain_in *c);
-uint64_t chain_in_seq(const struct chain_in *c);     // state is that after this seq; 0 = none
+struct chain_in *chain_in_new(void);             // NULL: out of memory
+void chain_in_free(struct chain_in *c);          // NULL allowed
+uint64_t chain_in_seq(const struct chain_in *c); // state is that after this seq; 0 = none
 size_t chain_in_bytes(const struct chain_in *c);
 
-// 0; -EBADMSG (not a Push, or over a limit; err says which), -ENOMEM (arena ceiling).
-int push_open(const uint8_t *body, size_t len, struct arena *a, struct push *ret, struct err *err);
+// 0; -EBADMSG (not a Push, or over a limit; err says which); -EPROTONOSUPPORT (ret->session is
+// filled, its versions do not include WIRE_PROTOCOL); -ENOMEM (arena ceiling).
+int push_open(
+    const uint8_t *body, size_t len, struct arena *a, struct push *ret, struct err *err);
 // Decodes frame i against the chain. 0; -ESTALE: base_seq is not what the chain holds (chain
-// untouched: ask for a key frame); -EBADMSG: not a frame (chain dropped). The batch lives in the arena.
-int push_frame(const struct push *p, size_t i, struct chain_in *c, struct arena *a, struct batch *ret,
-    struct err *err);
-// Seq and key mark of frame i without decoding its samples: for duplicates and ordering.
+// untouched: ask for a key frame); -EBADMSG: not a frame; -ENOMEM: arena ceiling or memory. After
+// the last two the chain is empty, seq 0. Duplicates are the caller's to drop by push_peek: a key
+// frame is always taken and moves the chain, also back. The batch lives in the arena.
+int push_frame(const struct push *p, size_t i, struct chain_in *c, struct arena *a,
+    struct batch *ret, struct err *err);
+// Seq and base (0 = key frame) of frame i without decoding its samples: for duplicates and
+// ordering. 0 or -EBADMSG.
 int push_peek(const struct push *p, size_t i, uint64_t *ret_seq, uint64_t *ret_base);
 
-int reply_decode(const uint8_t *body, size_t len, struct arena *a, struct wire_reply *ret, struct err *err);
+// 0, -EBADMSG, -ENOMEM. Strings that are not there are NULL.
+int reply_decode(
+    const uint8_t *body, size_t len, struct arena *a, struct wire_reply *ret, struct err *err);

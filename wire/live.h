@@ -32,7 +32,7 @@
 
 enum live_type { LIVE_HELLO = 1, LIVE_SERIES, LIVE_POINTS, LIVE_STATE, LIVE_BEAT, LIVE_ERROR };
 #define LIVE_FLAG_SNAPSHOT 1
-#define LIVE_HEADER 16
+#define LIVE_HEADER        16
 
 struct live_head {
     enum live_type type;
@@ -52,6 +52,7 @@ struct live_points {
 int live_encode_json(const struct live_head *h, const char *json, size_t len, struct buf *out);
 int live_encode_points(const struct live_head *h, const struct live_points *p, struct buf *out);
 // Decoding copies into caller-owned arrays inside `store` (reset first). 0 or -EBADMSG.
-int live_decode_head(const uint8_t *msg, size_t len, struct live_head *ret, const uint8_t **ret_payload,
-    size_t *ret_len);
-int live_decode_points(const uint8_t *payload, size_t len, struct buf *store, struct live_points *ret);
+int live_decode_head(const uint8_t *msg, size_t len, struct live_head *ret,
+    const uint8_t **ret_payload, size_t *ret_len);
+int live_decode_points(
+    const uint8_t *payload, size_t len, struct buf *store, struct live_points *ret);

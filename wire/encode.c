@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One frame is built in two steps: its columns are laid out in one block that the chain keeps
+ * (sized before the first sample is looked at, so filling it cannot fail half-way), then
+ * protobuf-c packs them. The chain's values are updated while filling. That is safe because any
+ * error makes the next frame a key frame, which refers to none of them.
+ */
+#include "wire/encode.h"
+#include "wire/cell.h"
+#include "wire/name.h"
+#include "wire/tocsin.pb-c.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INTEGER_MAX 9007199254740992.0 // 2^53: above it not every integer is a double
+
+enum { HAS_LAST = 1, RETIRING = 2 };
+enum { KIND_SAME, KIND_INT, KIND_RAW, KIND_ABSENT };
+
+struct series {
+    Tocsin__V1__Declare *declare; // one block with all it points to; NULL = not alive
+    struct cell *cell;            // histograms
+    double last;
+    unsigned flags;
+};
+
+struct chain_out {
+    struct series *series; // [id]; [0] is not used
+    size_t n, cap;         // highest id + 1
+    size_t told;           // ids below were declared in a frame
+    uint32_t *retiring;    // rising; told with the next frame
+    size_t n_retiring, cap_retiring;
+    uint64_t seq;
+    unsigned since_key;
+    bool want_key;
+    uint32_t charge; // of all cells that hold a histogram, see cell_charge
+    uint8_t *scratch;
+    size_t scratch_cap;
+};
+
+struct chain_out *chain_out_new(void)
+{
+    struct chain_out *c = calloc(1, sizeof(*c));
+
+    if (c) {
+        c->n = c->told = 1;
+        c->want_key = true;
+    }
+    return c;
+}
+
+void chain_out_free(struct chain_out *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 1; i < c->n; i++) {
+        free(c->series[i].declare);
+        free(c->series[i].cell);
+    }
+    free(c->series);
+    free(c->retiring);
+    free(c->scratch);
+    free(c);
+}
+
+void chain_out_want_key(struct chain_out *c)
+{
+    c->want_key = true;
+}
+
+static char *copy_text(char **at, const char *text)
+{
+    size_t len = strlen(text) + 1;
+    char *to = memcpy(*at, text, len);
+
+    *at += len;
+    return to;
+}
+
+// The message, its labels and all text in one block. NULL: out of memory.
+static Tocsin__V1__Declare *declare_copy(const struct batch_declare *d)
+{
+    const char *unit = d->unit ? d->unit : "";
+    size_t text = strlen(d->name) + 1 + strlen(unit) + 1;
+
+    for (size_t i = 0; i < d->n_labels; i++)
+        text += strlen(d->labels[i].name) + 1 + strlen(d->labels[i].value) + 1;
+    Tocsin__V1__Declare *m =
+        malloc(sizeof(*m) +
+               d->n_labels * (sizeof(Tocsin__V1__Label *) + sizeof(Tocsin__V1__Label)) + text);
+    if (!m)
+        return NULL;
+    tocsin__v1__declare__init(m);
+    Tocsin__V1__Label **pointers = (Tocsin__V1__Label **)(m + 1);
+    Tocsin__V1__Label *labels = (Tocsin__V1__Label *)(pointers + d->n_labels);
+    char *at = (char *)(labels + d->n_labels);
+    m->id = d->id;
+    m->kind = (Tocsin__V1__Kind)d->kind;
+    m->name = copy_text(&at, d->name);
+    m->unit = copy_text(&at, unit);
+    m->n_labels = d->n_labels;
+    m->labels = pointers;
+    for (size_t i = 0; i < d->n_labels; i++) {
+        tocsin__v1__label__init(&labels[i]);
+        labels[i].name = copy_text(&at, d->labels[i].name);
+        labels[i].value = copy_text(&at, d->labels[i].value);
+        pointers[i] = &labels[i];
+    }
+    return m;
+}
+
+int chain_out_declare(struct chain_out *c, const struct batch_declare *d)
+{
+    if (c->n > WIRE_ID_MAX)
+        return -ENOSPC;
+    if (d->id != c->n || !wire_metric_ok(d->name) || !wire_text_ok(d->unit, 0, WIRE_UNIT_MAX) ||
+        d->kind < SERIES_GAUGE || d->kind > SERIES_STATE ||
+        wire_labels_fault(d->labels, d->n_labels))
+        return -EINVAL;
+    if (c->n >= c->cap) {
+        size_t cap = c->cap ? c->cap * 2 : 64;
+        struct series *more = realloc(c->series, cap * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        c->series = more;
+        c->cap = cap;
+    }
+    Tocsin__V1__Declare *copy = declare_copy(d);
+    if (!copy)
+        return -ENOMEM;
+    c->series[c->n++] = (struct series){.declare = copy};
+    return 0;
+}
+
+int chain_out_retire(struct chain_out *c, uint32_t id)
+{
+    if (id == 0 || id >= c->n || !c->series[id].declare || c->series[id].flags & RETIRING)
+        return -EINVAL;
+    if (c->n_retiring == c->cap_retiring) {
+        size_t cap = c->cap_retiring ? c->cap_retiring * 2 : 16;
+        uint32_t *more = realloc(c->retiring, cap * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        c->retiring = more;
+        c->cap_retiring = cap;
+    }
+    size_t at = c->n_retiring++;
+    for (; at > 0 && c->retiring[at - 1] > id; at--)
+        c->retiring[at] = c->retiring[at - 1];
+    c->retiring[at] = id;
+    c->series[id].flags |= RETIRING;
+    return 0;
+}
+
+static void forget_last(struct chain_out *c, struct series *s)
+{
+    if (s->flags & HAS_LAST && s->cell)
+        c->charge -= cell_charge(s->cell->n);
+    s->flags &= ~(unsigned)HAS_LAST;
+}
+
+// What one frame needs at most, so that its columns can be laid out in one block.
+struct need {
+    size_t samples, groups, histograms, buckets, events, declares;
+};
+
+// Also checks everything about the batch that does not depend on the order of samples.
+static int frame_need(
+    const struct chain_out *c, const struct batch *b, bool key, struct need *ret)
+{
+    struct need need = {.groups = b->n_groups, .events = b->n_events};
+
+    if (b->n_groups > WIRE_GROUPS_MAX || b->n_events > WIRE_EVENTS_MAX || b->wall_ms < 0 ||
+        b->wall_ms > WIRE_WALL_MS_MAX)
+        return -EINVAL;
+    for (size_t g = 0; g < b->n_groups; g++) {
+        const struct batch_group *group = &b->groups[g];
+        if (group->n > WIRE_ID_MAX || group->interval_ms > WIRE_INTERVAL_MS_MAX ||
+            group->stamp_ms > b->wall_ms + WIRE_STAMP_SPREAD_MS ||
+            group->stamp_ms < b->wall_ms - WIRE_STAMP_SPREAD_MS)
+            return -EINVAL;
+        need.samples += group->n;
+        for (size_t i = 0; i < group->n; i++) {
+            const struct batch_sample *s = &group->samples[i];
+            if (s->id == 0 || s->id >= c->n || !c->series[s->id].declare)
+                return -EINVAL;
+            if (s->kind != SAMPLE_HISTOGRAM)
+                continue;
+            if (!s->hist || wire_histogram_fault(s->hist))
+                return -EINVAL;
+            // Twice: once as new buckets, once as the last ones of the next group's difference.
+            const struct cell *cell = c->series[s->id].cell;
+            need.buckets += 2 * s->hist->n + (cell ? cell->n : 0);
+            need.histograms++;
+        }
+    }
+    if (need.samples > WIRE_SAMPLES_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < b->n_events; i++) {
+        const struct batch_event *e = &b->events[i];
+        if (e->kind <= 0 || !wire_text_ok(e->service, 0, WIRE_VALUE_MAX) ||
+            !wire_text_ok(e->detail, 0, WIRE_DETAIL_MAX))
+            return -EINVAL;
+    }
+    need.declares = key ? c->n : c->n - c->told;
+    *ret = need;
+    return 0;
+}
+
+// The block of columns; each is carved off once and filled from its start.
+struct columns {
+    Tocsin__V1__Declare **declares;
+    Tocsin__V1__Group **group_at, *groups;
+    Tocsin__V1__Histogram **histogram_at, *histograms;
+    Tocsin__V1__Event **event_at, *events;
+    int64_t *ints, *deltas;
+    double *raws;
+    uint32_t *runs, *resets, *stale;
+    int32_t *indexes;
+    uint8_t *kinds;
+};
+
+static void *carve(uint8_t *block, size_t *at, size_t n, size_t size)
+{
+    void *p = block ? block + *at : NULL;
+
+    *at += (n * size + 7) & ~(size_t)7;
+    return p;
+}
+
+// With block NULL: only the size. One list of pieces for both, so they cannot disagree.
+static size_t columns_lay(struct columns *k, uint8_t *block, const struct need *need)
+{
+    size_t at = 0;
+
+    k->declares = carve(block, &at, need->declares, sizeof(*k->declares));
+    k->group_at = carve(block, &at, need->groups, sizeof(*k->group_at));
+    k->groups = carve(block, &at, need->groups, sizeof(*k->groups));
+    k->histogram_at = carve(block, &at, need->histograms, sizeof(*k->histogram_at));
+    k->histograms = carve(block, &at, need->histograms, sizeof(*k->histograms));
+    k->event_at = carve(block, &at, need->events, sizeof(*k->event_at));
+    k->events = carve(block, &at, need->events, sizeof(*k->events));
+    k->ints = carve(block, &at, need->samples, sizeof(*k->ints));
+    k->raws = carve(block, &at, need->samples, sizeof(*k->raws));
+    k->deltas = carve(block, &at, need->buckets, sizeof(*k->deltas));
+    k->runs = carve(block, &at, need->samples, 2 * sizeof(*k->runs));
+    k->resets = carve(block, &at, need->samples, sizeof(*k->resets));
+    k->stale = carve(block, &at, need->samples, sizeof(*k->stale));
+    k->indexes = carve(block, &at, need->buckets, sizeof(*k->indexes));
+    k->kinds = carve(block, &at, need->samples / 4 + need->groups + 1, 1);
+    return at;
+}
+
+static int columns_open(struct chain_out *c, const struct need *need, struct columns *ret)
+{
+    size_t size = columns_lay(ret, NULL, need);
+
+    if (size > c->scratch_cap) {
+        size_t cap = size + size / 2;
+        uint8_t *more = malloc(cap);
+        if (!more)
+            return -ENOMEM;
+        free(c->scratch);
+        c->scratch = more;
+        c->scratch_cap = cap;
+    }
+    columns_lay(ret, c->scratch, need);
+    return 0;
+}
+
+static uint64_t bits_of(double v)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof(bits));
+    return bits;
+}
+
+// -0.0 is none: the sum of integers gives +0.0.
+static bool is_integer(double v)
+{
+    return fabs(v) <= INTEGER_MAX && v == trunc(v) && !(v == 0 && signbit(v));
+}
+
+// How v travels, given the last value; *ret_delta for KIND_INT. A varint of 7 bytes holds 49
+// bits of zigzag; at 8 it is no shorter than the double.
+static unsigned value_kind(const struct series *s, double v, int64_t *ret_delta)
+{
+    if (!(s->flags & HAS_LAST))
+        return KIND_RAW;
+    if (bits_of(v) == bits_of(s->last))
+        return KIND_SAME;
+    if (!is_integer(v) || !is_integer(s->last))
+        return KIND_RAW;
+    int64_t delta = (int64_t)v - (int64_t)s->last;
+    if (delta >= INT64_C(1) << 48 || delta < -(INT64_C(1) << 48))
+        return KIND_RAW;
+    *ret_delta = delta;
+    return KIND_INT;
+}
+
+static void add_bucket(Tocsin__V1__Histogram *m, int32_t *prev, int32_t index, int64_t delta)
+{
+    m->indexes[m->n_indexes++] = m->n_deltas == 0 ? index : index - *prev - 1;
+    m->deltas[m->n_deltas++] = delta;
+    *prev = index;
+}
+
+static int encode_histogram(
+    struct chain_out *c, struct columns *k, const struct batch_sample *s)
+{
+    struct series *series = &c->series[s->id];
+    const struct wire_histogram *h = s->hist;
+    Tocsin__V1__Histogram *m = k->histograms++;
+    const struct cell *last = series->flags & HAS_LAST ? series->cell : NULL;
+    int32_t prev = 0;
+    uint32_t i = 0;
+
+    if (s->reset ||
+        (last && (last->scale != h->scale || last->zero_threshold != h->zero_threshold)))
+        last = NULL;
+    tocsin__v1__histogram__init(m);
+    m->id = s->id;
+    m->reset = s->reset;
+    m->absolute = !last;
+    m->indexes = k->indexes;
+    m->deltas = k->deltas;
+    if (!last) {
+        m->scale = h->scale;
+        m->zero_threshold = h->zero_threshold;
+    }
+    m->zero_delta = (int64_t)h->zero_count - (int64_t)(last ? last->zero_count : 0);
+    m->sum_xor = bits_of(h->sum) ^ (last ? bits_of(last->sum) : 0);
+    for (uint32_t j = 0; j < h->n; j++) {
+        for (; last && i < last->n && last->buckets[i].index < h->index[j]; i++)
+            add_bucket(m, &prev, last->buckets[i].index, -(int64_t)last->buckets[i].count);
+        int64_t delta = (int64_t)h->count[j];
+        if (last && i < last->n && last->buckets[i].index == h->index[j])
+            delta -= (int64_t)last->buckets[i++].count;
+        if (delta != 0)
+            add_bucket(m, &prev, h->index[j], delta);
+    }
+    for (; last && i < last->n; i++)
+        add_bucket(m, &prev, last->buckets[i].index, -(int64_t)last->buckets[i].count);
+    k->indexes += m->n_indexes;
+    k->deltas += m->n_deltas;
+
+    forget_last(c, series);
+    int rc = cell_set(&series->cell, h);
+    if (rc < 0)
+        return rc;
+    c->charge += cell_charge(series->cell->n);
+    series->flags |= HAS_LAST;
+    return c->charge > WIRE_CHAIN_BUCKETS_MAX ? -EINVAL : 0;
+}
+
+static int encode_group(struct chain_out *c, struct columns *k, const struct batch *b,
+    const struct batch_group *group, Tocsin__V1__Group *m)
+{
+    uint32_t prev = 0;    // id before, of any column
+    uint32_t run_end = 0; // last id of `runs` plus one; 0 = none yet
+    size_t n = 0;         // ids in `runs`
+
+    tocsin__v1__group__init(m);
+    m->interval_ms = group->interval_ms;
+    m->tick = group->tick;
+    m->stamp_offset_ms = group->stamp_ms - b->wall_ms;
+    m->runs = k->runs;
+    m->kinds.data = k->kinds;
+    m->ints = k->ints;
+    m->raws = k->raws;
+    m->resets = k->resets;
+    m->stale = k->stale;
+    m->histograms = k->histogram_at;
+    for (size_t i = 0; i < group->n; i++) {
+        const struct batch_sample *s = &group->samples[i];
+        struct series *series = &c->series[s->id];
+        bool is_histogram = series->declare->kind == TOCSIN__V1__KIND__KIND_HISTOGRAM;
+        unsigned kind = KIND_ABSENT;
+        int rc;
+
+        if (s->id <= prev)
+            return -EINVAL;
+        prev = s->id;
+        switch (s->kind) {
+        case SAMPLE_STALE:
+            forget_last(c, series);
+            m->stale[m->n_stale++] = s->id;
+            continue;
+        case SAMPLE_HISTOGRAM:
+            if (!is_histogram)
+                return -EINVAL;
+            m->histograms[m->n_histograms++] = k->histograms;
+            rc = encode_histogram(c, k, s);
+            if (rc < 0)
+                return rc;
+            continue;
+        case SAMPLE_VALUE:
+            if (is_histogram)
+                return -EINVAL;
+            kind = value_kind(series, s->value, &m->ints[m->n_ints]);
+            if (kind == KIND_INT)
+                m->n_ints++;
+            if (kind == KIND_RAW)
+                m->raws[m->n_raws++] = s->value;
+            series->last = s->value;
+            series->flags |= HAS_LAST;
+            break;
+        case SAMPLE_ABSENT: break;
+        }
+        if (s->reset)
+            m->resets[m->n_resets++] = s->id;
+        if (n == 0 || s->id != run_end) {
+            m->runs[m->n_runs] = n == 0 ? s->id - 1 : s->id - run_end - 1;
+            m->runs[m->n_runs + 1] = 0;
+            m->n_runs += 2;
+        }
+        m->runs[m->n_runs - 1]++;
+        run_end = s->id + 1;
+        if (n % 4 == 0)
+            m->kinds.data[n / 4] = 0;
+        m->kinds.data[n / 4] |= (uint8_t)(kind << (n % 4 * 2));
+        n++;
+    }
+    m->kinds.len = (n + 3) / 4;
+    k->runs += m->n_runs;
+    k->kinds += m->kinds.len;
+    k->ints += m->n_ints;
+    k->raws += m->n_raws;
+    k->resets += m->n_resets;
+    k->stale += m->n_stale;
+    k->histogram_at += m->n_histograms;
+    return 0;
+}
+
+// Protobuf-c's structs have no const; it does not write through these.
+static char *borrow(const char *text)
+{
+    return text ? (char *)(uintptr_t)text : (char *)(uintptr_t) "";
+}
+
+static void encode_events(struct columns *k, const struct batch *b, Tocsin__V1__Frame *m)
+{
+    m->n_events = b->n_events;
+    m->events = k->event_at;
+    for (size_t i = 0; i < b->n_events; i++) {
+        Tocsin__V1__Event *e = m->events[i] = &k->events[i];
+        tocsin__v1__event__init(e);
+        e->id = b->events[i].id;
+        e->kind = (Tocsin__V1__EventKind)b->events[i].kind;
+        e->wall_us = b->events[i].wall_us;
+        e->service = borrow(b->events[i].service);
+        e->detail = borrow(b->events[i].detail);
+    }
+}
+
+static int encode_frame(struct chain_out *c, const struct batch *b, bool key, struct buf *out)
+{
+    Tocsin__V1__Frame m = TOCSIN__V1__FRAME__INIT;
+    struct columns k;
+    struct need need;
+
+    int rc = frame_need(c, b, key, &need);
+    if (rc < 0)
+        return rc;
+    rc = columns_open(c, &need, &k);
+    if (rc < 0)
+        return rc;
+    m.seq = b->seq;
+    m.base_seq = key ? 0 : c->seq;
+    m.wall_ms = b->wall_ms;
+    m.mono_ns = b->mono_ns;
+    m.clock_step_ms = b->clock_step_ms;
+    m.declares = k.declares;
+    for (size_t id = key ? 1 : c->told; id < c->n; id++) {
+        if (key)
+            forget_last(c, &c->series[id]);
+        if (c->series[id].declare)
+            m.declares[m.n_declares++] = c->series[id].declare;
+    }
+    m.retired = c->retiring;
+    m.n_retired = c->n_retiring;
+    m.n_groups = b->n_groups;
+    m.groups = k.group_at;
+    for (size_t g = 0; g < b->n_groups; g++) {
+        m.groups[g] = &k.groups[g];
+        rc = encode_group(c, &k, b, &b->groups[g], m.groups[g]);
+        if (rc < 0)
+            return rc;
+    }
+    encode_events(&k, b, &m);
+    size_t size = tocsin__v1__frame__get_packed_size(&m);
+    if (size > WIRE_UNPACKED_MAX)
+        return -EMSGSIZE;
+    rc = buf_reserve(out, size);
+    if (rc < 0)
+        return rc;
+    out->len += tocsin__v1__frame__pack(&m, out->data + out->len);
+    return 0;
+}
+
+int chain_out_encode(struct chain_out *c, const struct batch *b, struct buf *out, bool *ret_key)
+{
+    if (b->seq <= c->seq) {
+        c->want_key = true;
+        return -EINVAL;
+    }
+    bool key = c->want_key || c->since_key + 1 >= WIRE_KEY_EVERY || b->seq != c->seq + 1;
+    int rc = encode_frame(c, b, key, out);
+    if (rc < 0) {
+        c->want_key = true;
+        return rc;
+    }
+    for (size_t i = 0; i < c->n_retiring; i++) {
+        struct series *s = &c->series[c->retiring[i]];
+        forget_last(c, s);
+        free(s->declare);
+        free(s->cell);
+        *s = (struct series){0};
+    }
+    c->n_retiring = 0;
+    c->told = c->n;
+    c->seq = b->seq;
+    c->since_key = key ? 0 : c->since_key + 1;
+    c->want_key = false;
+    *ret_key = key;
+    return 0;
+}

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Bodies and replies, both ways: everything around frames that does not depend on a chain. */
+#include "wire/decode.h"
+#include "wire/encode.h"
+#include "wire/name.h"
+#include "wire/tocsin.pb-c.h"
+#include "wire/unpack.h"
+#include <errno.h>
+#include <lz4.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LZ4_WORTH_MIN 128 // below it a block cannot save enough
+
+// Protobuf-c's structs have no const; it does not write through these.
+static char *borrow(const char *text)
+{
+    return text ? (char *)(uintptr_t)text : (char *)(uintptr_t) "";
+}
+
+static ProtobufCBinaryData borrow_bytes(const uint8_t *data, size_t len)
+{
+    return (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+}
+
+// --- encode ----------------------------------------------------------------------------------
+
+static int add_message(const ProtobufCMessage *m, size_t max, struct buf *out)
+{
+    size_t size = protobuf_c_message_get_packed_size(m);
+
+    if (size > max)
+        return -EMSGSIZE;
+    int rc = buf_reserve(out, size);
+    if (rc == 0 && size > 0)
+        out->len += protobuf_c_message_pack(m, out->data + out->len);
+    return rc;
+}
+
+static const char *session_fault(const struct wire_session *s)
+{
+    if (!wire_text_ok(s->host, 1, WIRE_HOST_MAX))
+        return "host name is empty, too long or not UTF-8";
+    if (!wire_text_ok(s->version, 0, WIRE_NAME_MAX))
+        return "version is too long or not UTF-8";
+    if (s->n_capabilities > WIRE_CAPABILITIES_MAX || s->n_samplers > WIRE_SAMPLERS_MAX)
+        return "too many capabilities or samplers";
+    for (size_t i = 0; i < s->n_capabilities; i++) {
+        if (!wire_text_ok(s->capabilities[i], 1, WIRE_NAME_MAX))
+            return "a capability is empty, too long or not UTF-8";
+    }
+    for (size_t i = 0; i < s->n_samplers; i++) {
+        if (!wire_text_ok(s->samplers[i].name, 1, WIRE_NAME_MAX) ||
+            s->samplers[i].interval_ms > WIRE_INTERVAL_MS_MAX)
+            return "a sampler's name or interval is out of range";
+    }
+    return wire_labels_fault(s->labels, s->n_labels);
+}
+
+// Room for a session's lists; their ceilings make it fit a stack frame.
+struct session_lists {
+    Tocsin__V1__Label labels[WIRE_LABELS_MAX], *label_at[WIRE_LABELS_MAX];
+    Tocsin__V1__Sampler samplers[WIRE_SAMPLERS_MAX], *sampler_at[WIRE_SAMPLERS_MAX];
+    char *capabilities[WIRE_CAPABILITIES_MAX];
+};
+
+static void session_fill(
+    const struct wire_session *s, struct session_lists *lists, Tocsin__V1__Session *m)
+{
+    tocsin__v1__session__init(m);
+    m->agent_id = borrow_bytes(s->agent_id, sizeof(s->agent_id));
+    m->epoch = s->epoch;
+    m->nonce = s->nonce;
+    m->host = borrow(s->host);
+    m->protocol_min = s->protocol_min;
+    m->protocol_max = s->protocol_max;
+    m->version = borrow(s->version);
+    m->newest_seq = s->newest_seq;
+    m->oldest_seq = s->oldest_seq;
+    m->boot_id = borrow_bytes(s->boot_id, sizeof(s->boot_id));
+    m->capabilities = lists->capabilities;
+    m->labels = lists->label_at;
+    m->samplers = lists->sampler_at;
+    for (; m->n_capabilities < s->n_capabilities; m->n_capabilities++)
+        lists->capabilities[m->n_capabilities] = borrow(s->capabilities[m->n_capabilities]);
+    for (size_t i = 0; i < s->n_labels; i++) {
+        lists->label_at[m->n_labels++] = &lists->labels[i];
+        tocsin__v1__label__init(&lists->labels[i]);
+        lists->labels[i].name = borrow(s->labels[i].name);
+        lists->labels[i].value = borrow(s->labels[i].value);
+    }
+    for (size_t i = 0; i < s->n_samplers; i++) {
+        lists->sampler_at[m->n_samplers++] = &lists->samplers[i];
+        tocsin__v1__sampler__init(&lists->samplers[i]);
+        lists->samplers[i].name = borrow(s->samplers[i].name);
+        lists->samplers[i].interval_ms = s->samplers[i].interval_ms;
+    }
+}
+
+// The lz4 block of a message in malloc'ed memory of its own, or *ret NULL when it does not pay.
+static int compress_message(
+    const ProtobufCMessage *list, size_t size, uint8_t **ret, size_t *ret_len)
+{
+    size_t worth = size - size / 10;
+
+    *ret = NULL;
+    if (size < LZ4_WORTH_MIN)
+        return 0;
+    uint8_t *plain = malloc(size + worth);
+    if (!plain)
+        return -ENOMEM;
+    protobuf_c_message_pack(list, plain);
+    int n = LZ4_compress_default((char *)plain, (char *)plain + size, (int)size, (int)worth);
+    if (n <= 0) {
+        free(plain);
+        return 0;
+    }
+    memmove(plain, plain + size, (size_t)n);
+    *ret = plain;
+    *ret_len = (size_t)n;
+    return 0;
+}
+
+int push_encode(const struct wire_session *s, const struct push_meta *meta,
+    const uint8_t *const *frames, const size_t *lens, size_t n, struct buf *out)
+{
+    Tocsin__V1__Push m = TOCSIN__V1__PUSH__INIT;
+    Tocsin__V1__Session session;
+    Tocsin__V1__FrameList list = TOCSIN__V1__FRAME_LIST__INIT;
+    struct session_lists lists;
+    uint8_t *block = NULL;
+    int rc;
+
+    if (n > WIRE_FRAMES_MAX || session_fault(s) || meta->lane < 0 || meta->lane > 1)
+        return -EINVAL;
+    session_fill(s, &lists, &session);
+    m.session = &session;
+    m.lane = (Tocsin__V1__Lane)meta->lane;
+    m.sent_us = meta->sent_us;
+    m.clock_offset_us = meta->clock_offset_us;
+    m.round_trip_us = meta->round_trip_us;
+    m.id = meta->id;
+    list.frames = malloc((n + 1) * sizeof(*list.frames));
+    if (!list.frames)
+        return -ENOMEM;
+    for (; list.n_frames < n; list.n_frames++)
+        list.frames[list.n_frames] = borrow_bytes(frames[list.n_frames], lens[list.n_frames]);
+    size_t size = tocsin__v1__frame_list__get_packed_size(&list);
+    rc = -EMSGSIZE;
+    if (size > WIRE_UNPACKED_MAX)
+        goto out;
+    rc = compress_message(&list.base, size, &block, &m.compressed.len);
+    if (rc < 0)
+        goto out;
+    if (block) {
+        m.compressed.data = block;
+        m.uncompressed_size = (uint32_t)size;
+    } else {
+        m.frames = list.frames;
+        m.n_frames = n;
+    }
+    rc = add_message(&m.base, WIRE_BODY_MAX, out);
+out:
+    free(block);
+    free(list.frames);
+    return rc;
+}
+
+static const char *reply_fault(const struct wire_reply *r)
+{
+    if (!wire_text_ok(r->goaway_to, 0, WIRE_NAME_MAX) ||
+        !wire_text_ok(r->collector, 0, WIRE_NAME_MAX) ||
+        !wire_text_ok(r->reason, 0, WIRE_VALUE_MAX))
+        return "a text is too long or not UTF-8";
+    if (r->n_faster > WIRE_DEMANDS_MAX || r->n_thresholds > WIRE_DEMANDS_MAX)
+        return "too many demands";
+    for (size_t i = 0; i < r->n_faster; i++) {
+        if (!wire_metric_ok(r->faster[i]))
+            return "a demand's name is not a metric name";
+    }
+    for (size_t i = 0; i < r->n_thresholds; i++) {
+        if (!wire_metric_ok(r->thresholds[i].name))
+            return "a threshold's name is not a metric name";
+    }
+    return NULL;
+}
+
+// The demand with its lists in one malloc'ed block. NULL: out of memory.
+static Tocsin__V1__Demand *demand_new(const struct wire_reply *r)
+{
+    size_t per = sizeof(Tocsin__V1__Threshold) + sizeof(Tocsin__V1__Threshold *);
+    Tocsin__V1__Demand *m =
+        malloc(sizeof(*m) + r->n_thresholds * per + r->n_faster * sizeof(char *));
+
+    if (!m)
+        return NULL;
+    Tocsin__V1__Threshold *thresholds = (Tocsin__V1__Threshold *)(m + 1);
+    tocsin__v1__demand__init(m);
+    m->thresholds = (Tocsin__V1__Threshold **)(thresholds + r->n_thresholds);
+    m->faster = (char **)(m->thresholds + r->n_thresholds);
+    for (size_t i = 0; i < r->n_thresholds; i++) {
+        m->thresholds[m->n_thresholds++] = &thresholds[i];
+        tocsin__v1__threshold__init(&thresholds[i]);
+        thresholds[i].name = borrow(r->thresholds[i].name);
+        thresholds[i].value = r->thresholds[i].value;
+    }
+    for (size_t i = 0; i < r->n_faster; i++)
+        m->faster[m->n_faster++] = borrow(r->faster[i]);
+    return m;
+}
+
+int reply_encode(const struct wire_reply *r, struct buf *out)
+{
+    Tocsin__V1__PushReply m;
+    Tocsin__V1__Rejected rejected;
+
+    if (reply_fault(r))
+        return -EINVAL;
+    tocsin__v1__push_reply__init(&m);
+    tocsin__v1__rejected__init(&rejected);
+    m.accepted_seq = r->accepted_seq;
+    m.durable_seq = r->durable_seq;
+    m.resume_from = r->resume_from;
+    m.resume_to = r->resume_to;
+    m.retry_after_ms = r->retry_after_ms;
+    m.goaway_after_ms = r->goaway_after_ms;
+    m.goaway_to = borrow(r->goaway_to);
+    m.need_key_frame = r->need_key_frame;
+    m.push_id = r->push_id;
+    m.sent_us = r->sent_us;
+    m.received_us = r->received_us;
+    m.replied_us = r->replied_us;
+    m.protocol = r->protocol;
+    m.collector = borrow(r->collector);
+    rejected.series_over_limit = r->series_over_limit;
+    rejected.frames_not_held = r->frames_not_held;
+    rejected.reason = borrow(r->reason);
+    if (r->series_over_limit || r->frames_not_held || rejected.reason[0])
+        m.rejected = &rejected;
+    if (r->has_demand || r->n_faster || r->n_thresholds) {
+        m.demand = demand_new(r);
+        if (!m.demand)
+            return -ENOMEM;
+    }
+    int rc = add_message(&m.base, WIRE_BODY_MAX, out);
+    free(m.demand);
+    return rc;
+}
+
+// --- decode ----------------------------------------------------------------------------------
+
+static int read_labels(struct unpack *u, Tocsin__V1__Label *const *from, size_t n,
+    const struct wire_label **ret, struct err *err)
+{
+    if (n > WIRE_LABELS_MAX)
+        return unpack_refuse(err, "session: too many labels");
+    struct wire_label *labels = arena_alloc(u->arena, (n + 1) * sizeof(*labels));
+    if (!labels)
+        return unpack_no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        labels[i] = (struct wire_label){from[i]->name, from[i]->value};
+    *ret = labels;
+    return 0;
+}
+
+static int read_samplers(
+    struct unpack *u, const Tocsin__V1__Session *m, struct wire_session *ret, struct err *err)
+{
+    if (m->n_samplers > WIRE_SAMPLERS_MAX)
+        return unpack_refuse(err, "session: too many samplers");
+    struct wire_sampler *samplers =
+        arena_alloc(u->arena, (m->n_samplers + 1) * sizeof(*samplers));
+    if (!samplers)
+        return unpack_no_memory(err);
+    for (size_t i = 0; i < m->n_samplers; i++)
+        samplers[i] = (struct wire_sampler){m->samplers[i]->name, m->samplers[i]->interval_ms};
+    ret->samplers = samplers;
+    ret->n_samplers = m->n_samplers;
+    return 0;
+}
+
+static int read_session(
+    struct unpack *u, const Tocsin__V1__Session *m, struct wire_session *ret, struct err *err)
+{
+    if (!m || m->agent_id.len != sizeof(ret->agent_id) ||
+        m->boot_id.len != sizeof(ret->boot_id))
+        return unpack_refuse(err, "session: agent_id and boot_id must have 16 bytes");
+    memcpy(ret->agent_id, m->agent_id.data, sizeof(ret->agent_id));
+    memcpy(ret->boot_id, m->boot_id.data, sizeof(ret->boot_id));
+    ret->epoch = m->epoch;
+    ret->nonce = m->nonce;
+    ret->newest_seq = m->newest_seq;
+    ret->oldest_seq = m->oldest_seq;
+    ret->host = m->host;
+    ret->version = m->version;
+    ret->protocol_min = m->protocol_min;
+    ret->protocol_max = m->protocol_max;
+    ret->capabilities = (const char *const *)m->capabilities;
+    ret->n_capabilities = m->n_capabilities;
+    ret->n_labels = m->n_labels;
+    int rc = read_labels(u, m->labels, m->n_labels, &ret->labels, err);
+    if (rc == 0)
+        rc = read_samplers(u, m, ret, err);
+    const char *fault = rc == 0 ? session_fault(ret) : NULL;
+    return fault ? unpack_refuse(err, "session: %s", fault) : rc;
+}
+
+static int read_compressed(struct unpack *u, const Tocsin__V1__Push *m,
+    const Tocsin__V1__FrameList **ret, struct err *err)
+{
+    const void *list;
+
+    if (m->n_frames > 0)
+        return unpack_refuse(err, "frames and compressed in one body");
+    if (m->uncompressed_size == 0 || m->uncompressed_size > WIRE_UNPACKED_MAX)
+        return unpack_refuse(
+            err, "uncompressed size of %u is out of range", m->uncompressed_size);
+    char *plain = arena_alloc(u->arena, m->uncompressed_size);
+    if (!plain)
+        return unpack_no_memory(err);
+    int n = LZ4_decompress_safe((const char *)m->compressed.data, plain, (int)m->compressed.len,
+        (int)m->uncompressed_size);
+    if (n < 0 || (uint32_t)n != m->uncompressed_size)
+        return unpack_refuse(err, "compressed is not an lz4 block of the size it says");
+    int rc =
+        unpack_message(u, &tocsin__v1__frame_list__descriptor, plain, (size_t)n, &list, err);
+    if (rc == 0)
+        *ret = list;
+    return rc;
+}
+
+int push_open(
+    const uint8_t *body, size_t len, struct arena *a, struct push *ret, struct err *err)
+{
+    struct unpack u;
+    struct push push = {0};
+    const void *message;
+
+    if (len > WIRE_BODY_MAX)
+        return unpack_refuse(err, "body of %zu bytes, at most %u", len, WIRE_BODY_MAX);
+    unpack_init(&u, a);
+    int rc = unpack_message(&u, &tocsin__v1__push__descriptor, body, len, &message, err);
+    if (rc < 0)
+        return rc;
+    const Tocsin__V1__Push *m = message;
+    rc = read_session(&u, m->session, &push.session, err);
+    if (rc < 0)
+        return rc;
+    push.id = m->id;
+    push.sent_us = m->sent_us;
+    push.clock_offset_us = m->clock_offset_us;
+    push.round_trip_us = m->round_trip_us;
+    if (push.session.protocol_min > WIRE_PROTOCOL ||
+        push.session.protocol_max < WIRE_PROTOCOL) {
+        *ret = push;
+        err_set(err, "agent speaks protocol %u to %u, not %d", push.session.protocol_min,
+            push.session.protocol_max, WIRE_PROTOCOL);
+        return -EPROTONOSUPPORT;
+    }
+    if (m->lane != TOCSIN__V1__LANE__LANE_LIVE && m->lane != TOCSIN__V1__LANE__LANE_BACKFILL)
+        return unpack_refuse(err, "lane %d", (int)m->lane);
+    push.lane = (int)m->lane;
+    push.n_frames = m->n_frames;
+    push.impl = m->frames;
+    if (m->compressed.len > 0) {
+        const Tocsin__V1__FrameList *list = NULL;
+        rc = read_compressed(&u, m, &list, err);
+        if (rc < 0)
+            return rc;
+        push.n_frames = list->n_frames;
+        push.impl = list->frames;
+    }
+    if (push.n_frames > WIRE_FRAMES_MAX)
+        return unpack_refuse(err, "%zu frames in one body", push.n_frames);
+    *ret = push;
+    return 0;
+}
+
+// A varint at *at, which is moved behind it. False: cut off or longer than 64 bits.
+static bool varint(const uint8_t **at, const uint8_t *end, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
+        uint8_t byte = *(*at)++;
+        v |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *ret = v;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Walks the top level of the message only: it skips groups by their length.
+int push_peek(const struct push *p, size_t i, uint64_t *ret_seq, uint64_t *ret_base)
+{
+    enum { SEQ_TAG = 1 << 3, BASE_TAG = 2 << 3 }; // field number, wire type 0
+    const ProtobufCBinaryData *bytes = (const ProtobufCBinaryData *)p->impl + i;
+    const uint8_t *at = bytes->data, *end = at + bytes->len;
+    uint64_t seq = 0, base = 0;
+
+    while (at < end) {
+        uint64_t tag, v;
+        if (!varint(&at, end, &tag))
+            return -EBADMSG;
+        switch (tag & 7) {
+        case 0:
+            if (!varint(&at, end, &v))
+                return -EBADMSG;
+            seq = tag == SEQ_TAG ? v : seq;
+            base = tag == BASE_TAG ? v : base;
+            continue;
+        case 1: v = 8; break;
+        case 5: v = 4; break;
+        case 2:
+            if (!varint(&at, end, &v))
+                return -EBADMSG;
+            break;
+        default: return -EBADMSG;
+        }
+        if (v > (uint64_t)(end - at))
+            return -EBADMSG;
+        at += v;
+    }
+    if (seq <= base)
+        return -EBADMSG;
+    *ret_seq = seq;
+    *ret_base = base;
+    return 0;
+}
+
+static const char *or_null(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
+
+static int read_demand(
+    struct unpack *u, const Tocsin__V1__Demand *m, struct wire_reply *ret, struct err *err)
+{
+    if (m->n_thresholds > WIRE_DEMANDS_MAX)
+        return unpack_refuse(err, "reply: too many demands");
+    struct wire_threshold *thresholds =
+        arena_alloc(u->arena, (m->n_thresholds + 1) * sizeof(*thresholds));
+    if (!thresholds)
+        return unpack_no_memory(err);
+    for (size_t i = 0; i < m->n_thresholds; i++)
+        thresholds[i] =
+            (struct wire_threshold){m->thresholds[i]->name, m->thresholds[i]->value};
+    ret->has_demand = true;
+    ret->faster = (const char *const *)m->faster;
+    ret->n_faster = m->n_faster;
+    ret->thresholds = thresholds;
+    ret->n_thresholds = m->n_thresholds;
+    return 0;
+}
+
+int reply_decode(
+    const uint8_t *body, size_t len, struct arena *a, struct wire_reply *ret, struct err *err)
+{
+    struct unpack u;
+    const void *message;
+
+    if (len > WIRE_BODY_MAX)
+        return unpack_refuse(err, "reply of %zu bytes, at most %u", len, WIRE_BODY_MAX);
+    unpack_init(&u, a);
+    int rc = unpack_message(&u, &tocsin__v1__push_reply__descriptor, body, len, &message, err);
+    if (rc < 0)
+        return rc;
+    const Tocsin__V1__PushReply *m = message;
+    struct wire_reply reply = {
+        .accepted_seq = m->accepted_seq,
+        .durable_seq = m->durable_seq,
+        .resume_from = m->resume_from,
+        .resume_to = m->resume_to,
+        .retry_after_ms = m->retry_after_ms,
+        .goaway_after_ms = m->goaway_after_ms,
+        .need_key_frame = m->need_key_frame,
+        .push_id = m->push_id,
+        .sent_us = m->sent_us,
+        .received_us = m->received_us,
+        .replied_us = m->replied_us,
+        .protocol = m->protocol,
+        .goaway_to = or_null(m->goaway_to),
+        .collector = or_null(m->collector),
+    };
+    if (m->rejected) {
+        reply.series_over_limit = m->rejected->series_over_limit;
+        reply.frames_not_held = m->rejected->frames_not_held;
+        reply.reason = or_null(m->rejected->reason);
+    }
+    if (m->demand) {
+        rc = read_demand(&u, m->demand, &reply, err);
+        if (rc < 0)
+            return rc;
+    }
+    const char *fault = reply_fault(&reply);
+    if (fault)
+        return unpack_refuse(err, "reply: %s", fault);
+    *ret = reply;
+    return 0;
+}
