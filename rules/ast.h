@@ -38,6 +38,7 @@ struct expr {
     struct matcher *matchers;
     size_t n_matchers;
     int64_t offset_ms;
+    bool offset_given;
     enum at_kind at;
     int64_t at_ms;
     // MATRIX, SUBQUERY: range; SUBQUERY: step, 0 = default
@@ -65,7 +66,11 @@ struct expr {
     size_t n_args;
     bool negative;                               // UNARY minus
     uint32_t slot;                               // number among the expression's SELECTORs, for caches
+    int height;                                  // 1 = leaf; at most EXPR_HEIGHT_MAX
 };
+
+// Everything that walks a tree recurses, so a chain like a+a+a+... must end somewhere.
+#define EXPR_HEIGHT_MAX 500
 
 struct expr_root {
     struct arena *arena;
