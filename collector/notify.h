@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The notify thread: takes notices from the shard's ring and delivers them to webhooks.
+ *
+ *     ring --> deliver (one per webhook: groups, order, back-off; pure) --> webhook body --> libcurl
+ *
+ * All members decided in one drain go in one message. Each webhook has its own queue and at most
+ * one request in flight, so order is kept and a hung receiver delays nobody else. Connections stay
+ * open. No redirects, 10 s per try. Results go to the board for status, metrics and the page.
+ *
+ * Headers beside the body: Idempotency-Key (the same over retries and restarts for the same
+ * content), Tocsin-Cause-Ms (newest sample time that made a member change), Tocsin-Decided-Ms.
+ */
+#pragma once
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/ring.h"
+#include "collector/board.h"
+#include "collector/config.h"
+
+struct notify;
+struct notify_options {
+    const struct config *config; // route and receivers; borrowed until notify_stop
+    const char *external_url;    // resolved, no trailing slash; borrowed
+    struct board *board;         // NULL allowed
+    struct clock clock;
+};
+// Reads url_file's, starts the thread. NULL with err. `notices` is popped only by this thread.
+struct notify *notify_start(
+    const struct notify_options *o, struct ring *notices, struct err *err);
+// Tries what is queued for up to grace_ms, then joins. NULL allowed.
+void notify_stop(struct notify *n, int64_t grace_ms);
