@@ -33,6 +33,7 @@
 enum live_type { LIVE_HELLO = 1, LIVE_SERIES, LIVE_POINTS, LIVE_STATE, LIVE_BEAT, LIVE_ERROR };
 #define LIVE_FLAG_SNAPSHOT 1
 #define LIVE_HEADER        16
+#define LIVE_PAYLOAD_MAX   (16u << 20)
 
 struct live_head {
     enum live_type type;
@@ -49,10 +50,13 @@ struct live_points {
     const double *v;
 };
 
+// Append one message to out. 0, -ENOMEM, -EMSGSIZE (over LIVE_PAYLOAD_MAX or out's ceiling: nothing added).
 int live_encode_json(const struct live_head *h, const char *json, size_t len, struct buf *out);
 int live_encode_points(const struct live_head *h, const struct live_points *p, struct buf *out);
-// Decoding copies into caller-owned arrays inside `store` (reset first). 0 or -EBADMSG.
+// 0 or -EBADMSG. The payload points into msg.
 int live_decode_head(const uint8_t *msg, size_t len, struct live_head *ret,
     const uint8_t **ret_payload, size_t *ret_len);
+// Copies into arrays inside `store` (reset first), which must live as long as *ret is used.
+// 0, -EBADMSG, -ENOMEM or -EMSGSIZE (store's ceiling).
 int live_decode_points(
     const uint8_t *payload, size_t len, struct buf *store, struct live_points *ret);
