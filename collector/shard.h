@@ -16,29 +16,31 @@ struct shard;
 struct shard_options {
     struct pipeline_options pipeline;
     struct clock clock;
-    size_t frames_max;               // ring of frames, power of two
-    size_t notices_max;              // ring to the notifier
+    size_t frames_max;  // ring of frames, power of two
+    size_t notices_max; // ring to the notifier
 };
-struct shard *shard_start(const struct shard_options *o, struct ruleset *first, struct err *err);
-void shard_stop(struct shard *s);    // drains what is queued, joins
+struct shard *shard_start(
+    const struct shard_options *o, struct ruleset *first, struct err *err);
+void shard_stop(struct shard *s); // drains what is queued, joins
 
 // --- ingest thread ---
 enum shard_input_kind { SHARD_FRAME, SHARD_CLOSED };
 struct shard_input {
     enum shard_input_kind kind;
-    struct frame *frame;             // SHARD_FRAME, owned
-    uint8_t agent_id[16];            // SHARD_CLOSED
+    struct frame *frame;  // SHARD_FRAME, owned
+    uint8_t agent_id[16]; // SHARD_CLOSED
 };
-bool shard_push(struct shard *s, struct shard_input in);      // false = full
-bool shard_busy(const struct shard *s);                       // more than three quarters full
+bool shard_push(struct shard *s, struct shard_input in); // false = full
+bool shard_busy(const struct shard *s);                  // more than three quarters full
 
 // --- notify thread ---
-struct ring *shard_notices(struct shard *s);                  // of struct notice *
+struct ring *shard_notices(struct shard *s); // of struct notice *
 
 // --- ui thread: see request.h ---
 struct request;
-bool shard_request(struct shard *s, struct request *r);       // false = full: 503
-struct ring *shard_replies(struct shard *s);                  // of struct request *, answered, and struct live_out
+bool shard_request(struct shard *s, struct request *r); // false = full: 503
+struct ring *shard_replies(
+    struct shard *s); // of struct request *, answered, and struct live_out
 
 // --- main thread ---
 // Hands a set over; takes effect at the next turn. -EAGAIN when one is still waiting.
