@@ -88,14 +88,13 @@ unit() {
     fi
 }
 
+# Numbered scripts are tests; the others in the folder are what they share.
 e2e() {
-    for script in tests/e2e/*.sh; do
-        [ -f "$script" ] || continue
-        # lib.sh and the like are sourced by the others.
-        case $(basename "$script") in lib*) continue ;; esac
-        case $(head -n 1 "$script") in
-        *bash*) run "$E2E_SECONDS" "e2e/$(basename "$script")" bash "$script" ;;
-        *) run "$E2E_SECONDS" "e2e/$(basename "$script")" sh "$script" ;;
+    for script in tests/e2e/[0-9]*; do
+        name=e2e/$(basename "$script")
+        case $script in
+        *.sh) run "$E2E_SECONDS" "$name" sh "$script" ;;
+        *.mjs) run "$E2E_SECONDS" "$name" node "$script" ;;
         esac
     done
 }
