@@ -169,6 +169,7 @@ static void is_bounded(void)
     }
     doc_read(&d, buf_cstr(&b));
     CU_ASSERT_PTR_NULL(d.root);
+    CU_ASSERT_EQUAL_FATAL(d.diags.n, 1);
     CU_ASSERT_STRING_EQUAL(d.diags.items[0].code, "T003");
     doc_done(&d);
     // Depth counts through aliases too.
@@ -178,6 +179,7 @@ static void is_bounded(void)
         buf_addf(&b, "a%d: &a%d [*a%d]\n", i, i, i - 1);
     doc_read(&d, buf_cstr(&b));
     CU_ASSERT_PTR_NULL(d.root);
+    CU_ASSERT_EQUAL_FATAL(d.diags.n, 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(d.diags.items[0].msg, "nested too deeply"));
     doc_done(&d);
     buf_done(&b);
