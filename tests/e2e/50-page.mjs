@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page in Debian's Chromium against a real collector and agent: it moves, it shows a crash as it
+// happens, it survives a restart of the collector without a gap, and nothing leaves the origin.
+// SCREENSHOTS=folder keeps pictures.
+
+import { existsSync, mkdirSync } from "node:fs";
+import { World, check, now, run, sleep, tree } from "./world.mjs";
+
+const chromiumPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
+const playwright = new URL("../../web/node_modules/playwright-core/index.mjs", import.meta.url);
+if (!chromiumPath || !existsSync(playwright)) {
+  console.log("chromium or playwright-core is not installed: sh packaging/check.sh installs both");
+  console.log("0 passed, 1 failed");
+  process.exit(1);
+}
+const { chromium } = await import(playwright);
+const shots = process.env.SCREENSHOTS;
+if (shots) mkdirSync(shots, { recursive: true });
+
+const w = new World();
+const foreign = [];
+const errors = [];
+let browser, page, nginx;
+const text = () => page.evaluate(() => document.body.innerText);
+const shot = async (name) => shots && page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+
+await run([
+  [
+    "the page shows this host, its services and moving charts",
+    async () => {
+      await w.collector();
+      nginx = await w.nginx();
+      await w.agent({ host: "page-host" });
+      browser = await chromium.launch({
+        executablePath: chromiumPath,
+        args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+      });
+      const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: "dark" });
+      page = await context.newPage();
+      page.on("request", (q) => {
+        const u = new URL(q.url());
+        if (!["data:", "blob:"].includes(u.protocol) && u.host !== new URL(w.url).host) foreign.push(q.url());
+      });
+      page.on("pageerror", (e) => errors.push(String(e)));
+      page.on("console", (m) => m.type() === "error" && errors.push(m.text()));
+      const begun = now();
+      await page.goto(w.url);
+      await page.waitForSelector("text=page-host", { timeout: 5000 });
+      await page.waitForSelector(`.services a:text-is("nginx")`, { timeout: 5000 });
+      console.log(`      first data after ${(now() - begun).toFixed(0)} ms`);
+      await page.waitForSelector(".chart canvas", { timeout: 5000 });
+      await page.waitForSelector("text=All quiet");
+    },
+  ],
+  [
+    "throughput moves while nginx is under load",
+    async () => {
+      w.spawn("wrk", "wrk", ["-t1", "-c4", "-d20s", `http://127.0.0.1:${nginx.port}/`]);
+      await page.waitForFunction(() => /MiB\/s/.test(document.querySelector(".services")?.innerText ?? ""), null, { timeout: 15000 });
+      await sleep(3000);
+      await shot("dark");
+      await page.click("text=Light");
+      await sleep(1200);
+      await shot("light");
+      await page.click("text=Dark");
+    },
+  ],
+  [
+    "a crash is on the page within a second, and goes when nginx is back",
+    async () => {
+      const from = now();
+      for (const p of tree(nginx.child.pid)) process.kill(p, "SIGKILL");
+      await page.waitForSelector(".alert.firing", { timeout: 5000 });
+      const took = now() - from;
+      console.log(`      crash to page: ${took.toFixed(0)} ms`);
+      check(took < 1000, `${took.toFixed(0)} ms`);
+      await page.waitForSelector(".services tr.crashed", { timeout: 3000 });
+      await page.click(".alert.firing .alert-head");
+      await sleep(300);
+      await shot("crash");
+      nginx = await w.nginx({ port: nginx.port });
+      await page.waitForSelector(".alert.resolved", { timeout: 5000 });
+      await page.waitForSelector(".services tr.crashed", { state: "detached", timeout: 5000 });
+    },
+  ],
+  [
+    "a service and a host have pages of their own",
+    async () => {
+      await page.click(`.services a:text-is("nginx")`);
+      await page.waitForSelector("h1:has-text('nginx')");
+      await page.waitForSelector(".chart canvas");
+      await sleep(1500);
+      await shot("service");
+      await page.goto(`${w.url}/#/h/page-host`);
+      await page.waitForSelector("h1:has-text('page-host')");
+      await page.waitForSelector(".chart canvas");
+      await sleep(1500);
+      await shot("host");
+      await page.goto(`${w.url}/#/`);
+    },
+  ],
+  [
+    "after a restart of the collector the page reconnects and its chart has no gap",
+    async () => {
+      await page.waitForSelector(".chart canvas");
+      const collector = [...w.children].find((c) => c.title === "collector");
+      collector.kill("SIGKILL");
+      await collector.gone;
+      await page.waitForSelector("text=No connection to the collector", { timeout: 5000 });
+      await shot("disconnected");
+      await w.collector();
+      await page.waitForSelector("text=No connection to the collector", { state: "detached", timeout: 8000 });
+      await sleep(3000);
+      const times = (await w.query("tocsin_agent_frame_seq[30s]"))[0].values.map((v) => v[0]);
+      const widest = Math.max(...times.slice(1).map((t, i) => t - times[i]));
+      check(widest < 1.6, `the widest gap is ${widest} s`);
+      check(/live/.test(await text()), "live again");
+    },
+  ],
+  [
+    "it fits a phone of 390 px without sideways scrolling",
+    async () => {
+      await page.setViewportSize({ width: 390, height: 844 });
+      await sleep(1200);
+      await shot("phone");
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      check(over <= 0, `${over} px too wide`);
+    },
+  ],
+  [
+    "no request left the origin and no error was logged",
+    async () => {
+      check(foreign.length === 0, foreign.join(" "));
+      // A refused socket while the collector was down is logged by the browser itself.
+      const ours = errors.filter((e) => !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(e));
+      check(ours.length === 0, ours.join("\n"));
+    },
+  ],
+]);
+await browser?.close();
+await w.close();
