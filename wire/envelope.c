@@ -397,9 +397,12 @@ int push_peek(const struct push *p, size_t i, uint64_t *ret_seq, uint64_t *ret_b
 {
     enum { SEQ_TAG = 1 << 3, BASE_TAG = 2 << 3 }; // field number, wire type 0
     const ProtobufCBinaryData *bytes = (const ProtobufCBinaryData *)p->impl + i;
-    const uint8_t *at = bytes->data, *end = at + bytes->len;
+    const uint8_t *at = bytes->data;
     uint64_t seq = 0, base = 0;
 
+    if (bytes->len == 0)
+        return -EBADMSG;
+    const uint8_t *end = at + bytes->len;
     while (at < end) {
         uint64_t tag, v;
         if (!varint(&at, end, &tag))
