@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/config.h"
+#include "base/diag.h"
+#include "base/num.h"
+#include "base/yaml.h"
+#include "wire/name.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+struct reader {
+    struct agent_config *c;
+    struct diags *d;
+    bool oom;
+};
+
+static void bad(struct reader *r, const struct yaml_node *n, const char *hint, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
+static void bad(
+    struct reader *r, const struct yaml_node *n, const char *hint, const char *fmt, ...)
+{
+    char msg[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(msg, sizeof(msg), fmt, ap);
+    va_end(ap);
+    int len = n->end > n->offset ? (int)(n->end - n->offset) : 1;
+    diags_add(r->d, DIAG_ERROR, "C001", n->line, n->col, len, hint, "%s", msg);
+}
+
+static const char *keep(struct reader *r, const char *s, size_t len)
+{
+    char *copy = arena_strndup(&r->c->arena, s, len);
+    if (!copy)
+        r->oom = true;
+    return copy;
+}
+
+// --- keys of a map -----------------------------------------------------------------------------
+
+struct key {
+    const char *name;
+    void (*read)(struct reader *r, const struct yaml_node *n, void *to);
+    size_t offset; // into the struct the map fills
+};
+
+static void read_map(struct reader *r, const struct yaml_node *map, const struct key *keys,
+    size_t n_keys, void *to, const char *what)
+{
+    const char *names[32];
+    for (size_t i = 0; i < n_keys; i++)
+        names[i] = keys[i].name;
+    for (size_t i = 0; i < map->n; i++) {
+        const struct yaml_node *k = map->keys[i];
+        size_t at = 0;
+        while (at < n_keys && strcmp(keys[at].name, k->text) != 0)
+            at++;
+        if (at < n_keys) {
+            if (map->items[i]->kind != YAML_NULL)
+                keys[at].read(r, map->items[i], (char *)to + keys[at].offset);
+            continue;
+        }
+        const char *near = diag_nearest(k->text, k->len, names, n_keys);
+        char hint[96] = "";
+        if (near)
+            snprintf(hint, sizeof(hint), "did you mean `%s`?", near);
+        bad(r, k, near ? hint : NULL, "unknown key `%.60s` in %s", k->text, what);
+    }
+}
+
+static bool is_scalar(struct reader *r, const struct yaml_node *n)
+{
+    if (n->kind == YAML_SCALAR && strlen(n->text) == n->len)
+        return true;
+    bad(r, n, NULL, "one value is wanted here");
+    return false;
+}
+
+static void read_text(struct reader *r, const struct yaml_node *n, void *to)
+{
+    const char **ret = to;
+    if (!is_scalar(r, n))
+        return;
+    if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX))
+        bad(r, n, NULL, "1 to %d bytes of UTF-8 are wanted here", WIRE_VALUE_MAX);
+    else
+        *ret = keep(r, n->text, n->len);
+}
+
+static void read_host(struct reader *r, const struct yaml_node *n, void *to)
+{
+    if (is_scalar(r, n) && !wire_text_ok(n->text, 1, WIRE_HOST_MAX))
+        bad(r, n, NULL, "a host name has 1 to %d bytes", WIRE_HOST_MAX);
+    else
+        read_text(r, n, to);
+}
+
+static void read_duration(
+    struct reader *r, const struct yaml_node *n, int64_t low, int64_t high, int64_t *ret)
+{
+    int64_t ms;
+    if (!is_scalar(r, n))
+        return;
+    if (!duration_parse(n->text, n->len, &ms)) {
+        bad(r, n, "write it with a unit, e.g. 250ms, 2s, 1m", "`%.40s` is not a duration",
+            n->text);
+    } else if (ms < low || ms > high) {
+        char a[NUM_TEXT_MAX + 1], b[NUM_TEXT_MAX + 1];
+        a[duration_print(low, a)] = 0;
+        b[duration_print(high, b)] = 0;
+        bad(r, n, NULL, "`%.40s` is not between %s and %s", n->text, a, b);
+    } else {
+        *ret = ms;
+    }
+}
+
+static void read_every(struct reader *r, const struct yaml_node *n, void *to)
+{
+    read_duration(r, n, 50, 3600 * 1000, to);
+}
+
+static void read_timeout(struct reader *r, const struct yaml_node *n, void *to)
+{
+    read_duration(r, n, 10, 60 * 1000, to);
+}
+
+static void read_slow(struct reader *r, const struct yaml_node *n, void *to)
+{
+    read_duration(r, n, 1, 60 * 1000, to);
+}
+
+// --- addresses ---------------------------------------------------------------------------------
+
+// "host:port" or "[v6]:port"; without a port def (0: one is wanted).
+static bool split_address(struct reader *r, const char *s, size_t len, uint16_t def,
+    const char **ret_host, uint16_t *ret_port)
+{
+    const char *end = s + len, *host = s, *host_end, *rest;
+    if (len && *s == '[') {
+        host++;
+        host_end = memchr(s, ']', len);
+        if (!host_end)
+            return false;
+        rest = host_end + 1;
+    } else {
+        host_end = memchr(s, ':', len);
+        if (!host_end)
+            host_end = end;
+        rest = host_end;
+    }
+    uint64_t port = def;
+    if (rest < end &&
+        (*rest != ':' || !num_parse_u64(rest + 1, (size_t)(end - rest - 1), &port)))
+        return false;
+    if (host_end == host || host_end - host > WIRE_HOST_MAX || port == 0 || port > 65535)
+        return false;
+    for (const char *p = host; p < host_end; p++)
+        if (*p <= ' ' || strchr("/?#@\\\"'", *p))
+            return false;
+    *ret_host = keep(r, host, (size_t)(host_end - host));
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
+static bool split_url(
+    struct reader *r, const char *url, const char **ret_host, uint16_t *ret_port)
+{
+    uint16_t def;
+    if (strncasecmp(url, "http://", 7) == 0) {
+        url += 7;
+        def = 80;
+    } else if (strncasecmp(url, "https://", 8) == 0) {
+        url += 8;
+        def = 443;
+    } else {
+        return false;
+    }
+    for (const char *p = url; *p; p++)
+        if (*p <= ' ')
+            return false;
+    return split_address(r, url, strcspn(url, "/?#"), def, ret_host, ret_port);
+}
+
+static void read_collector(struct reader *r, const struct yaml_node *n, void *to)
+{
+    const char **ret = to, *host, *text;
+    uint16_t port;
+    if (!is_scalar(r, n))
+        return;
+    text = n->text;
+    if (!strstr(text, "://") && split_address(r, text, n->len, 7312, &host, &port)) {
+        // A bare host:port means plain HTTP; TLS is asked for by https://.
+        char *url = arena_alloc(&r->c->arena, n->len + 16);
+        if (url)
+            snprintf(url, n->len + 16, "http://%s%s", text, strrchr(text, ':') ? "" : ":7312");
+        else
+            r->oom = true;
+        *ret = url;
+    } else if (n->len > WIRE_VALUE_MAX || !split_url(r, text, &host, &port)) {
+        bad(r, n, "e.g. http://127.0.0.1:7312 or https://mon.example.net:7312",
+            "`%.60s` is not the address of a collector", text);
+    } else {
+        *ret = keep(r, text, n->len);
+    }
+}
+
+// An address of this host? Names only when they are localhost or our own: looking others up could block.
+static bool is_this_host(const char *host, const char *own)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    bool is_v4 = inet_pton(AF_INET, host, &v4) == 1;
+    bool is_v6 = !is_v4 && inet_pton(AF_INET6, host, &v6) == 1;
+    if (!is_v4 && !is_v6)
+        return strcasecmp(host, "localhost") == 0 || strcasecmp(host, own) == 0;
+    if ((is_v4 && ntohl(v4.s_addr) >> 24 == 127) || (is_v6 && IN6_IS_ADDR_LOOPBACK(&v6)))
+        return true;
+    struct ifaddrs *all;
+    bool found = false;
+    if (getifaddrs(&all) < 0)
+        return false;
+    for (struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+        if (is_v4 && i->ifa_addr && i->ifa_addr->sa_family == AF_INET)
+            found = memcmp(&((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, &v4,
+                        sizeof(v4)) == 0;
+        if (is_v6 && i->ifa_addr && i->ifa_addr->sa_family == AF_INET6)
+            found = memcmp(&((struct sockaddr_in6 *)(void *)i->ifa_addr)->sin6_addr, &v6,
+                        sizeof(v6)) == 0;
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+// --- labels ------------------------------------------------------------------------------------
+
+static void read_labels(struct reader *r, const struct yaml_node *n, void *to)
+{
+    struct agent_config *c = to;
+    if (n->kind != YAML_MAP) {
+        bad(r, n, "e.g. labels: {site: fra1}", "labels are a map of name and value");
+        return;
+    }
+    for (size_t i = 0; i < n->n; i++) {
+        const char *value = NULL;
+        if (c->n_labels == CONFIG_LABELS_MAX) {
+            bad(r, n->keys[i], NULL, "more than %d labels", CONFIG_LABELS_MAX);
+            return;
+        }
+        read_text(r, n->items[i], &value);
+        struct wire_label one = {keep(r, n->keys[i]->text, n->keys[i]->len), value};
+        if (!value || !one.name)
+            continue;
+        const char *fault = wire_labels_fault(&one, 1);
+        if (fault || strcmp(one.name, "job") == 0) {
+            bad(r, n->keys[i], NULL, "label `%.60s`: %s", one.name,
+                fault ? fault : "set by the agent");
+            continue;
+        }
+        size_t at = c->n_labels++;
+        for (; at > 0 && strcmp(c->labels[at - 1].name, one.name) > 0; at--)
+            c->labels[at] = c->labels[at - 1];
+        c->labels[at] = one;
+    }
+}
+
+// --- probes ------------------------------------------------------------------------------------
+
+static void read_tcp(struct reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    if (!is_scalar(r, n))
+        return;
+    if (p->target)
+        bad(r, n, NULL, "a probe has one of `tcp` and `http`");
+    else if (!split_address(r, n->text, n->len, 0, &p->host, &p->port))
+        bad(r, n, "e.g. 127.0.0.1:5432 or [::1]:5432", "`%.60s` is not host:port", n->text);
+    p->kind = PROBE_TCP;
+    p->target = keep(r, n->text, n->len);
+}
+
+static void read_http(struct reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    if (!is_scalar(r, n))
+        return;
+    if (p->target)
+        bad(r, n, NULL, "a probe has one of `tcp` and `http`");
+    else if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) ||
+             !split_url(r, n->text, &p->host, &p->port))
+        bad(r, n, "e.g. http://127.0.0.1:8080/healthz", "`%.60s` is not an http or https URL",
+            n->text);
+    p->kind = PROBE_HTTP;
+    p->target = keep(r, n->text, n->len);
+}
+
+static void read_method(struct reader *r, const struct yaml_node *n, void *to)
+{
+    static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "OPTIONS"};
+    const char **ret = to;
+    if (!is_scalar(r, n))
+        return;
+    for (size_t i = 0; i < sizeof(METHODS) / sizeof(METHODS[0]); i++)
+        if (strcmp(METHODS[i], n->text) == 0) {
+            *ret = METHODS[i];
+            return;
+        }
+    bad(r, n, "GET, HEAD, POST, PUT or OPTIONS", "method `%.40s` is not supported", n->text);
+}
+
+static void read_one_status(struct reader *r, const struct yaml_node *n, struct probe_config *p)
+{
+    uint64_t code;
+    if (!is_scalar(r, n))
+        return;
+    bool class =
+        n->len == 3 && strcmp(n->text + 1, "xx") == 0 && *n->text >= '1' && *n->text <= '5';
+    if (class)
+        code = (uint64_t)(*n->text - '0') * 100;
+    else if (!num_parse_u64(n->text, n->len, &code) || code < 100 || code > 599) {
+        bad(r, n, "e.g. 200 or 2xx", "`%.40s` is not an HTTP status", n->text);
+        return;
+    }
+    if (p->n_status == CONFIG_STATUS_MAX) {
+        bad(r, n, NULL, "more than %d statuses", CONFIG_STATUS_MAX);
+        return;
+    }
+    p->status[p->n_status].low = (uint16_t)code;
+    p->status[p->n_status++].high = (uint16_t)(class ? code + 99 : code);
+}
+
+static void read_status(struct reader *r, const struct yaml_node *n, void *to)
+{
+    if (n->kind != YAML_SEQ) {
+        read_one_status(r, n, to);
+        return;
+    }
+    for (size_t i = 0; i < n->n; i++)
+        read_one_status(r, n->items[i], to);
+}
+
+static void read_probe(struct reader *r, const struct yaml_node *n)
+{
+    static const struct key KEYS[] = {
+        {"name", read_text, offsetof(struct probe_config, name)},
+        {"tcp", read_tcp, 0},
+        {"http", read_http, 0},
+        {"method", read_method, offsetof(struct probe_config, method)},
+        {"status", read_status, 0},
+        {"body", read_text, offsetof(struct probe_config, body)},
+        {"every", read_every, offsetof(struct probe_config, every_ms)},
+        {"timeout", read_timeout, offsetof(struct probe_config, timeout_ms)},
+        {"slow", read_slow, offsetof(struct probe_config, slow_ms)},
+        {"service", read_text, offsetof(struct probe_config, service)},
+    };
+    struct agent_config *c = r->c;
+    if (n->kind != YAML_MAP) {
+        bad(r, n, "e.g. - {name: api, http: \"http://127.0.0.1:8080/healthz\"}",
+            "a probe is a map");
+        return;
+    }
+    if (c->n_probes == CONFIG_PROBES_MAX) {
+        bad(r, n, NULL, "more than %d probes", CONFIG_PROBES_MAX);
+        return;
+    }
+    struct probe_config *p = &c->probes[c->n_probes];
+    *p = (struct probe_config){.timeout_ms = 2000, .slow_ms = 500};
+    read_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a probe");
+    if (!p->target) {
+        if (!yaml_get(n, "tcp") && !yaml_get(n, "http"))
+            bad(r, n, NULL, "a probe needs `tcp` or `http`");
+        return;
+    }
+    if (p->kind == PROBE_TCP && (p->method || p->body || p->n_status))
+        bad(r, n, NULL, "`method`, `status` and `body` are for `http` probes");
+    if (p->method && strcmp(p->method, "HEAD") == 0 && p->body)
+        bad(r, n, NULL, "an answer to HEAD has no body to look at");
+    if (!p->name)
+        p->name = p->target;
+    for (size_t i = 0; i < c->n_probes; i++)
+        if (strcmp(c->probes[i].name, p->name) == 0)
+            bad(r, n, NULL, "a probe named `%.60s` is there already", p->name);
+    if (!p->method)
+        p->method = "GET";
+    if (!p->n_status) {
+        p->status[0].low = 200;
+        p->status[0].high = 399;
+        p->n_status = 1;
+    }
+    c->n_probes++;
+}
+
+static void read_probes(struct reader *r, const struct yaml_node *n, void *to)
+{
+    (void)to;
+    if (n->kind != YAML_SEQ) {
+        bad(r, n, NULL, "probes are a list");
+        return;
+    }
+    for (size_t i = 0; i < n->n; i++)
+        read_probe(r, n->items[i]);
+}
+
+// --- the whole ---------------------------------------------------------------------------------
+
+static const struct key TOP[] = {
+    {"collector", read_collector, offsetof(struct agent_config, collector)},
+    {"token_file", read_text, offsetof(struct agent_config, token_file)},
+    {"ca_file", read_text, offsetof(struct agent_config, ca_file)},
+    {"state_dir", read_text, offsetof(struct agent_config, state_dir)},
+    {"host", read_host, offsetof(struct agent_config, host)},
+    {"labels", read_labels, 0},
+    {"probes", read_probes, 0},
+};
+
+static const char *default_state_dir(struct reader *r)
+{
+    const char *dir = getenv("STATE_DIRECTORY"); // systemd; the first of a list
+    if (dir && *dir)
+        return keep(r, dir, strcspn(dir, ":"));
+    const char *home = getenv("HOME"), *base = getenv("XDG_STATE_HOME");
+    if (geteuid() == 0 || ((!home || !*home) && (!base || !*base)))
+        return "/var/lib/tocsin-agent";
+    bool xdg = base && *base;
+    const char *tail = xdg ? "/tocsin-agent" : "/.local/state/tocsin-agent";
+    size_t size = strlen(xdg ? base : home) + strlen(tail) + 1;
+    char *path = arena_alloc(&r->c->arena, size);
+    if (path)
+        snprintf(path, size, "%s%s", xdg ? base : home, tail);
+    else
+        r->oom = true;
+    return path;
+}
+
+static void fill_defaults(struct reader *r)
+{
+    struct agent_config *c = r->c;
+    if (!c->collector)
+        c->collector = "http://127.0.0.1:7312";
+    if (!c->state_dir)
+        c->state_dir = default_state_dir(r);
+    if (!c->host) {
+        char name[WIRE_HOST_MAX + 1] = "";
+        if (gethostname(name, sizeof(name) - 1) < 0 || !wire_text_ok(name, 1, WIRE_HOST_MAX))
+            c->host = "localhost";
+        else
+            c->host = keep(r, name, strlen(name));
+    }
+    for (size_t i = 0; i < c->n_probes && c->host; i++) {
+        struct probe_config *p = &c->probes[i];
+        if (!p->every_ms)
+            p->every_ms = p->host && is_this_host(p->host, c->host) ? 250 : 1000;
+    }
+}
+
+// A value from flag or environment goes through the same reader as one from the file.
+static void read_outside(struct reader *r, const char *key, const char *value)
+{
+    if (!value || !*value)
+        return;
+    struct yaml_node n = {
+        .kind = YAML_SCALAR, .text = value, .len = strlen(value), .line = 1, .col = 1};
+    for (size_t i = 0; i < sizeof(TOP) / sizeof(TOP[0]); i++)
+        if (strcmp(TOP[i].name, key) == 0)
+            TOP[i].read(r, &n, (char *)r->c + TOP[i].offset);
+}
+
+static int load(const char *text, size_t len, const char *file, bool outside,
+    const struct config_override *over, struct agent_config **ret, struct buf *problems)
+{
+    struct diags d, flags;
+    struct arena tree;
+    int rc = -ENOMEM;
+    struct agent_config *c = calloc(1, sizeof(*c));
+    if (!c)
+        return -ENOMEM;
+    diags_init(&d);
+    diags_init(&flags);
+    arena_init(&tree, 16u << 20);
+    arena_init(&c->arena, 4u << 20);
+    struct reader r = {.c = c, .d = &d};
+
+    const struct yaml_node *top = text ? yaml_parse(text, len, &tree, &d) : NULL;
+    if (text && !top && !d.errors)
+        goto out; // out of memory, nothing to say about the text
+    if (top && top->kind == YAML_MAP)
+        read_map(&r, top, TOP, sizeof(TOP) / sizeof(TOP[0]), c, "the agent's configuration");
+    else if (top && top->kind != YAML_NULL)
+        bad(&r, top, "e.g. collector: http://127.0.0.1:7312", "a map of keys is wanted here");
+    if (outside) {
+        r.d = &flags;
+        read_outside(&r, "collector", getenv("TOCSIN_COLLECTOR"));
+        read_outside(&r, "token_file", getenv("TOCSIN_TOKEN_FILE"));
+        read_outside(&r, "ca_file", getenv("TOCSIN_CA_FILE"));
+        read_outside(&r, "state_dir", getenv("TOCSIN_STATE_DIR"));
+        read_outside(&r, "host", getenv("TOCSIN_HOST"));
+        read_outside(&r, "collector", over ? over->collector : NULL);
+        read_outside(&r, "state_dir", over ? over->state_dir : NULL);
+    }
+    fill_defaults(&r);
+    c->path = file ? keep(&r, file, strlen(file)) : NULL;
+    if (r.oom)
+        goto out;
+    if (d.errors || flags.errors) {
+        rc = -EINVAL;
+        diags_sort(&d);
+        if (diags_print(&d, file ? file : "", text ? text : "", len, problems) < 0)
+            rc = -ENOMEM;
+        for (size_t i = 0; i < flags.n; i++)
+            if (buf_addf(problems, "error[%s]: command line or environment: %s%s%s\n",
+                    flags.items[i].code, flags.items[i].msg, flags.items[i].hint[0] ? "; " : "",
+                    flags.items[i].hint) < 0)
+                rc = -ENOMEM;
+        goto out;
+    }
+    *ret = c;
+    c = NULL;
+    rc = 0;
+out:
+    config_free(c);
+    arena_done(&tree);
+    diags_done(&flags);
+    diags_done(&d);
+    return rc;
+}
+
+int config_parse(const char *text, size_t len, const char *file, struct agent_config **ret,
+    struct buf *problems)
+{
+    return load(text, len, file, false, NULL, ret, problems);
+}
+
+int config_load(const char *path, const struct config_override *over, struct agent_config **ret,
+    struct buf *problems)
+{
+    struct buf text;
+    bool named = path != NULL;
+    if (!path)
+        path = CONFIG_DEFAULT_PATH;
+    buf_init(&text, CONFIG_FILE_MAX);
+    int rc = buf_add_path(&text, path);
+    if (rc == -ENOENT && !named) {
+        rc = load(NULL, 0, NULL, true, over, ret, problems);
+    } else if (rc < 0) {
+        buf_addf(problems, "error[C000]: %s: %s\n", path,
+            rc == -EMSGSIZE ? "file too large" : strerror(-rc));
+    } else {
+        rc = load(buf_cstr(&text), text.len, path, true, over, ret, problems);
+    }
+    buf_done(&text);
+    return rc;
+}
+
+void config_free(struct agent_config *c)
+{
+    if (!c)
+        return;
+    arena_done(&c->arena);
+    free(c);
+}
+
+static void add_value(struct buf *out, const char *before, const char *s)
+{
+    buf_adds(out, before);
+    buf_add_json(out, s, strlen(s)); // a JSON string is a YAML string
+}
+
+static void add_duration(struct buf *out, const char *key, int64_t ms)
+{
+    char text[NUM_TEXT_MAX + 1];
+    text[duration_print(ms, text)] = 0;
+    buf_addf(out, "\n    %s: %s", key, text);
+}
+
+int config_print(const struct agent_config *c, struct buf *out)
+{
+    buf_addf(out, "# %s\n", c->path ? c->path : "no file: defaults, environment and flags");
+    add_value(out, "collector: ", c->collector);
+    if (c->token_file)
+        add_value(out, "\ntoken_file: ", c->token_file);
+    if (c->ca_file)
+        add_value(out, "\nca_file: ", c->ca_file);
+    add_value(out, "\nstate_dir: ", c->state_dir);
+    add_value(out, "\nhost: ", c->host);
+    buf_adds(out, c->n_labels ? "\nlabels:" : "\nlabels: {}");
+    for (size_t i = 0; i < c->n_labels; i++) {
+        buf_addf(out, "\n  %s: ", c->labels[i].name);
+        add_value(out, "", c->labels[i].value);
+    }
+    buf_adds(out, c->n_probes ? "\nprobes:" : "\nprobes: []");
+    for (size_t i = 0; i < c->n_probes; i++) {
+        const struct probe_config *p = &c->probes[i];
+        add_value(out, "\n  - name: ", p->name);
+        add_value(out, p->kind == PROBE_TCP ? "\n    tcp: " : "\n    http: ", p->target);
+        if (p->kind == PROBE_HTTP) {
+            buf_addf(out, "\n    method: %s\n    status: [", p->method);
+            for (size_t k = 0; k < p->n_status; k++) {
+                unsigned low = p->status[k].low, high = p->status[k].high;
+                if (low == high)
+                    buf_addf(out, "%s%u", k ? ", " : "", low);
+                for (unsigned class = low; low < high && class < high; class += 100)
+                    buf_addf(out, "%s%uxx", k || class > low ? ", " : "", class / 100);
+            }
+            buf_adds(out, "]");
+            if (p->body)
+                add_value(out, "\n    body: ", p->body);
+        }
+        add_duration(out, "every", p->every_ms);
+        add_duration(out, "timeout", p->timeout_ms);
+        add_duration(out, "slow", p->slow_ms);
+        if (p->service)
+            add_value(out, "\n    service: ", p->service);
+    }
+    buf_adds(out, "\n");
+    return out->failed;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the user wrote in agent.yaml, checked as a whole: every mistake is found in one run, with
+ * its place, and nothing is used when there is one. Without a file the defaults run an agent that
+ * feeds a collector on this host.
+ *
+ *     collector: http://127.0.0.1:7312      flag > environment (TOCSIN_COLLECTOR) > file > default
+ *     probes:
+ *       - {name: api, http: "http://127.0.0.1:8080/healthz", every: 500ms}
+ *
+ * All text lives in the config's arena and dies with it. Immutable once loaded.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "wire/batch.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_PROBES_MAX   64
+#define CONFIG_LABELS_MAX   16
+#define CONFIG_STATUS_MAX   16
+#define CONFIG_FILE_MAX     (1u << 20)
+#define CONFIG_DEFAULT_PATH "/etc/tocsin/agent.yaml"
+
+enum probe_kind { PROBE_TCP, PROBE_HTTP };
+
+struct probe_config {
+    enum probe_kind kind;
+    const char *name, *target; // target: "host:port" or the URL
+    const char *service;       // NULL: none
+    const char *host;          // of the target, brackets off
+    uint16_t port;
+    const char *method, *body; // HTTP; body NULL: not looked at
+    struct {
+        uint16_t low, high;
+    } status[CONFIG_STATUS_MAX]; // accepted
+    size_t n_status;
+    int64_t every_ms, timeout_ms, slow_ms;
+};
+
+struct agent_config {
+    struct arena arena;
+    const char *path; // NULL: no file
+    const char *collector, *token_file, *ca_file, *state_dir, *host;
+    struct wire_label labels[CONFIG_LABELS_MAX];
+    size_t n_labels;
+    struct probe_config probes[CONFIG_PROBES_MAX];
+    size_t n_probes;
+};
+
+// What stands above the file: from the command line. NULL = not given.
+struct config_override {
+    const char *collector, *state_dir;
+};
+
+// path NULL: the default file, which may be absent; a file that was named must be there.
+// 0 and *ret for config_free; or -errno with every problem rendered into problems, ready to print.
+int config_load(const char *path, const struct config_override *over, struct agent_config **ret,
+    struct buf *problems);
+// The same from text, without file and environment; file is the name that problems show.
+int config_parse(const char *text, size_t len, const char *file, struct agent_config **ret,
+    struct buf *problems);
+void config_free(struct agent_config *c);
+// The effective values as YAML that loads to the same thing.
+int config_print(const struct agent_config *c, struct buf *out);

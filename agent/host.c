@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+uint32_t host_series(struct output *o, const char *name, enum series_kind kind,
+    const char *unit, const struct wire_label *labels)
+{
+    struct wire_label l[8] = {{"job", "node"}};
+    size_t n = 1;
+    for (; labels && labels->name && n < sizeof(l) / sizeof(l[0]); labels++)
+        l[n++] = *labels;
+    return output_series(o, name, l, n, kind, unit);
+}
+
+int host_unavailable(struct sampler *s, const char *file, int rc)
+{
+    snprintf(s->reason, sizeof(s->reason), "%.80s: %s", file, strerror(-rc));
+    return rc;
+}
+
+void host_rows_begin(struct host_rows *r)
+{
+    r->round++;
+    r->cursor = 0;
+}
+
+struct host_row *host_rows_find(
+    struct host_rows *r, const char *name, size_t len, bool *ret_new)
+{
+    *ret_new = false;
+    for (size_t i = 0; i < r->n; i++) {
+        struct host_row *row = &r->rows[(r->cursor + i) % r->n];
+        if (strncmp(row->name, name, len) == 0 && row->name[len] == 0) {
+            r->cursor = (r->cursor + i + 1) % r->n;
+            row->round = r->round;
+            return row;
+        }
+    }
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? r->cap * 2 : 4;
+        if (cap > HOST_ROWS_MAX)
+            return NULL;
+        struct host_row *rows = realloc(r->rows, cap * sizeof(*rows));
+        if (!rows)
+            return NULL;
+        r->rows = rows;
+        r->cap = cap;
+    }
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, name, len);
+    copy[len] = 0;
+    struct host_row *row = &r->rows[r->n++];
+    *row = (struct host_row){.fd = -1, .name = copy, .round = r->round};
+    *ret_new = true;
+    return row;
+}
+
+static void row_done(struct host_row *row)
+{
+    if (row->fd != -1)
+        close(row->fd);
+    free(row->name);
+}
+
+void host_rows_sweep(struct host_rows *r, struct output *o)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        struct host_row *row = &r->rows[i];
+        if (row->round == r->round) {
+            if (kept != i)
+                r->rows[kept] = *row;
+            kept++;
+            continue;
+        }
+        for (size_t k = 0; k < HOST_ROW_IDS; k++)
+            output_end(o, row->ids[k]);
+        row_done(row);
+    }
+    r->n = kept;
+}
+
+void host_rows_done(struct host_rows *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        row_done(&r->rows[i]);
+    free(r->rows);
+    *r = (struct host_rows){0};
+}
