@@ -138,9 +138,9 @@ $(foreach f,$(FUZZ_SRC),$(eval $(call fuzz_rule,$(patsubst tests/fuzz/%.c,%,$(f)
 $(patsubst %.c,$(B)/%.o,$(UNIT_SRC) $(FLOW_SRC) $(FUZZ_SRC)): | $(G)/wire/tocsin.pb-c.h
 
 unit: $(UNIT_BIN) $(FLOW_BIN) $(FUZZ_BIN)
-layers:
+layers: $(B)/librules.a
 	$(Q)sh tests/layers.sh $(B)
-check: all unit $(B)/librules.a layers
+check: all unit layers
 	$(Q)SAN=$(SAN) B=$(B) sh tests/run.sh
 e2e: all
 	$(Q)SAN=$(SAN) B=$(B) sh tests/run.sh only-e2e

@@ -9,11 +9,11 @@
 struct arena_block;
 struct arena {
     struct arena_block *head;
-    size_t used, max;        // bytes handed out; ceiling, 0 = none
+    size_t used, max; // bytes handed out; ceiling, 0 = none
 };
 
 void arena_init(struct arena *a, size_t max);
 void arena_done(struct arena *a);
 void arena_reset(struct arena *a);
-void *arena_alloc(struct arena *a, size_t size);                  // zeroed, 16-byte aligned; NULL
-char *arena_strndup(struct arena *a, const char *s, size_t len);  // NUL-terminated; NULL
+void *arena_alloc(struct arena *a, size_t size); // zeroed, 16-byte aligned; NULL
+char *arena_strndup(struct arena *a, const char *s, size_t len); // NUL-terminated; NULL

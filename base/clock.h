@@ -10,8 +10,8 @@
 #define NS_PER_S  1000000000LL
 
 struct clock {
-    int64_t (*mono_ns)(void *ctx);   // never steps; what is scheduled and measured
-    int64_t (*wall_ns)(void *ctx);   // since 1970; what is stamped and shown
+    int64_t (*mono_ns)(void *ctx); // never steps; what is scheduled and measured
+    int64_t (*wall_ns)(void *ctx); // since 1970; what is stamped and shown
     void *ctx;
 };
 
@@ -30,4 +30,4 @@ struct clock_manual {
     int64_t mono_ns, wall_ns;
 };
 struct clock clock_manual(struct clock_manual *m);
-void clock_manual_advance(struct clock_manual *m, int64_t ns);   // both clocks
+void clock_manual_advance(struct clock_manual *m, int64_t ns); // both clocks

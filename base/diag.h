@@ -22,10 +22,10 @@ enum diag_severity { DIAG_ERROR, DIAG_WARNING };
 struct diag {
     enum diag_severity severity;
     char code[8];
-    int line, col;       // 1-based, of the file; col counts bytes
-    int len;             // bytes to underline, at least 1
+    int line, col; // 1-based, of the file; col counts bytes
+    int len;       // bytes to underline, at least 1
     char msg[256];
-    char hint[192];      // may be empty
+    char hint[192]; // may be empty
 };
 
 // Owns its items. At most DIAG_MAX are kept; the rest are counted in dropped.
@@ -37,12 +37,13 @@ struct diags {
 
 void diags_init(struct diags *d);
 void diags_done(struct diags *d);
-void diags_add(struct diags *d, enum diag_severity severity, const char *code, int line, int col,
-    int len, const char *hint, const char *fmt, ...) __attribute__((format(printf, 8, 9)));
+void diags_add(struct diags *d, enum diag_severity severity, const char *code, int line,
+    int col, int len, const char *hint, const char *fmt, ...)
+    __attribute__((format(printf, 8, 9)));
 // Sorts by place, so that output is stable.
 void diags_sort(struct diags *d);
 // Renders all as above. text is the whole file, used for the source lines.
-int diags_print(const struct diags *d, const char *file, const char *text, size_t len,
-    struct buf *out);
+int diags_print(
+    const struct diags *d, const char *file, const char *text, size_t len, struct buf *out);
 // The nearest of n candidates within edit distance 2, or NULL: for "did you mean".
 const char *diag_nearest(const char *word, size_t len, const char *const *candidates, size_t n);

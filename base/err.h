@@ -6,8 +6,8 @@
 #pragma once
 
 struct err {
-    int line, col;   // 1-based place in the input that was read; 0 = no place
-    char msg[512];   // never empty after a failure, no trailing newline, cut if too long
+    int line, col; // 1-based place in the input that was read; 0 = no place
+    char msg[512]; // never empty after a failure, no trailing newline, cut if too long
 };
 
 // Replaces what err holds. A NULL err is allowed and ignored, so callers may not care.

@@ -13,20 +13,20 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
 void log_open(const char *program, enum log_level level);
-int log_level_parse(const char *name);             // -1 if unknown
+int log_level_parse(const char *name); // -1 if unknown
 struct log_site {
     long long window_start_ns;
     unsigned count;
 };
 // fmt holds the further logfmt pairs; use log_q() for values that may hold spaces or quotes.
-void log_write(struct log_site *site, enum log_level level, const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void log_write(struct log_site *site, enum log_level level, const char *event, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
 // value quoted and cut for a logfmt pair, in one of 8 rotating thread-local buffers.
 const char *log_q(const char *value);
-#define log_event(level, event, ...)                                                              \
-    do {                                                                                          \
-        static _Thread_local struct log_site log_site_;                                           \
-        log_write(&log_site_, level, event, __VA_ARGS__);                                         \
+#define log_event(level, event, ...)                                                           \
+    do {                                                                                       \
+        static _Thread_local struct log_site log_site_;                                        \
+        log_write(&log_site_, level, event, __VA_ARGS__);                                      \
     } while (0)
 #define log_debug(event, ...) log_event(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
 #define log_info(event, ...)  log_event(LOG_LEVEL_INFO, event, __VA_ARGS__)

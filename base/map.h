@@ -17,10 +17,11 @@ struct map {
 };
 
 void map_init(struct map *m);
-void map_done(struct map *m);                      // frees keys, never values
+void map_done(struct map *m); // frees keys, never values
 void *map_get(const struct map *m, const void *key, size_t len);
-int map_set(struct map *m, const void *key, size_t len, void *value);   // 0, -ENOMEM; replaces
-void *map_del(struct map *m, const void *key, size_t len);              // old value or NULL
+int map_set(struct map *m, const void *key, size_t len, void *value); // 0, -ENOMEM; replaces
+void *map_del(struct map *m, const void *key, size_t len);            // old value or NULL
 // Walks in no order: start with *it = 0; false at the end.
-bool map_next(const struct map *m, size_t *it, const void **ret_key, size_t *ret_len, void **ret_value);
+bool map_next(
+    const struct map *m, size_t *it, const void **ret_key, size_t *ret_len, void **ret_value);
 uint64_t hash_bytes(const void *data, size_t len, uint64_t seed);

@@ -13,12 +13,13 @@
 #include <stddef.h>
 
 struct ring;
-struct ring *ring_new(size_t capacity);             // power of two; NULL on failure
-void ring_free(struct ring *r);                     // what is still inside is the caller's: pop first
-bool ring_push(struct ring *r, void *item);         // producer only; false = full, item still yours; not NULL
-void *ring_pop(struct ring *r);                     // consumer only; NULL = empty
-size_t ring_len(const struct ring *r);              // either side; a snapshot
+struct ring *ring_new(size_t capacity); // power of two; NULL on failure
+void ring_free(struct ring *r);         // what is still inside is the caller's: pop first
+bool ring_push(
+    struct ring *r, void *item); // producer only; false = full, item still yours; not NULL
+void *ring_pop(struct ring *r);  // consumer only; NULL = empty
+size_t ring_len(const struct ring *r); // either side; a snapshot
 size_t ring_capacity(const struct ring *r);
-int ring_fd(const struct ring *r);                  // readable when there may be items
+int ring_fd(const struct ring *r); // readable when there may be items
 // Consumer, before popping; then pop until NULL, because no further wake-up comes for what is left.
 void ring_drain_wakeup(struct ring *r);

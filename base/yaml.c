@@ -508,7 +508,8 @@ static void read_document(struct reader *r)
     }
 }
 
-struct yaml_node *yaml_parse(const char *text, size_t len, struct arena *a, struct diags *d)
+static struct yaml_node *parse(
+    const char *text, size_t len, struct arena *a, struct diags *d, bool keep)
 {
     size_t errors_before = d->errors;
     struct reader *r = calloc(1, sizeof(*r));
@@ -542,7 +543,17 @@ struct yaml_node *yaml_parse(const char *text, size_t len, struct arena *a, stru
     free(r->values);
     free(r->lines);
     free(r);
-    return d->errors == errors_before ? root : NULL;
+    return keep || d->errors == errors_before ? root : NULL;
+}
+
+struct yaml_node *yaml_parse(const char *text, size_t len, struct arena *a, struct diags *d)
+{
+    return parse(text, len, a, d, false);
+}
+
+struct yaml_node *yaml_parse_all(const char *text, size_t len, struct arena *a, struct diags *d)
+{
+    return parse(text, len, a, d, true);
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
