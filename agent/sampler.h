@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct agent_config;
+struct listen;
 
 // What a sampler sees of the world; tests give recorded trees and a manual clock.
 struct env {
@@ -25,6 +26,8 @@ struct env {
     // Asks the core to send a frame at once; output_event calls are followed by this.
     void (*flush)(void *core);
     void *core;
+    // The services of this host, set by the sampler tcp.listen while it is open, else NULL.
+    struct listen *listen;
 };
 
 struct tick {
@@ -40,6 +43,7 @@ struct sampler {
     void *state;
     // Kept by the core:
     uint32_t interval_ms; // in force; stretched when over budget
+    uint32_t wanted_ms;   // what it is stretched from
     bool available;
     char reason[160]; // why not available, or why degraded; "" = whole
     int64_t cpu_ns, ticks, missed;

@@ -1,0 +1,749 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/listen.h"
+#include "agent/identity.h"
+#include "agent/netlink.h"
+#include "agent/sockdiag.h"
+#include "wire/tocsin.pb-c.h"
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define POLL_NS       (50 * NS_PER_MS)
+#define SLICE_NS      (2 * NS_PER_MS)
+#define PENDING_MAX   512
+#define PATHS         64
+#define DUMP_TRIES    3
+#define CGROUP_PIDS   64
+#define RECEIVE_BYTES (1 << 20)
+
+// A listener on its way to a name.
+struct pending {
+    struct sockdiag socket;
+    char name[IDENTITY_NAME_MAX]; // "" = not known yet
+    int32_t owners[SERVICE_OWNERS];
+    int n_owners;
+    bool present;   // found by the first dump
+    bool again;     // has its name; only its owners are looked for anew
+    bool searching; // its inode is among scan_wants
+};
+
+// What a service shows; service->data[0].
+struct shown {
+    uint32_t listening, state[SERVICE_STATES], queue, queue_max, limit, drops;
+    uint32_t queue_now, limit_now, queue_top;
+    uint64_t drops_total;
+    bool drops_known;
+};
+
+struct listen {
+    struct sampler *sampler;
+    struct netlink dump, destroy;
+    struct loop_io *io;
+    struct loop_timer *poll, *slice;
+    struct services services;
+    struct identity_roots roots;
+    uint16_t port_low, port_high; // net.ipv4.ip_local_port_range
+    uint8_t ports[65536 / 8];     // listening now
+    struct sockdiag *view;        // the last whole dump
+    size_t n_view, cap_view;
+    struct pending *pending;
+    size_t n_pending;
+    struct identity_scan scan;
+    struct identity_want *wants;
+    bool first; // no whole dump yet
+    bool told;  // events since the last flush
+    struct {
+        uint64_t id;
+        char path[IDENTITY_PATH_MAX];
+    } * paths; // cgroups met lately, round robin
+    size_t next_path;
+    void (*on_end)(void *ctx, struct service *s);
+    void *on_end_ctx;
+};
+
+static int64_t now_ns(const struct listen *l)
+{
+    return clock_mono_ns(&l->sampler->env->clock);
+}
+
+// --- what is shown -------------------------------------------------------------------------------
+
+void listen_labels(
+    const struct service *s, struct wire_label labels[static LISTEN_LABELS], char buf[static 8])
+{
+    snprintf(buf, 8, "%u", s->port);
+    labels[0] = (struct wire_label){"job", "service"};
+    labels[1] = (struct wire_label){"port", buf};
+    labels[2] = (struct wire_label){"service", s->name};
+}
+
+static void declare(struct listen *l, struct service *s)
+{
+    struct output *o = l->sampler->env->out;
+    struct wire_label labels[LISTEN_LABELS + 1];
+    char port[8];
+    struct shown *w = calloc(1, sizeof(*w));
+
+    s->data[0] = w;
+    if (!w)
+        return;
+    listen_labels(s, labels, port);
+    w->listening =
+        output_series(o, "tocsin_service_listening", labels, LISTEN_LABELS, SERIES_STATE, "");
+    w->queue = output_series(
+        o, "tocsin_service_accept_queue_length", labels, LISTEN_LABELS, SERIES_GAUGE, "");
+    w->queue_max = output_series(
+        o, "tocsin_service_accept_queue_length_max", labels, LISTEN_LABELS, SERIES_GAUGE, "");
+    w->limit = output_series(
+        o, "tocsin_service_accept_queue_limit", labels, LISTEN_LABELS, SERIES_GAUGE, "");
+    w->drops = output_series(
+        o, "tocsin_service_listen_drops_total", labels, LISTEN_LABELS, SERIES_COUNTER, "");
+    for (int i = 0; i < SERVICE_STATES; i++) {
+        labels[LISTEN_LABELS] =
+            (struct wire_label){"state", service_state_name((enum service_state)i)};
+        w->state[i] = output_series(
+            o, "tocsin_service_state", labels, LISTEN_LABELS + 1, SERIES_STATE, "");
+    }
+}
+
+static void show_state(struct output *o, const struct service *s, const struct shown *w)
+{
+    // During the grace `listening` stays 1, so that a rule on it is silent over a restart.
+    output_set(o, w->listening, s->state == SERVICE_UP || s->state == SERVICE_STARTING);
+    for (int i = 0; i < SERVICE_STATES; i++)
+        output_set(o, w->state[i], s->state == (enum service_state)i);
+}
+
+static void show_end(struct output *o, const struct shown *w)
+{
+    output_end(o, w->listening);
+    output_end(o, w->queue);
+    output_end(o, w->queue_max);
+    output_end(o, w->limit);
+    output_end(o, w->drops);
+    for (int i = 0; i < SERVICE_STATES; i++)
+        output_end(o, w->state[i]);
+}
+
+static void tell(struct listen *l, const struct service *s, int kind, const char *detail)
+{
+    const struct clock *c = &l->sampler->env->clock;
+
+    output_event(l->sampler->env->out, kind, c->wall_ns(c->ctx) / 1000, s->name, detail);
+    l->told = true;
+}
+
+static void on_change(void *ctx, struct service *s, enum service_change change,
+    enum service_state from, const char *detail)
+{
+    struct listen *l = ctx;
+    struct output *o = l->sampler->env->out;
+    char text[96];
+
+    output_group(o, 0, 0, clock_wall_ms(&l->sampler->env->clock));
+    switch (change) {
+    case SERVICE_APPEARED:
+        declare(l, s);
+        if (s->data[0])
+            show_state(o, s, s->data[0]);
+        if (!s->present) {
+            snprintf(text, sizeof(text), "listens on port %u", s->port);
+            tell(l, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP, text);
+        }
+        return;
+    case SERVICE_ENDED:
+        if (l->on_end)
+            l->on_end(l->on_end_ctx, s);
+        if (s->data[0])
+            show_end(o, s->data[0]);
+        free(s->data[0]);
+        s->data[0] = NULL;
+        return;
+    case SERVICE_TURNED: break;
+    }
+    if (s->data[0])
+        show_state(o, s, s->data[0]);
+    switch (s->state) {
+    case SERVICE_UP:
+        // A restart within its grace is no news.
+        if (from != SERVICE_STARTING) {
+            snprintf(text, sizeof(text), "listens on port %u again", s->port);
+            tell(l, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP, text);
+        }
+        break;
+    case SERVICE_STARTING:
+        if (s->settled && !s->ephemeral) {
+            snprintf(text, sizeof(text), "nobody listens on port %u", s->port);
+            tell(l, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_DOWN, text);
+        }
+        break;
+    case SERVICE_STOPPED:
+        snprintf(text, sizeof(text), "port %u closed", s->port);
+        tell(l, s, TOCSIN__V1__EVENT_KIND__EVENT_SERVICE_STOPPED, text);
+        break;
+    case SERVICE_CRASHED:
+        tell(l, s, TOCSIN__V1__EVENT_KIND__EVENT_SERVICE_CRASHED, detail);
+        break;
+    }
+}
+
+static void flush(struct listen *l)
+{
+    struct env *env = l->sampler->env;
+
+    if (l->told && env->flush)
+        env->flush(env->core);
+    l->told = false;
+}
+
+// --- names and owners ----------------------------------------------------------------------------
+
+static const char *cgroup_path(struct listen *l, const struct sockdiag *k)
+{
+    char path[IDENTITY_PATH_MAX];
+
+    if (!(k->have & SOCKDIAG_HAS_CGROUP) || k->cgroup_id <= 1)
+        return NULL;
+    for (size_t i = 0; i < PATHS; i++)
+        if (l->paths[i].id == k->cgroup_id)
+            return l->paths[i].path;
+    if (identity_cgroup_find(&l->roots, k->cgroup_id, path) != 0)
+        return NULL;
+    size_t at = l->next_path++ % PATHS;
+    l->paths[at].id = k->cgroup_id;
+    memcpy(l->paths[at].path, path, sizeof(path));
+    return l->paths[at].path;
+}
+
+static void add_owner(struct pending *p, int32_t pid)
+{
+    for (int i = 0; i < p->n_owners; i++)
+        if (p->owners[i] == pid)
+            return;
+    if (p->n_owners < SERVICE_OWNERS)
+        p->owners[p->n_owners++] = pid;
+}
+
+// The quick way, enough for every unit and container: by the socket's cgroup.
+static void name_by_cgroup(struct listen *l, struct pending *p)
+{
+    const char *path = cgroup_path(l, &p->socket);
+    int32_t pids[CGROUP_PIDS];
+    int n, holders = 0;
+
+    if (!path)
+        return;
+    n = identity_cgroup_pids(&l->roots, path, pids, CGROUP_PIDS);
+    for (int i = 0; i < n; i++)
+        if (pids[i] != 1 && identity_pid_holds(&l->roots, pids[i], p->socket.inode) == 1) {
+            add_owner(p, pids[i]);
+            holders++;
+        }
+    if (p->again)
+        return;
+    if (identity_cgroup_name(path, p->name)) {
+        // Not allowed to look: all of a unit's processes may hold it. Their parents tell masters
+        // from workers.
+        for (int i = 0; holders == 0 && i < n; i++)
+            add_owner(p, pids[i]);
+        return;
+    }
+    // The oldest comes first in cgroup.procs and is the master.
+    if (holders > 0)
+        identity_pid_name(&l->roots, p->owners[0], p->name);
+}
+
+static void owners_to(struct listen *l, struct service *s, const struct pending *p)
+{
+    for (int i = 0; i < p->n_owners; i++)
+        service_owner(s, p->owners[i], identity_pid_parent(&l->roots, p->owners[i]));
+}
+
+static bool is_done(const struct pending *p)
+{
+    return p->again ? p->n_owners > 0 : p->name[0] != '\0';
+}
+
+static struct pending *pending_find(struct listen *l, uint64_t cookie)
+{
+    for (size_t i = 0; i < l->n_pending; i++)
+        if (l->pending[i].socket.cookie == cookie)
+            return &l->pending[i];
+    return NULL;
+}
+
+static struct pending *pending_add(struct listen *l, const struct sockdiag *k, bool again)
+{
+    struct pending *p = pending_find(l, k->cookie);
+
+    if (p || l->n_pending == PENDING_MAX)
+        return p;
+    p = &l->pending[l->n_pending++];
+    *p = (struct pending){.socket = *k, .present = l->first, .again = again};
+    name_by_cgroup(l, p);
+    return p;
+}
+
+static void pending_drop(struct listen *l, struct pending *p)
+{
+    *p = l->pending[--l->n_pending];
+}
+
+static void dump(struct listen *l);
+
+// Puts what the search found where it belongs; what it did not find gets its name from the port.
+static void search_over(struct listen *l)
+{
+    for (size_t i = 0; i < l->n_pending;) {
+        struct pending *p = &l->pending[i];
+        int32_t pid = 0;
+        for (size_t k = 0; p->searching && k < l->scan.n_wants; k++)
+            if (l->wants[k].inode == p->socket.inode)
+                pid = l->wants[k].pid;
+        if (!p->searching) {
+            i++;
+            continue;
+        }
+        p->searching = false;
+        if (pid != 0)
+            add_owner(p, pid);
+        if (p->again) {
+            struct service_socket *k = services_seen(&l->services, p->socket.cookie);
+            if (k) {
+                service_owners_clear(k->service);
+                owners_to(l, k->service, p);
+            }
+            pending_drop(l, p);
+            continue;
+        }
+        if (pid == 0 || !identity_pid_name(&l->roots, pid, p->name))
+            identity_port_name(&l->roots, p->socket.local_port, p->name);
+        i++;
+    }
+    dump(l); // the sockets may be gone by now
+}
+
+static bool search_begin(struct listen *l)
+{
+    size_t n = 0;
+
+    if (l->scan.pids)
+        return true;
+    for (size_t i = 0; i < l->n_pending; i++)
+        if (!is_done(&l->pending[i])) {
+            l->pending[i].searching = true;
+            l->wants[n++] = (struct identity_want){.inode = l->pending[i].socket.inode};
+        }
+    if (n == 0)
+        return false;
+    if (identity_scan_begin(&l->scan, &l->roots, l->wants, n) != 0)
+        l->scan = (struct identity_scan){.wants = l->wants, .n_wants = n};
+    return true;
+}
+
+// One slice of the search; the rest after the loop has turned.
+static void search_slice(struct listen *l)
+{
+    struct clock real = clock_system();
+    int64_t until = clock_mono_ns(&real) + SLICE_NS;
+
+    if (!search_begin(l))
+        return;
+    while (identity_scan_step(&l->scan, &l->roots))
+        if (clock_mono_ns(&real) >= until) {
+            loop_timer_set(l->slice, clock_mono_ns(&real));
+            return;
+        }
+    search_over(l);
+}
+
+static void on_slice(void *ctx, int64_t due, int64_t now)
+{
+    struct listen *l = ctx;
+    int64_t begun = sampler_cpu_begin();
+
+    (void)due;
+    (void)now;
+    search_slice(l);
+    flush(l);
+    sampler_cpu_end(l->sampler, begun);
+}
+
+// --- the dump ------------------------------------------------------------------------------------
+
+static bool view_add(struct listen *l, const struct sockdiag *k)
+{
+    if (l->n_view == l->cap_view) {
+        size_t cap = l->cap_view ? l->cap_view * 2 : 64;
+        struct sockdiag *grown =
+            cap <= SERVICE_SOCKETS_MAX ? realloc(l->view, cap * sizeof(*grown)) : NULL;
+        if (!grown)
+            return false;
+        l->view = grown;
+        l->cap_view = cap;
+    }
+    l->view[l->n_view++] = *k;
+    return true;
+}
+
+// Reads one dump to its end. The kernel answers within our own calls, so nothing is waited for.
+// 0, -EAGAIN: the table changed meanwhile, take it again; -errno.
+static int read_view(struct listen *l)
+{
+    uint8_t request[SOCKDIAG_REQUEST_MAX];
+    uint16_t type, flags;
+    size_t len =
+        sockdiag_request(request, SOCKDIAG_BIT(SOCKDIAG_LISTEN), false, true, &type, &flags);
+    int rc = netlink_send(&l->dump, type, flags, request, len);
+
+    l->n_view = 0;
+    while (rc == 0) {
+        int n = netlink_receive(&l->dump);
+        size_t at = 0;
+        struct netlink_message m;
+        if (n <= 0)
+            return n < 0 ? n : -EAGAIN;
+        while (netlink_next(l->dump.chunk, (size_t)n, &at, &m)) {
+            struct sockdiag k;
+            if (m.seq != l->dump.seq)
+                continue;
+            if (m.flags & NLM_F_DUMP_INTR)
+                rc = -EAGAIN;
+            if (m.type == NLMSG_DONE)
+                return rc;
+            if (m.type == NLMSG_ERROR)
+                return netlink_status(&m) ? netlink_status(&m) : -EBADMSG;
+            if (sockdiag_is_socket(m.type) && sockdiag_parse(m.body, m.len, &k) == 0 &&
+                k.state == SOCKDIAG_LISTEN && !view_add(l, &k))
+                return -ENOMEM;
+        }
+    }
+    return rc;
+}
+
+static void count_queue(struct service_socket *k, const struct sockdiag *d)
+{
+    struct shown *w = k->service->data[0];
+
+    if (!w)
+        return;
+    w->queue_now += d->receive_queue;
+    w->limit_now += d->send_queue;
+    if (d->have & SOCKDIAG_HAS_DROPS) {
+        // The kernel's counter goes with its socket; ours goes on.
+        w->drops_total += (uint32_t)(d->drops - k->drops);
+        w->drops_known = true;
+        k->drops = d->drops;
+    }
+}
+
+static struct service_socket *named(struct listen *l, struct pending *p, int64_t now)
+{
+    const struct sockdiag *d = &p->socket;
+    struct service_listener up = {
+        .cookie = d->cookie,
+        .name = p->name,
+        .port = d->local_port,
+        .loopback = sockdiag_is_loopback(d->local),
+        .ephemeral_port = d->local_port >= l->port_low && d->local_port <= l->port_high,
+        .present = p->present,
+    };
+    struct service_socket *k = services_up(&l->services, &up, now);
+
+    if (k)
+        owners_to(l, k->service, p);
+    pending_drop(l, p);
+    return k;
+}
+
+static void forget_pending(struct listen *l)
+{
+    for (size_t i = 0; i < l->n_pending;) {
+        bool there = false;
+        for (size_t k = 0; k < l->n_view && !there; k++)
+            there = l->view[k].cookie == l->pending[i].socket.cookie;
+        if (there)
+            i++;
+        else
+            pending_drop(l, &l->pending[i]);
+    }
+}
+
+static void look_for_owners(struct listen *l)
+{
+    for (size_t i = 0; i < l->n_view; i++) {
+        struct service_socket *k = services_seen(&l->services, l->view[i].cookie);
+        struct pending *p;
+        if (!k || !service_owners_unknown(k->service) ||
+            !(p = pending_add(l, &l->view[i], true)))
+            continue;
+        // Once: whom we cannot find now we shall not find 50 ms later.
+        service_owners_clear(k->service);
+        if (is_done(p)) {
+            owners_to(l, k->service, p);
+            pending_drop(l, p);
+        }
+    }
+}
+
+static void use_view(struct listen *l)
+{
+    int64_t now = now_ns(l);
+
+    for (struct service *s = l->services.list; s; s = s->next)
+        if (s->data[0])
+            ((struct shown *)s->data[0])->queue_now = ((struct shown *)s->data[0])->limit_now =
+                0;
+    memset(l->ports, 0, sizeof(l->ports));
+    services_begin(&l->services);
+    for (size_t i = 0; i < l->n_view; i++) {
+        const struct sockdiag *d = &l->view[i];
+        struct service_socket *k = services_seen(&l->services, d->cookie);
+        struct pending *p;
+        if (!k && (p = pending_add(l, d, false)) && is_done(p) && !p->searching)
+            k = named(l, p, now);
+        if (!k)
+            continue;
+        l->ports[d->local_port / 8] |= (uint8_t)(1u << d->local_port % 8);
+        count_queue(k, d);
+    }
+    services_end(&l->services, now);
+    l->first = false;
+    for (struct service *s = l->services.list; s; s = s->next) {
+        struct shown *w = s->data[0];
+        if (w && w->queue_now > w->queue_top)
+            w->queue_top = w->queue_now;
+    }
+    if (l->n_pending > 0)
+        forget_pending(l);
+    look_for_owners(l);
+    services_advance(&l->services, now);
+}
+
+static void dump(struct listen *l)
+{
+    int rc = -EAGAIN;
+
+    for (int i = 0; i < DUMP_TRIES && rc == -EAGAIN; i++)
+        rc = read_view(l);
+    if (rc == 0) {
+        use_view(l);
+    } else if (rc != -EAGAIN) {
+        snprintf(
+            l->sampler->reason, sizeof(l->sampler->reason), "listener dump: %s", strerror(-rc));
+        services_advance(&l->services, now_ns(l));
+    }
+}
+
+static void look(struct listen *l)
+{
+    dump(l);
+    if (l->n_pending > 0 && !l->scan.pids)
+        search_slice(l);
+    flush(l);
+}
+
+static void on_poll(void *ctx, int64_t due, int64_t now)
+{
+    struct listen *l = ctx;
+    int64_t begun = sampler_cpu_begin();
+
+    look(l);
+    // Missed rounds are not made up for: a look now sees what they would have seen.
+    loop_timer_set(l->poll, due + POLL_NS > now ? due + POLL_NS : now + POLL_NS);
+    sampler_cpu_end(l->sampler, begun);
+}
+
+static void on_destroy(void *ctx, int fd, uint32_t events)
+{
+    struct listen *l = ctx;
+    int64_t begun = sampler_cpu_begin();
+    bool ours = false;
+    int n;
+
+    (void)fd;
+    (void)events;
+    while ((n = netlink_receive(&l->destroy)) != 0) {
+        size_t at = 0;
+        struct netlink_message m;
+        if (n == -ENOBUFS) {
+            ours = true;
+            continue;
+        }
+        if (n < 0)
+            break;
+        while (netlink_next(l->destroy.chunk, (size_t)n, &at, &m)) {
+            struct sockdiag k;
+            if (sockdiag_is_socket(m.type) && sockdiag_parse(m.body, m.len, &k) == 0 &&
+                map_get(&l->services.sockets, &k.cookie, sizeof(k.cookie)))
+                ours = true;
+        }
+    }
+    if (ours)
+        look(l);
+    sampler_cpu_end(l->sampler, begun);
+}
+
+void listen_exit(struct listen *l, const struct service_exit *e)
+{
+    if (services_exit(&l->services, e, now_ns(l)))
+        dump(l);
+    flush(l);
+}
+
+struct service *listen_service(struct listen *l, uint16_t port)
+{
+    if (!(l->ports[port / 8] & 1u << port % 8))
+        return NULL;
+    struct service *s = services_port(&l->services, port);
+    return s && s->announced ? s : NULL;
+}
+
+void listen_on_end(struct listen *l, void (*fn)(void *ctx, struct service *s), void *ctx)
+{
+    l->on_end = fn;
+    l->on_end_ctx = ctx;
+}
+
+// --- the sampler ---------------------------------------------------------------------------------
+
+static void read_port_range(struct listen *l)
+{
+    char path[512];
+    unsigned low, high;
+
+    l->port_low = 32768;
+    l->port_high = 60999;
+    snprintf(path, sizeof(path), "%s/sys/net/ipv4/ip_local_port_range", l->roots.proc);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return;
+    if (fscanf(f, "%u %u", &low, &high) == 2 && low <= high && high <= 65535) {
+        l->port_low = (uint16_t)low;
+        l->port_high = (uint16_t)high;
+    }
+    fclose(f);
+}
+
+static void sampler_close(struct sampler *s)
+{
+    struct listen *l = s->state;
+
+    if (!l)
+        return;
+    s->env->listen = NULL;
+    s->state = NULL;
+    loop_io_del(l->io);
+    loop_timer_free(l->poll);
+    loop_timer_free(l->slice);
+    netlink_close(&l->dump);
+    netlink_close(&l->destroy);
+    identity_scan_done(&l->scan);
+    for (struct service *v = l->services.list; v; v = v->next) {
+        if (l->on_end)
+            l->on_end(l->on_end_ctx, v);
+        free(v->data[0]);
+    }
+    services_done(&l->services);
+    free(l->view);
+    free(l->pending);
+    free(l->wants);
+    free(l->paths);
+    free(l);
+}
+
+static int open_destroy(struct listen *l)
+{
+    // Listeners have no peer: keep the closing of every connection from waking us. Offsets: netlink
+    // header 16, then family, state, timer, retransmits, local port, peer port.
+    static const struct sock_filter no_peer[] = {
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 16 + 6),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    int rc =
+        netlink_open(&l->destroy, NETLINK_SOCK_DIAG, SOCKDIAG_GROUPS_DESTROY, RECEIVE_BYTES);
+
+    if (rc < 0)
+        return rc;
+    rc = netlink_filter(&l->destroy, no_peer, sizeof(no_peer) / sizeof(no_peer[0]));
+    if (rc < 0)
+        return rc;
+    l->io = loop_io_add(l->sampler->env->loop, l->destroy.fd, EPOLLIN, on_destroy, l);
+    return l->io ? 0 : -ENOMEM;
+}
+
+static int sampler_open(struct sampler *s)
+{
+    struct listen *l = calloc(1, sizeof(*l));
+    int rc = -ENOMEM;
+
+    if (!l)
+        goto fail;
+    s->state = l;
+    l->sampler = s;
+    l->first = true;
+    l->dump.fd = l->destroy.fd = -1;
+    l->roots = (struct identity_roots){s->env->proc, s->env->cgroup, "/etc/services"};
+    services_init(&l->services, on_change, l);
+    l->pending = calloc(PENDING_MAX, sizeof(*l->pending));
+    l->wants = calloc(PENDING_MAX, sizeof(*l->wants));
+    l->paths = calloc(PATHS, sizeof(*l->paths));
+    l->poll = loop_timer_new(s->env->loop, on_poll, l);
+    l->slice = loop_timer_new(s->env->loop, on_slice, l);
+    if (!l->pending || !l->wants || !l->paths || !l->poll || !l->slice)
+        goto fail;
+    read_port_range(l);
+    rc = netlink_open(&l->dump, NETLINK_SOCK_DIAG, 0, 0);
+    if (rc < 0)
+        goto fail;
+    rc = read_view(l);
+    if (rc < 0 && rc != -EAGAIN)
+        goto fail;
+    // Without the multicast the 20 Hz look still finds what went, a little later.
+    rc = open_destroy(l);
+    if (rc < 0)
+        snprintf(s->reason, sizeof(s->reason), "no destroy multicast (%s): seen within 50 ms",
+            strerror(-rc));
+    s->env->listen = l;
+    loop_timer_set(l->poll, loop_now_ns(s->env->loop));
+    return 0;
+fail:
+    snprintf(s->reason, sizeof(s->reason), "inet_diag: %s", strerror(-rc));
+    sampler_close(s);
+    return rc;
+}
+
+static void sampler_tick(struct sampler *s, const struct tick *t)
+{
+    struct listen *l = s->state;
+    struct output *o = s->env->out;
+
+    (void)t;
+    for (struct service *v = l->services.list; v; v = v->next) {
+        struct shown *w = v->data[0];
+        if (!w)
+            continue;
+        show_state(o, v, w);
+        if (v->sockets == 0)
+            continue;
+        output_set(o, w->queue, w->queue_now);
+        output_set(o, w->queue_max, w->queue_top);
+        output_set(o, w->limit, w->limit_now);
+        if (w->drops_known)
+            output_set(o, w->drops, (double)w->drops_total);
+        w->queue_top = w->queue_now;
+    }
+}
+
+const struct sampler_ops listen_sampler = {
+    .name = "tcp.listen",
+    .interval_ms = 1000,
+    .open = sampler_open,
+    .tick = sampler_tick,
+    .close = sampler_close,
+};

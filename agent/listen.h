@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sampler "tcp.listen": every TCP port somebody listens on becomes a service, found by itself.
+ *
+ *     destroy multicast --> one LISTEN dump --> services (pure) --> events and samples, at once
+ *     20 Hz timer --------> one LISTEN dump --> new listeners, accept queues, their maximum
+ *     process deaths -----> services ---------> the same dump if that may have taken a listener
+ *
+ * The kernel announces sockets that go, not those that come. A LISTEN dump costs 15-20 us whatever
+ * the number of connections, so it is taken 20 times a second: that bounds the time until a new
+ * listener is seen, and makes a 100 ms burst in an accept queue visible in `_max`. The multicast
+ * only says "look": what counts is the dump, so a lost message (ENOBUFS) costs nothing but a look.
+ *
+ * Naming a new listener may take a search through /proc, which goes on in slices of 2 ms between
+ * other work; the service appears when it has its name.
+ *
+ * Owned by the core through sampler_ops, loop thread. Needs no privilege; without the right to look
+ * into other users' processes names come from cgroups and /etc/services.
+ */
+#pragma once
+#include "agent/sampler.h"
+#include "agent/service.h"
+
+extern const struct sampler_ops listen_sampler;
+
+// A death, from whoever learns of it (procevents.c). May send events.
+void listen_exit(struct listen *l, const struct service_exit *e);
+// The service that listens on the port; NULL = none or not announced yet. Cheap for ports of none.
+struct service *listen_service(struct listen *l, uint16_t port);
+// Called before a service is freed: drop what points to it. One hook; NULL takes it away.
+void listen_on_end(struct listen *l, void (*fn)(void *ctx, struct service *s), void *ctx);
+// Labels job, service and port of a service, for its series. buf holds the port's text.
+#define LISTEN_LABELS 3
+void listen_labels(const struct service *s, struct wire_label labels[static LISTEN_LABELS],
+    char buf[static 8]);
