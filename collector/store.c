@@ -407,6 +407,7 @@ void store_agent_session(struct agent_store *a, uint64_t epoch)
     free(a->wire);
     a->wire = NULL;
     a->n_wire = 0;
+    a->refused = 0;
     a->epoch = epoch;
     a->session++;
 }
