@@ -28,4 +28,4 @@ const char *buf_cstr(struct buf *b);         // NUL-terminated, "" when empty or
 int buf_add_stream(struct buf *b, FILE *f);  // the rest of f; -errno
 int buf_add_path(struct buf *b, const char *path); // a whole file; -errno
 // A quoted JSON string; a byte that is not UTF-8 becomes U+FFFD.
-int buf_add_json(struct buf *b, const char *s, size_t len);
+int buf_add_json(struct buf *b, const char *text, size_t len);

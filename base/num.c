@@ -193,7 +193,7 @@ bool num_parse(const char *s, size_t len, double *ret)
         *out++ = *s++;
     size_t left = (size_t)(end - s);
     if (equals_nocase(s, left, "inf") || equals_nocase(s, left, "infinity")) {
-        *ret = text[0] == '-' && out > text ? -INFINITY : INFINITY;
+        *ret = out > text && text[0] == '-' ? -INFINITY : INFINITY;
         return true;
     }
     if (equals_nocase(s, left, "nan")) {

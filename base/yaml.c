@@ -456,7 +456,8 @@ static bool build_seq(
 static bool close_node(struct reader *r, const yaml_event_t *event)
 {
     struct frame f = r->frames[--r->depth];
-    struct yaml_node **children = r->values + f.base;
+    // NULL, not NULL + 0, while no value was ever pushed.
+    struct yaml_node **children = r->values ? r->values + f.base : NULL;
     size_t n = r->n_values - f.base;
     bool ok = n == 0                     ? true
               : f.node->kind == YAML_MAP ? build_map(r, f.node, children, n)
