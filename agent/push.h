@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Frames from the spool to the collector, by HTTP POST on kept connections. Two lanes, one body
+ * in flight on each:
+ *
+ *     live       the newest frames, in order, as they were encoded. When the first that waits is
+ *                older than PUSH_BEHIND_NS (two frames missed their second) it jumps to the next
+ *                key frame, and the collector asks for the rest
+ *     backfill   what a reply's resume_from names, oldest first, bodies of at most 64 KiB, from
+ *                the key frame before it
+ *
+ * After a failure the lane waits (decorrelated jitter, 200 ms to 15 s; retry_after_ms and
+ * Retry-After are obeyed) and knocks with an empty body first, so that an outage costs no key
+ * frames. A frame counts as delivered when a reply has accepted its body; until then it is sent
+ * again, and the collector drops what it has by seq.
+ *
+ * Loop thread. Borrows the spool and the transfers. Nothing here logs: push_note is called.
+ */
+#pragma once
+#include "agent/spool.h"
+#include "agent/transfer.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "wire/batch.h"
+
+#define PUSH_BEHIND_NS      (2500 * NS_PER_MS)
+#define PUSH_BODY_MAX       (64u << 10)
+#define PUSH_BACKOFF_MIN_MS 200
+#define PUSH_BACKOFF_MAX_MS 15000
+
+struct push_stats {
+    uint64_t bodies, failures, replayed_frames, key_frames_asked;
+    uint64_t accepted_seq, durable_seq;
+    int64_t clock_offset_us, round_trip_us; // round_trip_us 0: no exchange yet
+    bool connected;                         // the last live body was answered with 200
+};
+
+struct push_options {
+    const char *collector; // URL without path
+    const char *token;     // NULL: none
+    const char *ca_file;   // NULL: the system's
+};
+
+struct push_hooks {
+    void (*want_key)(void *ctx); // the next frame should be a key frame
+    // Once when it turns: text names the reason of a failure, or the collector.
+    void (*note)(void *ctx, bool failed, const char *text);
+    void *ctx;
+};
+
+struct pusher;
+// session is borrowed and read at each body, newest_seq and oldest_seq are filled in here.
+struct pusher *push_new(struct loop *loop, struct transfers *m, struct spool *spool,
+    const struct clock *clock, const struct wire_session *session, const struct push_options *o,
+    const struct push_hooks *h);
+void push_free(struct pusher *p);
+void push_kick(struct pusher *p);       // the spool has news
+bool push_idle(const struct pusher *p); // live has nothing in flight and nothing to send
+const struct push_stats *push_stats(const struct pusher *p);

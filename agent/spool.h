@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Encoded frames of this session, kept so that a collector that missed some can have them: as
+ * bytes in one ring, grown as needed up to a ceiling, oldest out first.
+ *
+ *     key d d d d key d d d key d d        a frame without the key frame before it says nothing,
+ *     `-------------' evicted as one       so frames leave in runs that begin with a key frame
+ *
+ * Frames that went unheard are counted when they leave. Loop thread; pointers returned live until
+ * the next add.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SPOOL_BYTES_MAX (1536u << 10)
+#define SPOOL_AGE_NS    (600LL * 1000000000)
+#define SPOOL_FRAMES    4096
+
+struct spool;
+struct spool_frame {
+    uint64_t seq;
+    bool key, delivered;
+    uint32_t samples;
+    int64_t made_ns;
+    const uint8_t *data;
+    size_t len;
+};
+
+struct spool *spool_new(size_t max_bytes, int64_t max_age_ns);
+void spool_free(struct spool *s);
+// seq rises; after a gap, and first of all, key must be true. 0; -ENOMEM, -EMSGSIZE (over the
+// ceiling), -EINVAL: the frame is not kept and counts as dropped, and the next must be a key frame.
+int spool_add(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t now_ns,
+    const uint8_t *data, size_t len);
+size_t spool_count(const struct spool *s);
+bool spool_at(const struct spool *s, size_t i, struct spool_frame *ret); // 0 = oldest
+uint64_t spool_oldest(const struct spool *s);                            // 0 = empty
+uint64_t spool_newest(const struct spool *s);
+// Place of the first frame at or above seq; spool_count when there is none.
+size_t spool_find(const struct spool *s, uint64_t seq);
+// Where replay that is to give `seq` must begin: the last key frame at or below it, or the oldest
+// held. spool_count when nothing at or above seq is held.
+size_t spool_replay(const struct spool *s, uint64_t seq);
+void spool_delivered(struct spool *s, uint64_t from, uint64_t to, bool delivered);
+// Frames up to seq are safe elsewhere: lets whole runs of them go.
+void spool_durable(struct spool *s, uint64_t seq);
+size_t spool_bytes(const struct spool *s);
+uint64_t spool_dropped_frames(const struct spool *s);
+uint64_t spool_dropped_samples(const struct spool *s);

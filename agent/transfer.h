@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * libcurl's multi interface driven by our loop: it asks for sockets to be watched and for one
+ * timer, and never waits itself. Shared by the push lanes and the HTTP probes; each puts a
+ * struct transfer behind its easy handle and is called when that is through.
+ */
+#pragma once
+#include "base/loop.h"
+#include <curl/curl.h>
+
+struct transfers;
+struct transfer {
+    // May start the same or other transfers again. The handle is out of the multi by then.
+    void (*done)(struct transfer *t, CURLcode result);
+};
+
+struct transfers *transfers_new(struct loop *loop); // NULL: memory
+void transfers_free(struct transfers *m);           // stop all transfers first
+// Easy options are the caller's, but CURLOPT_PRIVATE. 0 or -ENOMEM.
+int transfer_start(struct transfers *m, CURL *easy, struct transfer *t);
+void transfer_stop(
+    struct transfers *m, CURL *easy); // without calling done; one not running is fine
