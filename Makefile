@@ -89,7 +89,7 @@ $(G)/wire/tocsin.pb-c.h: $(G)/wire/tocsin.pb-c.c
 $(B)/gen/wire/tocsin.pb-c.o: $(G)/wire/tocsin.pb-c.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=c17 -O2 -fPIE $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
-$(call lib_obj,wire): | $(G)/wire/tocsin.pb-c.h
+$(call lib_obj,wire) $(call lib_obj,agent): | $(G)/wire/tocsin.pb-c.h
 
 # --- the page: bundled by esbuild, compressed, embedded --------------------------------------
 WEB_SRC := $(wildcard web/*.html web/*.json web/*.mjs web/src/* web/src/*/*)
@@ -154,7 +154,11 @@ lint:
 FUZZ_SECONDS ?= 30
 fuzz: $(G)/wire/tocsin.pb-c.h
 	$(Q)CLANG=$(CLANG) FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz/run.sh
-bench: all
+$(B)/bench/%: $(B)/tests/bench/%.o $(call archives,wire)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+bench: all $(B)/bench/load
 	@echo "benchmarks are one command each:"; ls tests/bench/*.sh
 
 PREFIX ?= /usr/local
