@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/lex.h"
 #include "base/num.h"
-#include "rules/regex_syntax.h"
+#include "rules/rune.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -132,19 +132,6 @@ static int number(struct lexer *l, struct token *t)
                        : "");
 }
 
-static size_t utf8_put(uint32_t r, char *out)
-{
-    if (r < 0x80) {
-        out[0] = (char)r;
-        return 1;
-    }
-    size_t n = r < 0x800 ? 2 : r < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--, r >>= 6)
-        out[i] = (char)(0x80 | (r & 0x3f));
-    out[0] = (char)((0xf00 >> n) | r);
-    return n;
-}
-
 static int hex_value(char c)
 {
     if (digit(c))
@@ -191,7 +178,7 @@ static size_t escape(const char *s, size_t left, char quote, char *out, size_t *
     else if (v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
         return 0;
     else
-        *n += utf8_put(v, out + *n);
+        *n += rune_encode(v, out + *n);
     return 2 + digits;
 }
 
@@ -226,7 +213,7 @@ static int string(struct lexer *l, struct token *t)
                     "write \\\\ for a backslash, or use back quotes: `a\\d`");
             at += used;
         } else {
-            uint32_t rune = regex_rune(s, end, &at);
+            uint32_t rune = rune_decode(s, end, &at);
             if (rune == 0xfffd && at == before + 1)
                 return fail(l, before, at, "T102", "string is not valid UTF-8", "");
             memcpy(out + n, s + before, at - before);
@@ -338,7 +325,7 @@ int lex_next(struct lexer *l, struct token *ret)
         t.kind = sign(s, left, &size);
         if (t.kind == TOK_END) {
             size_t end = l->at;
-            regex_rune(l->text, l->len, &end);
+            rune_decode(l->text, l->len, &end);
             const char *hint = s[0] == '!'                  ? "not equal is !=, no match is !~"
                                : s[0] == '&' || s[0] == '|' ? "PromQL writes and, or, unless"
                                : s[0] == '$' || s[0] == ';' ? "not part of PromQL"

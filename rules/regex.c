@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/regex.h"
 #include "rules/regex_program.h"
+#include "rules/rune.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,19 +195,6 @@ static void compile(struct compiler *c, const struct regex_node *n)
 }
 
 // --- fast path -------------------------------------------------------------------------------
-static size_t rune_encode(uint32_t r, char out[4])
-{
-    if (r < 0x80) {
-        out[0] = (char)r;
-        return 1;
-    }
-    size_t n = r < 0x800 ? 2 : r < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--, r >>= 6)
-        out[i] = (char)(0x80 | (r & 0x3f));
-    out[0] = (char)((0xf00 >> n) | r);
-    return n;
-}
-
 static const struct regex_node *unwrap(const struct regex_node *n)
 {
     while (n->kind == RX_GROUP)
@@ -310,7 +298,7 @@ static int assemble(struct regex *re, struct err *err)
     struct compiler c = {.re = re};
     compile(&c, re->tree.root);
     put(&c, OP_RX_MATCH, 0);
-    re->n_saves = re->tree.n_groups * 2;
+    re->n_saves = re->tree.n_groups * 2 + 1;
     if (c.full || (size_t)c.n * (size_t)re->n_saves > SAVES_MAX) {
         err_at(err, 0, 1, "the regular expression is too large");
         return -EINVAL;
@@ -327,7 +315,7 @@ static int assemble(struct regex *re, struct err *err)
     if (threads_alloc(re, &re->now) < 0 || threads_alloc(re, &re->then) < 0)
         return -ENOMEM;
     re->pending = arena_alloc(&re->arena, (2 * (size_t)c.n + 2) * sizeof(*re->pending));
-    re->saves = arena_alloc(&re->arena, ((size_t)re->n_saves + 1) * sizeof(int));
+    re->saves = arena_alloc(&re->arena, (size_t)re->n_saves * sizeof(int));
     return re->pending && re->saves ? 0 : -ENOMEM;
 }
 
@@ -377,23 +365,86 @@ bool regex_full_match(const struct regex *re, const char *text, size_t len)
     return false;
 }
 
-size_t regex_captures(
-    const struct regex *re, const char *text, size_t len, struct regex_span *spans, size_t n)
+static size_t spans_of(const struct regex *re, const int *saves, int start, int end,
+    struct regex_span *spans, size_t n)
 {
-    int saves[2 * REGEX_GROUPS_MAX];
     size_t groups = (size_t)re->tree.n_groups + 1;
-
-    if (!regex_run(re, text, len, saves))
-        return 0;
     for (size_t i = 0; i < n && i < groups; i++) {
         if (i == 0)
-            spans[0] = (struct regex_span){0, (int)len};
+            spans[0] = (struct regex_span){start, end};
         else if (saves[2 * i - 2] < 0 || saves[2 * i - 1] < 0)
             spans[i] = (struct regex_span){-1, -1};
         else
             spans[i] = (struct regex_span){saves[2 * i - 2], saves[2 * i - 1]};
     }
     return groups;
+}
+
+size_t regex_captures(
+    const struct regex *re, const char *text, size_t len, struct regex_span *spans, size_t n)
+{
+    int saves[2 * REGEX_GROUPS_MAX + 1];
+    return regex_run(re, text, len, saves) ? spans_of(re, saves, 0, (int)len, spans, n) : 0;
+}
+
+size_t regex_search(const struct regex *re, const char *text, size_t len, size_t from,
+    struct regex_span *spans, size_t n)
+{
+    int saves[2 * REGEX_GROUPS_MAX + 1], end;
+    if (!regex_run_search(re, text, len, from, saves, &end))
+        return 0;
+    return spans_of(re, saves, saves[re->n_saves - 1], end, spans, n);
+}
+
+// The group a template names with $name, ${name}, $1: -1 when there is none.
+static int named_group(const struct regex *re, const char *name, size_t len)
+{
+    int v = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return regex_group_index(re, name, len);
+        v = v < 1000 ? v * 10 + (name[i] - '0') : v;
+    }
+    return v;
+}
+
+static bool word_char(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_';
+}
+
+void regex_expand(const struct regex *re, const char *template, size_t template_len,
+    const char *text, const struct regex_span *spans, size_t n, struct buf *out)
+{
+    const char *s = template;
+    size_t left = template_len;
+    while (left) {
+        const char *dollar = memchr(s, '$', left);
+        size_t plain = dollar ? (size_t)(dollar - s) : left;
+        buf_add(out, s, plain);
+        s += plain;
+        left -= plain;
+        if (!dollar)
+            break;
+        bool brace = left > 1 && s[1] == '{';
+        size_t start = brace ? 2 : 1, end = start;
+        while (end < left && word_char(s[end]))
+            end++;
+        bool closed = !brace || (end < left && s[end] == '}');
+        if (end == start || !closed) {
+            // $$ is a dollar; a dollar that names nothing stays.
+            size_t used = left > 1 && s[1] == '$' ? 2 : 1;
+            buf_addc(out, '$');
+            s += used;
+            left -= used;
+            continue;
+        }
+        int g = named_group(re, s + start, end - start);
+        if (g >= 0 && (size_t)g < n && spans[g].start >= 0)
+            buf_add(out, text + spans[g].start, (size_t)(spans[g].end - spans[g].start));
+        s += end + brace;
+        left -= end + brace;
+    }
 }
 
 int regex_group_index(const struct regex *re, const char *name, size_t len)

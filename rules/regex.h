@@ -9,6 +9,7 @@
  * itself cannot fail.
  */
 #pragma once
+#include "base/buf.h"
 #include "base/err.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,4 +26,10 @@ struct regex_span {
 };
 // Full match with capture groups, [0] is the whole. Returns the number of groups, 0 = no match.
 size_t regex_captures(const struct regex *re, const char *text, size_t len, struct regex_span *spans, size_t n);
+// The leftmost match inside the text, not anchored, at or behind byte `from`. As regex_captures.
+size_t regex_search(const struct regex *re, const char *text, size_t len, size_t from,
+    struct regex_span *spans, size_t n);
+// Go's Expand: $1, ${1}, $name, ${name} become what the group took (or nothing), $$ a dollar.
+void regex_expand(const struct regex *re, const char *template, size_t template_len,
+    const char *text, const struct regex_span *spans, size_t n, struct buf *out);
 int regex_group_index(const struct regex *re, const char *name, size_t len);   // -1

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/regex_program.h"
+#include "rules/rune.h"
 #include <string.h>
 
 struct place {
@@ -126,7 +127,7 @@ bool regex_run(const struct regex *re, const char *text, size_t len, int *saves)
         current[i] = -1;
     follow(re, &now, 0, &p, current);
     while (p.at < len && now.n) {
-        uint32_t rune = regex_rune(text, len, &p.at);
+        uint32_t rune = rune_decode(text, len, &p.at);
         then.n = 0;
         for (uint32_t i = 0; i < now.n; i++) {
             const struct regex_inst *in = &re->prog[now.dense[i]];
@@ -151,4 +152,48 @@ bool regex_run(const struct regex *re, const char *text, size_t len, int *saves)
         return true;
     }
     return false;
+}
+
+bool regex_run_search(
+    const struct regex *re, const char *text, size_t len, size_t from, int *saves, int *ret_end)
+{
+    struct regex_threads now = re->now, then = re->then;
+    struct place p = {text, len, from};
+    size_t n_saves = (size_t)re->n_saves;
+    int *current = re->saves;
+    bool found = false;
+
+    now.n = 0;
+    for (;;) {
+        // A match further right loses against any thread under way: it starts behind them all.
+        if (!found) {
+            for (size_t i = 0; i < n_saves; i++)
+                current[i] = -1;
+            current[n_saves - 1] = (int)p.at;
+            follow(re, &now, 0, &p, current);
+        }
+        size_t here = p.at;
+        bool more = here < len;
+        uint32_t rune = more ? rune_decode(text, len, &p.at) : 0;
+        then.n = 0;
+        for (uint32_t i = 0; i < now.n; i++) {
+            const struct regex_inst *in = &re->prog[now.dense[i]];
+            if (in->op == OP_RX_MATCH) {
+                memcpy(saves, &now.saves[i * n_saves], n_saves * sizeof(int));
+                *ret_end = (int)here;
+                found = true;
+                // Threads behind this one are less wanted.
+                break;
+            }
+            if (!more || !takes(re, in, rune))
+                continue;
+            memcpy(current, &now.saves[i * n_saves], n_saves * sizeof(int));
+            follow(re, &then, in->x, &p, current);
+        }
+        struct regex_threads swap = now;
+        now = then;
+        then = swap;
+        if (!more || (found && now.n == 0))
+            return found;
+    }
 }

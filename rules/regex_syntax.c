@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/regex_syntax.h"
 #include "rules/regex_class.h"
+#include "rules/rune.h"
 #include <errno.h>
 #include <string.h>
 
@@ -14,37 +15,6 @@ struct parser {
     int depth;
     struct regex_tree *tree;
 };
-
-uint32_t regex_rune(const char *text, size_t len, size_t *at)
-{
-    const unsigned char *s = (const unsigned char *)text + *at;
-    size_t left = len - *at, need;
-    uint32_t c = s[0], min;
-
-    (*at)++;
-    if (c < 0x80)
-        return c;
-    if (c >= 0xc2 && c < 0xe0) {
-        need = 1, c &= 0x1f, min = 0x80;
-    } else if (c >= 0xe0 && c < 0xf0) {
-        need = 2, c &= 0x0f, min = 0x800;
-    } else if (c >= 0xf0 && c < 0xf5) {
-        need = 3, c &= 0x07, min = 0x10000;
-    } else {
-        return 0xfffd;
-    }
-    if (left <= need)
-        return 0xfffd;
-    for (size_t i = 1; i <= need; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0xfffd;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    if (c < min || c > RUNE_MAX || (c >= 0xd800 && c < 0xe000))
-        return 0xfffd;
-    *at += need;
-    return c;
-}
 
 // Records the first mistake; the NULL lets a caller return at once.
 static struct regex_node *fail(struct parser *p, size_t at, const char *msg)
@@ -104,7 +74,7 @@ static struct regex_node *char_node(struct parser *p, uint32_t rune)
 static uint32_t next_rune(struct parser *p)
 {
     size_t at = p->at;
-    uint32_t r = regex_rune(p->p, p->len, &p->at);
+    uint32_t r = rune_decode(p->p, p->len, &p->at);
     if (r == 0xfffd && p->at == at + 1)
         fail(p, at, "the pattern is not valid UTF-8");
     return r;

@@ -60,5 +60,3 @@ struct regex_tree {
 // 0; -EINVAL with err (col = byte of the pattern, 1-based); -ENOMEM with err.
 int regex_parse(
     const char *pattern, size_t len, struct arena *a, struct regex_tree *ret, struct err *err);
-// Next code point at text[*at], which advances; a broken byte is U+FFFD, as in Go.
-uint32_t regex_rune(const char *text, size_t len, size_t *at);
