@@ -30,6 +30,7 @@ void eval_reset(struct eval *e);
 struct value {
     enum value_type type;
     double scalar;
+    bool no_data;                        // a scalar taken from a NO_DATA element
     const char *string;
     struct vector vector;                // FILTERED and NO_DATA elements included, marked
 };

@@ -32,7 +32,7 @@ struct source {
     int (*select)(void *self, const struct matcher *m, size_t n, struct series_ids *out);
     // Lives as long as the series.
     struct labels (*labels)(void *self, uint32_t id);
-    // Samples in (from_ms, to_ms], rising time, stale markers included, holes left out.
+    // Samples in (from_ms, to_ms], rising time, stale markers included, holes left out. Appended.
     // Histograms in them live until the next call that feeds samples. 0, -ENOMEM.
     int (*range)(void *self, uint32_t id, int64_t from_ms, int64_t to_ms, struct points *out);
     // Newest sample at or before t_ms, however old. false = none.
@@ -40,6 +40,13 @@ struct source {
     // The series' source is silent at this moment (not ended): see NO_DATA.
     bool (*silent)(void *self, uint32_t id);
     // Writes a recorded sample (recording rules, ALERTS); creates the series. v may be the stale
-    // marker. Visible to the next rule of the same tick. 0, -ENOMEM, -ENOSPC (series limit).
+    // marker, or the absent NaN: then nothing is written, but the series counts as silent until
+    // its next sample. A second sample at the same time replaces the first (an arrival and a grid
+    // evaluation can meet). Visible to the next rule of the same tick. 0, -ENOMEM, -ENOSPC
+    // (series limit).
     int (*record)(void *self, const struct labels *s, int64_t t_ms, double v, const struct histogram *h);
 };
+
+// Room for one more; grows the array. false on no memory. For those who implement a source.
+bool points_add(struct points *p, int64_t t_ms, double v, const struct histogram *h);
+bool series_ids_add(struct series_ids *s, uint32_t id);

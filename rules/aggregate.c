@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+// sum, avg, min, max, topk ... by (...) or without (...). A group is NO_DATA only when all its
+// members are: as soon as one has a value the silent ones do not count.
+#include "base/num.h"
+#include "rules/eval_node.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+struct group {
+    const struct labels *member; // one of them, to take the labels from
+    const struct histogram *h;
+    double value, rest, mean;
+    struct mean avg;
+    uint32_t n;           // members that have a value
+    uint32_t silent;      // and those that have not, because their source is silent
+    uint32_t first, room; // its part of the member array, where a function needs them all
+    int64_t sample_ms;
+    double last_known; // of a silent member
+    bool mixed;        // floats and histograms together: no result
+    bool ok;
+};
+
+static struct join_key group_key(const struct expr *x)
+{
+    return (struct join_key){
+        .kind = x->without ? KEY_WITHOUT : KEY_ON, .names = x->names, .n = x->n_names};
+}
+
+static int group_labels(
+    struct eval *e, const struct expr *x, const struct labels *member, struct labels *ret)
+{
+    bool ok;
+    if (x->without) {
+        ok = x->n_names ? labels_drop(&e->arena, member, x->names, x->n_names, true, ret)
+                        : drop_name(e, member, ret);
+    } else if (!x->n_names) {
+        *ret = (struct labels){0};
+        ok = true;
+    } else {
+        ok = labels_keep(&e->arena, member, x->names, x->n_names, ret);
+    }
+    return ok ? 0 : -ENOMEM;
+}
+
+static int add_histogram(
+    struct eval *e, enum aggregate_op op, struct group *g, const struct histogram *h)
+{
+    if (op == AGG_COUNT || op == AGG_GROUP) {
+        g->n++;
+        return 0;
+    }
+    // min, max and the moments know floats only and look past histograms.
+    if (op != AGG_SUM && op != AGG_AVG)
+        return 0;
+    g->n++;
+    if (g->n > 1 && !g->h)
+        g->mixed = true;
+    if (g->mixed)
+        return 0;
+    g->h = g->h ? histogram_add(&e->arena, g->h, h) : h;
+    return g->h ? 0 : -ENOMEM;
+}
+
+static void add_float(enum aggregate_op op, struct group *g, double v)
+{
+    g->n++;
+    if (g->h)
+        g->mixed = true;
+    switch (op) {
+    case AGG_SUM:
+        if (g->n == 1)
+            g->value = v;
+        else
+            sum_add(v, &g->value, &g->rest);
+        break;
+    case AGG_AVG: mean_add(&g->avg, v); break;
+    case AGG_MIN:
+        if (g->n == 1 || v < g->value || isnan(g->value))
+            g->value = v;
+        break;
+    case AGG_MAX:
+        if (g->n == 1 || v > g->value || isnan(g->value))
+            g->value = v;
+        break;
+    case AGG_STDDEV:
+    case AGG_STDVAR:
+        if (g->n == 1) {
+            g->mean = v;
+            g->value = isfinite(v) ? 0 : NAN;
+        } else {
+            double delta = v - g->mean;
+            g->mean += delta / g->n;
+            g->value += delta * (v - g->mean);
+        }
+        break;
+    case AGG_COUNT:
+    case AGG_GROUP:
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_QUANTILE:
+    case AGG_COUNT_VALUES: break;
+    }
+}
+
+static double result_of(enum aggregate_op op, const struct group *g)
+{
+    switch (op) {
+    case AGG_SUM: return isinf(g->value) ? g->value : g->value + g->rest;
+    case AGG_AVG: return mean_get(&g->avg);
+    case AGG_MIN:
+    case AGG_MAX: return g->value;
+    case AGG_COUNT: return g->n;
+    case AGG_GROUP: return 1;
+    case AGG_STDVAR: return g->value / g->n;
+    case AGG_STDDEV: return sqrt(g->value / g->n);
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_QUANTILE:
+    case AGG_COUNT_VALUES: break;
+    }
+    return NAN;
+}
+
+struct groups {
+    struct group *g;
+    uint32_t n;
+    uint32_t *of; // member -> group
+};
+
+static int find_groups(
+    struct eval *e, const struct expr *x, const struct vector *in, struct groups *ret)
+{
+    struct join_key key = group_key(x);
+    struct join j;
+    int rc = join_init(e, &j, in->n);
+    if (rc < 0)
+        return rc;
+    ret->n = 0;
+    ret->g = eval_alloc(e, in->n, sizeof(*ret->g));
+    ret->of = eval_alloc(e, in->n, sizeof(*ret->of));
+    if (!ret->g || !ret->of)
+        return eval_full(e, in->n, sizeof(*ret->g));
+    for (size_t i = 0; i < in->n; i++) {
+        const struct element *el = &in->e[i];
+        bool fresh;
+        if (el->state == ELEMENT_FILTERED)
+            continue;
+        struct join_entry *en = join_put(&j, &key, &el->labels, ret->n, &fresh);
+        if (fresh)
+            ret->g[ret->n++].member = &el->labels;
+        ret->of[i] = en->value;
+        struct group *g = &ret->g[en->value];
+        if (el->state == ELEMENT_NO_DATA) {
+            g->silent++;
+            g->last_known = el->value;
+        } else {
+            g->room++;
+        }
+        if (el->sample_ms > g->sample_ms)
+            g->sample_ms = el->sample_ms;
+    }
+    return 0;
+}
+
+static int fold(struct eval *e, const struct expr *x, const struct vector *in,
+    struct groups *gs, struct value *ret)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        const struct element *el = &in->e[i];
+        if (el->state != ELEMENT_VALUE)
+            continue;
+        struct group *g = &gs->g[gs->of[i]];
+        int rc = 0;
+        if (el->hist)
+            rc = add_histogram(e, x->agg, g, el->hist);
+        else
+            add_float(x->agg, g, el->value);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = vector_room(e, gs->n, &ret->vector);
+    for (uint32_t i = 0; rc == 0 && i < gs->n; i++) {
+        struct group *g = &gs->g[i];
+        struct element el = {.sample_ms = g->sample_ms};
+        if (g->mixed || (!g->n && !g->silent))
+            continue;
+        if (!g->n) {
+            if (g->room)
+                continue; // histograms only, for a function of floats
+            el.state = ELEMENT_NO_DATA;
+            el.value = g->last_known;
+        } else if (g->h && (x->agg == AGG_SUM || x->agg == AGG_AVG)) {
+            el.hist = x->agg == AGG_SUM ? g->h : histogram_scale(&e->arena, g->h, 1.0 / g->n);
+            if (!el.hist)
+                return -ENOMEM;
+        } else {
+            el.value = result_of(x->agg, g);
+        }
+        rc = group_labels(e, x, g->member, &el.labels);
+        if (rc == 0)
+            vector_push(&ret->vector, &el);
+    }
+    return rc;
+}
+
+static int quantiles(struct eval *e, const struct expr *x, const struct vector *in,
+    struct groups *gs, double q, struct value *ret)
+{
+    double *all = eval_alloc(e, in->n, sizeof(*all));
+    if (!all)
+        return eval_full(e, in->n, sizeof(*all));
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < gs->n; i++) {
+        gs->g[i].first = at;
+        at += gs->g[i].room;
+    }
+    for (size_t i = 0; i < in->n; i++) {
+        if (in->e[i].state != ELEMENT_VALUE || in->e[i].hist)
+            continue;
+        struct group *g = &gs->g[gs->of[i]];
+        all[g->first + g->n++] = in->e[i].value;
+    }
+    int rc = vector_room(e, gs->n, &ret->vector);
+    for (uint32_t i = 0; rc == 0 && i < gs->n; i++) {
+        struct group *g = &gs->g[i];
+        struct element el = {.sample_ms = g->sample_ms};
+        if (!g->n && (g->room || !g->silent))
+            continue;
+        el.state = g->n ? ELEMENT_VALUE : ELEMENT_NO_DATA;
+        el.value = g->n ? quantile_of(q, all + g->first, g->n) : g->last_known;
+        rc = group_labels(e, x, g->member, &el.labels);
+        if (rc == 0)
+            vector_push(&ret->vector, &el);
+    }
+    return rc;
+}
+
+// The heap keeps the element to be thrown out next at its root; NaN goes first.
+static bool worse(bool top, const struct element *a, const struct element *b)
+{
+    if (isnan(a->value))
+        return true;
+    return top ? a->value < b->value : a->value > b->value;
+}
+
+static void swap(uint32_t *a, uint32_t *b)
+{
+    uint32_t t = *a;
+    *a = *b;
+    *b = t;
+}
+
+static void heap_up(const struct vector *in, bool top, uint32_t *h, uint32_t j)
+{
+    while (j > 0) {
+        uint32_t up = (j - 1) / 2;
+        if (!worse(top, &in->e[h[j]], &in->e[h[up]]))
+            return;
+        swap(&h[up], &h[j]);
+        j = up;
+    }
+}
+
+static void heap_down(const struct vector *in, bool top, uint32_t *h, uint32_t n, uint32_t i)
+{
+    for (;;) {
+        uint32_t j = 2 * i + 1;
+        if (j >= n)
+            return;
+        if (j + 1 < n && worse(top, &in->e[h[j + 1]], &in->e[h[j]]))
+            j++;
+        if (!worse(top, &in->e[h[j]], &in->e[h[i]]))
+            return;
+        swap(&h[i], &h[j]);
+        i = j;
+    }
+}
+
+static int best(struct eval *e, const struct expr *x, const struct vector *in,
+    struct groups *gs, double k, struct value *ret)
+{
+    bool top = x->agg == AGG_TOPK;
+    if (isnan(k))
+        return eval_fail(e, "the parameter of %s is NaN", agg_name(x->agg));
+    uint32_t most = k < 1 ? 0 : k > (double)in->n ? (uint32_t)in->n : (uint32_t)k;
+    if (!most)
+        return 0;
+    uint32_t *heap = eval_alloc(e, in->n, sizeof(*heap));
+    if (!heap)
+        return eval_full(e, in->n, sizeof(*heap));
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < gs->n; i++) {
+        gs->g[i].first = at;
+        at += gs->g[i].room ? gs->g[i].room : gs->g[i].silent;
+    }
+    for (size_t i = 0; i < in->n; i++) {
+        const struct element *el = &in->e[i];
+        if (el->state == ELEMENT_FILTERED || el->hist)
+            continue;
+        struct group *g = &gs->g[gs->of[i]];
+        uint32_t *h = heap + g->first;
+        if (el->state == ELEMENT_NO_DATA && g->room)
+            continue;
+        if (g->n < most) {
+            h[g->n++] = (uint32_t)i;
+            heap_up(in, top, h, g->n - 1);
+            continue;
+        }
+        const struct element *root = &in->e[h[0]];
+        bool better = top ? el->value > root->value : el->value < root->value;
+        if (better || (isnan(root->value) && !isnan(el->value))) {
+            h[0] = (uint32_t)i;
+            heap_down(in, top, h, g->n, 0);
+        }
+    }
+    int rc = vector_room(e, in->n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    for (uint32_t i = 0; i < gs->n; i++) {
+        // Taking the worst off the root again and again gives rising order: fill from the end.
+        struct group *g = &gs->g[i];
+        uint32_t *h = heap + g->first, n = g->n;
+        size_t base = ret->vector.n;
+        ret->vector.n += n;
+        while (n) {
+            ret->vector.e[base + n - 1] = in->e[h[0]];
+            h[0] = h[--n];
+            heap_down(in, top, h, n, 0);
+        }
+    }
+    return 0;
+}
+
+static int count_values(struct eval *e, const struct expr *x, const struct vector *in,
+    const char *name, struct value *ret)
+{
+    static const struct join_key ALL = {.kind = KEY_ALL};
+    struct join j;
+    if (!*name)
+        return eval_fail(e, "invalid label name \"%s\" in count_values", name);
+    int rc = join_init(e, &j, in->n);
+    if (rc == 0)
+        rc = vector_room(e, in->n, &ret->vector);
+    for (size_t i = 0; rc == 0 && i < in->n; i++) {
+        const struct element *el = &in->e[i];
+        char text[NUM_FIXED_MAX];
+        struct element *slot = &ret->vector.e[ret->vector.n];
+        struct labels base;
+        bool fresh;
+        if (el->state == ELEMENT_FILTERED || el->hist)
+            continue;
+        num_fixed(el->value, text);
+        rc = group_labels(e, x, &el->labels, &base);
+        if (rc < 0)
+            return rc;
+        *slot = (struct element){.state = el->state, .sample_ms = el->sample_ms};
+        if (!labels_with(&e->arena, &base, name, text, &slot->labels))
+            return -ENOMEM;
+        struct join_entry *en =
+            join_put(&j, &ALL, &slot->labels, (uint32_t)ret->vector.n, &fresh);
+        ret->vector.n += fresh;
+        struct element *out = &ret->vector.e[en->value];
+        if (el->state == ELEMENT_NO_DATA)
+            continue;
+        out->value++;
+        out->state = ELEMENT_VALUE;
+        if (el->sample_ms > out->sample_ms)
+            out->sample_ms = el->sample_ms;
+    }
+    return rc;
+}
+
+int eval_aggregate(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    struct value in, param = {0};
+    struct groups gs = {0};
+    int rc = eval_node(e, x->lhs, t_ms, &in);
+    if (rc == 0 && x->param)
+        rc = eval_node(e, x->param, t_ms, &param);
+    if (rc < 0)
+        return rc;
+    ret->type = TYPE_VECTOR;
+    if (!in.vector.n)
+        return 0;
+    if (x->agg == AGG_COUNT_VALUES)
+        return count_values(e, x, &in.vector, param.string, ret);
+    rc = find_groups(e, x, &in.vector, &gs);
+    if (rc < 0)
+        return rc;
+    switch (x->agg) {
+    case AGG_TOPK:
+    case AGG_BOTTOMK: return best(e, x, &in.vector, &gs, param.scalar, ret);
+    case AGG_QUANTILE: return quantiles(e, x, &in.vector, &gs, param.scalar, ret);
+    case AGG_SUM:
+    case AGG_AVG:
+    case AGG_MIN:
+    case AGG_MAX:
+    case AGG_COUNT:
+    case AGG_GROUP:
+    case AGG_STDDEV:
+    case AGG_STDVAR:
+    case AGG_COUNT_VALUES: break;
+    }
+    return fold(e, x, &in.vector, &gs, ret);
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+// Function calls: which functions there are, and those that map one element to one element.
+#include "rules/eval_node.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+bool function_supported(const struct function *f)
+{
+    switch (f->id) {
+    case FN_ABS:
+    case FN_ABSENT:
+    case FN_ABSENT_OVER_TIME:
+    case FN_ACOS:
+    case FN_ACOSH:
+    case FN_ASIN:
+    case FN_ASINH:
+    case FN_ATAN:
+    case FN_ATANH:
+    case FN_CEIL:
+    case FN_CLAMP:
+    case FN_CLAMP_MAX:
+    case FN_CLAMP_MIN:
+    case FN_COS:
+    case FN_COSH:
+    case FN_DAY_OF_MONTH:
+    case FN_DAY_OF_WEEK:
+    case FN_DAY_OF_YEAR:
+    case FN_DAYS_IN_MONTH:
+    case FN_DEG:
+    case FN_EXP:
+    case FN_FLOOR:
+    case FN_HISTOGRAM_AVG:
+    case FN_HISTOGRAM_COUNT:
+    case FN_HISTOGRAM_QUANTILE:
+    case FN_HISTOGRAM_SUM:
+    case FN_HOUR:
+    case FN_LABEL_JOIN:
+    case FN_LABEL_REPLACE:
+    case FN_LN:
+    case FN_LOG10:
+    case FN_LOG2:
+    case FN_MINUTE:
+    case FN_MONTH:
+    case FN_PI:
+    case FN_RAD:
+    case FN_ROUND:
+    case FN_SCALAR:
+    case FN_SGN:
+    case FN_SIN:
+    case FN_SINH:
+    case FN_SORT:
+    case FN_SORT_DESC:
+    case FN_SQRT:
+    case FN_TAN:
+    case FN_TANH:
+    case FN_TIME:
+    case FN_TIMESTAMP:
+    case FN_VECTOR:
+    case FN_YEAR: return true;
+    default: return range_call_supported(f->id);
+    }
+}
+
+struct date {
+    int64_t year;
+    int month, day, weekday, yearday, hour, minute;
+};
+
+static bool leap(int64_t y)
+{
+    return y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+}
+
+static int days_in(int64_t year, int month)
+{
+    static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    return DAYS[month - 1] + (month == 2 && leap(year));
+}
+
+// UTC from seconds since 1970, proleptic Gregorian. Years are counted from a March, so that the
+// leap day comes last.
+static struct date date_of(double seconds)
+{
+    struct date d;
+    int64_t s = seconds >= -9e15 && seconds <= 9e15 ? (int64_t)seconds : 0;
+    int64_t day = s >= 0 ? s / 86400 : -((-s + 86399) / 86400);
+    int64_t rest = s - day * 86400;
+    d.hour = (int)(rest / 3600);
+    d.minute = (int)(rest % 3600 / 60);
+    d.weekday = (int)(((day + 4) % 7 + 7) % 7);
+    int64_t z = day + 719468;
+    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+    int64_t in_era = z - era * 146097;
+    int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * in_year + 2) / 153;
+    d.day = (int)(in_year - (153 * month + 2) / 5 + 1);
+    d.month = (int)(month < 10 ? month + 3 : month - 9);
+    d.year = year + era * 400 + (d.month <= 2);
+    d.yearday = d.day;
+    for (int m = 1; m < d.month; m++)
+        d.yearday += days_in(d.year, m);
+    return d;
+}
+
+static double date_part(int id, double v)
+{
+    if (isnan(v))
+        return NAN;
+    struct date d = date_of(v);
+    switch (id) {
+    case FN_DAY_OF_MONTH: return d.day;
+    case FN_DAY_OF_WEEK: return d.weekday;
+    case FN_DAY_OF_YEAR: return d.yearday;
+    case FN_DAYS_IN_MONTH: return days_in(d.year, d.month);
+    case FN_HOUR: return d.hour;
+    case FN_MINUTE: return d.minute;
+    case FN_MONTH: return d.month;
+    default: return (double)d.year;
+    }
+}
+
+static double map_one(int id, double v, const double *p)
+{
+    switch (id) {
+    case FN_ABS: return fabs(v);
+    case FN_ACOS: return acos(v);
+    case FN_ACOSH: return acosh(v);
+    case FN_ASIN: return asin(v);
+    case FN_ASINH: return asinh(v);
+    case FN_ATAN: return atan(v);
+    case FN_ATANH: return atanh(v);
+    case FN_CEIL: return ceil(v);
+    case FN_CLAMP: return go_max(p[0], go_min(p[1], v));
+    case FN_CLAMP_MAX: return go_min(p[0], v);
+    case FN_CLAMP_MIN: return go_max(p[0], v);
+    case FN_COS: return cos(v);
+    case FN_COSH: return cosh(v);
+    case FN_DEG: return v * 180 / M_PI;
+    case FN_EXP: return exp(v);
+    case FN_FLOOR: return floor(v);
+    case FN_LN: return log(v);
+    case FN_LOG10: return log10(v);
+    case FN_LOG2: return log2(v);
+    case FN_RAD: return v * M_PI / 180;
+    case FN_ROUND: {
+        // Multiplying by the inverse is what Prometheus does; it is not the same as dividing.
+        double inverse = 1.0 / p[0];
+        return floor(v * inverse + 0.5) / inverse;
+    }
+    case FN_SGN: return v < 0 ? -1 : v > 0 ? 1 : v;
+    case FN_SIN: return sin(v);
+    case FN_SINH: return sinh(v);
+    case FN_SQRT: return sqrt(v);
+    case FN_TAN: return tan(v);
+    case FN_TANH: return tanh(v);
+    default: return date_part(id, v);
+    }
+}
+
+static int map_vector(struct eval *e, const struct expr *x, const struct vector *in,
+    const double *p, struct value *ret)
+{
+    int rc = vector_room(e, in->n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    if (x->fn->id == FN_CLAMP && p[0] > p[1])
+        return 0;
+    for (size_t i = 0; i < in->n; i++) {
+        struct element el = in->e[i];
+        if (el.state == ELEMENT_FILTERED || el.hist)
+            continue;
+        if (el.state == ELEMENT_VALUE)
+            el.value = map_one(x->fn->id, el.value, p);
+        if (!drop_name(e, &in->e[i].labels, &el.labels))
+            return -ENOMEM;
+        vector_push(&ret->vector, &el);
+    }
+    return vector_unique(e, &ret->vector);
+}
+
+static int histogram_part(
+    struct eval *e, const struct expr *x, const struct vector *in, struct value *ret)
+{
+    int rc = vector_room(e, in->n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < in->n; i++) {
+        struct element el = in->e[i];
+        if (el.state == ELEMENT_FILTERED || !el.hist)
+            continue;
+        const struct histogram *h = el.hist;
+        el.hist = NULL;
+        el.value = x->fn->id == FN_HISTOGRAM_COUNT ? h->count
+                   : x->fn->id == FN_HISTOGRAM_SUM ? h->sum
+                                                   : h->sum / h->count;
+        if (!drop_name(e, &in->e[i].labels, &el.labels))
+            return -ENOMEM;
+        vector_push(&ret->vector, &el);
+    }
+    return vector_unique(e, &ret->vector);
+}
+
+static int timestamps(struct eval *e, const struct expr *arg, const struct vector *in,
+    int64_t t_ms, struct value *ret)
+{
+    // Of a selector: when the sample was taken. Of anything else: now.
+    bool own = expr_inner(arg)->kind == EXPR_SELECTOR;
+    int rc = vector_room(e, in->n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < in->n; i++) {
+        struct element el = in->e[i];
+        if (el.state == ELEMENT_FILTERED)
+            continue;
+        el.value = (double)(own ? el.sample_ms : t_ms) / 1000;
+        el.hist = NULL;
+        if (!drop_name(e, &in->e[i].labels, &el.labels))
+            return -ENOMEM;
+        vector_push(&ret->vector, &el);
+    }
+    return vector_unique(e, &ret->vector);
+}
+
+static int rising(const void *a, const void *b)
+{
+    double x = ((const struct element *)a)->value, y = ((const struct element *)b)->value;
+    if (isnan(x) || isnan(y))
+        return isnan(x) - isnan(y);
+    return (x > y) - (x < y);
+}
+
+static int falling(const void *a, const void *b)
+{
+    double x = ((const struct element *)a)->value, y = ((const struct element *)b)->value;
+    if (isnan(x) || isnan(y))
+        return isnan(x) - isnan(y);
+    return (x < y) - (x > y);
+}
+
+static int sorted(struct eval *e, const struct vector *in, bool descending, struct value *ret)
+{
+    int rc = vector_room(e, in->n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < in->n; i++)
+        if (in->e[i].state != ELEMENT_FILTERED && !in->e[i].hist)
+            vector_push(&ret->vector, &in->e[i]);
+    if (ret->vector.n)
+        qsort(ret->vector.e, ret->vector.n, sizeof(*ret->vector.e),
+            descending ? falling : rising);
+    return 0;
+}
+
+static void scalar_of(const struct vector *in, struct value *ret)
+{
+    const struct element *only = NULL, *silent = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < in->n; i++) {
+        if (in->e[i].state == ELEMENT_VALUE && !in->e[i].hist) {
+            only = &in->e[i];
+            n++;
+        } else if (in->e[i].state == ELEMENT_NO_DATA) {
+            silent = &in->e[i];
+        }
+    }
+    ret->type = TYPE_SCALAR;
+    ret->scalar = n == 1 ? only->value : NAN;
+    ret->no_data = n == 0 && silent;
+}
+
+// No argument means vector(time()).
+static int one_element(struct eval *e, double v, bool no_data, struct value *ret)
+{
+    int rc = vector_room(e, 1, &ret->vector);
+    if (rc < 0)
+        return rc;
+    ret->type = TYPE_VECTOR;
+    vector_push(&ret->vector,
+        &(struct element){.value = v, .state = no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE});
+    return 0;
+}
+
+static int mapped(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    double p[2] = {x->fn->id == FN_ROUND ? 1 : 0, 0};
+    struct value in = {.type = TYPE_VECTOR};
+    int rc;
+    if (!x->n_args)
+        rc = one_element(e, (double)t_ms / 1000, false, &in);
+    else
+        rc = eval_node(e, x->args[0], t_ms, &in);
+    for (size_t i = 1; rc == 0 && i < x->n_args && i < 3; i++) {
+        struct value v;
+        rc = eval_node(e, x->args[i], t_ms, &v);
+        if (rc == 0)
+            p[i - 1] = v.scalar;
+    }
+    return rc < 0 ? rc : map_vector(e, x, &in.vector, p, ret);
+}
+
+int eval_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    struct value in;
+    int id = x->fn->id;
+    ret->type = x->fn->result;
+    if (!function_supported(x->fn))
+        return eval_fail(e, "function %s is not supported yet", x->fn->name);
+    if (range_call_supported(id))
+        return eval_range_call(e, x, t_ms, ret);
+    switch (id) {
+    case FN_TIME: ret->scalar = (double)t_ms / 1000; return 0;
+    case FN_PI: ret->scalar = M_PI; return 0;
+    case FN_ABSENT:
+    case FN_ABSENT_OVER_TIME: return eval_absent(e, x, t_ms, ret);
+    case FN_LABEL_REPLACE: return eval_label_replace(e, x, t_ms, ret);
+    case FN_LABEL_JOIN: return eval_label_join(e, x, t_ms, ret);
+    case FN_HISTOGRAM_QUANTILE: return eval_histogram_quantile(e, x, t_ms, ret);
+    default: break;
+    }
+    bool first = id == FN_VECTOR || id == FN_SCALAR || id == FN_SORT || id == FN_SORT_DESC ||
+                 id == FN_TIMESTAMP || id == FN_HISTOGRAM_AVG || id == FN_HISTOGRAM_COUNT ||
+                 id == FN_HISTOGRAM_SUM;
+    if (!first)
+        return mapped(e, x, t_ms, ret);
+    int rc = eval_node(e, x->args[0], t_ms, &in);
+    if (rc < 0)
+        return rc;
+    switch (id) {
+    case FN_VECTOR: return one_element(e, in.scalar, in.no_data, ret);
+    case FN_SCALAR: scalar_of(&in.vector, ret); return 0;
+    case FN_SORT: return sorted(e, &in.vector, false, ret);
+    case FN_SORT_DESC: return sorted(e, &in.vector, true, ret);
+    case FN_TIMESTAMP: return timestamps(e, x->args[0], &in.vector, t_ms, ret);
+    default: return histogram_part(e, x, &in.vector, ret);
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/eval.h"
+#include "rules/eval_node.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+struct eval *eval_new(const struct source *src, const struct eval_options *o)
+{
+    struct eval *e = calloc(1, sizeof(*e));
+    if (!e)
+        return NULL;
+    e->src = *src;
+    if (o)
+        e->o = *o;
+    if (!e->o.lookback_ms)
+        e->o.lookback_ms = EVAL_LOOKBACK_MS;
+    if (!e->o.subquery_step_ms)
+        e->o.subquery_step_ms = EVAL_SUBQUERY_STEP_MS;
+    arena_init(&e->arena, EVAL_ARENA_MAX);
+    arena_init(&e->results, EVAL_ARENA_MAX);
+    return e;
+}
+
+void eval_free(struct eval *e)
+{
+    if (!e)
+        return;
+    arena_done(&e->arena);
+    arena_done(&e->results);
+    free(e->window.p);
+    free(e);
+}
+
+void eval_reset(struct eval *e)
+{
+    arena_reset(&e->arena);
+    arena_reset(&e->results);
+}
+
+void *eval_alloc(struct eval *e, size_t n, size_t size)
+{
+    if (n > EVAL_ARENA_MAX / size)
+        return NULL;
+    return arena_alloc(&e->arena, n * size);
+}
+
+int eval_full(struct eval *e, size_t n, size_t size)
+{
+    if (n > EVAL_ARENA_MAX / size || e->arena.used + n * size > EVAL_ARENA_MAX) {
+        err_set(e->err, "the result needs more than %u MiB", EVAL_ARENA_MAX >> 20);
+        return -E2BIG;
+    }
+    return -ENOMEM;
+}
+
+int eval_fail(struct eval *e, const char *fmt, ...)
+{
+    char msg[sizeof(e->err->msg)];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(msg, sizeof(msg), fmt, ap);
+    va_end(ap);
+    err_set(e->err, "%s", msg);
+    return -EINVAL;
+}
+
+int vector_room(struct eval *e, size_t n, struct vector *ret)
+{
+    struct element *el = n ? eval_alloc(e, n, sizeof(*el)) : NULL;
+    if (n && !el)
+        return eval_full(e, n, sizeof(*el));
+    *ret = (struct vector){.e = el, .cap = n};
+    return 0;
+}
+
+bool drop_name(struct eval *e, const struct labels *s, struct labels *ret)
+{
+    if (s->n && !strcmp(s->l[0].name, LABEL_NAME)) {
+        *ret = (struct labels){s->n > 1 ? s->l + 1 : NULL, s->n - 1};
+        return true;
+    }
+    if (!*labels_get(s, LABEL_NAME)) {
+        *ret = *s;
+        return true;
+    }
+    return labels_drop(&e->arena, s, NULL, 0, true, ret);
+}
+
+int vector_unique(struct eval *e, const struct vector *v)
+{
+    static const struct join_key ALL = {.kind = KEY_ALL};
+    struct join j;
+    if (v->n < 2)
+        return 0;
+    int rc = join_init(e, &j, v->n);
+    for (size_t i = 0; rc == 0 && i < v->n; i++) {
+        bool fresh;
+        if (v->e[i].state != ELEMENT_VALUE)
+            continue;
+        join_put(&j, &ALL, &v->e[i].labels, (uint32_t)i, &fresh);
+        if (!fresh)
+            return eval_fail(e, "vector cannot contain metrics with the same labelset");
+    }
+    return rc;
+}
+
+const struct expr *expr_inner(const struct expr *x)
+{
+    while (x->kind == EXPR_PAREN)
+        x = x->lhs;
+    return x;
+}
+
+int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    *ret = (struct value){.type = x->type};
+    switch (x->kind) {
+    case EXPR_NUMBER: ret->scalar = x->number; return 0;
+    case EXPR_STRING: ret->string = x->string; return 0;
+    case EXPR_PAREN: return eval_node(e, x->lhs, t_ms, ret);
+    case EXPR_SELECTOR: return eval_selector(e, x, t_ms, ret);
+    case EXPR_CALL: return eval_call(e, x, t_ms, ret);
+    case EXPR_AGGREGATE: return eval_aggregate(e, x, t_ms, ret);
+    case EXPR_BINARY: return eval_binary(e, x, t_ms, ret);
+    case EXPR_UNARY: return eval_unary(e, x, t_ms, ret);
+    case EXPR_MATRIX:
+    case EXPR_SUBQUERY: break;
+    }
+    return eval_fail(
+        e, "a range vector has no value at one instant; use a function such as rate()");
+}
+
+static int begin(struct eval *e, const struct expr_root *x, struct selections *given,
+    struct selections **ret_own, struct err *err)
+{
+    *ret_own = NULL;
+    if (!given) {
+        given = *ret_own = selections_new(x);
+        if (!given)
+            return -ENOMEM;
+    }
+    e->sel = given;
+    e->samples = 0;
+    e->err = err;
+    return 0;
+}
+
+static int finish(struct eval *e, struct selections *own, int rc)
+{
+    selections_free(own);
+    if (rc == -E2BIG && e->samples > EVAL_SAMPLES_MAX)
+        err_set(e->err, "the query reads more than %d samples", EVAL_SAMPLES_MAX);
+    if (rc == -ENOMEM)
+        err_set(e->err, "out of memory");
+    e->sel = NULL;
+    e->err = NULL;
+    return rc;
+}
+
+int eval_instant(struct eval *e, const struct expr_root *x, struct selections *sel,
+    int64_t t_ms, struct value *ret, struct err *err)
+{
+    struct selections *own;
+    struct value v;
+    int rc = begin(e, x, sel, &own, err);
+    e->start_ms = e->end_ms = t_ms;
+    if (rc == 0)
+        rc = eval_node(e, x->root, t_ms, &v);
+    rc = finish(e, own, rc);
+    if (rc == 0)
+        *ret = v;
+    return rc;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the parts of the batch evaluator share: one evaluation in progress, and the entry point of
+ * each kind of node. Only rules/eval.c and the files named here include it.
+ *
+ * Every function returns 0, -EINVAL with e->err filled, -ENOMEM or -E2BIG, and what it returns
+ * lives in e->arena.
+ */
+#pragma once
+#include "rules/eval.h"
+
+struct selection {
+    uint64_t generation;
+    bool valid;
+    struct series_ids ids;
+    struct labels *labels; // of each id
+    size_t labels_cap;
+};
+struct compiled { // the pattern of a label_replace
+    const struct expr *at;
+    char *pattern;
+    struct regex *re;
+};
+struct selections {
+    uint32_t n;
+    struct selection *slot;
+    struct compiled *compiled;
+    size_t n_compiled;
+};
+
+struct eval {
+    struct source src;
+    struct eval_options o;
+    struct arena arena;   // of the evaluation or of one step of a range
+    struct arena results; // of a range query
+    struct points window; // the samples under one range selector
+    struct selections *sel;
+    int64_t start_ms, end_ms; // what @ start() and @ end() mean
+    uint64_t samples;
+    struct err *err;
+};
+
+int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+
+// Memory in the arena; NULL when there is none. eval_full() says how that is to be reported.
+void *eval_alloc(struct eval *e, size_t n, size_t size);
+int eval_full(struct eval *e, size_t n, size_t size);
+// An empty vector with room for n.
+int vector_room(struct eval *e, size_t n, struct vector *ret);
+static inline void vector_push(struct vector *v, const struct element *el)
+{
+    v->e[v->n++] = *el;
+}
+int eval_fail(struct eval *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Labels without the metric name; a view when the name comes first, as it usually does.
+bool drop_name(struct eval *e, const struct labels *s, struct labels *ret);
+// Prometheus refuses a vector in which two elements have the same labels.
+int vector_unique(struct eval *e, const struct vector *v);
+const struct expr *expr_inner(const struct expr *x); // parentheses peeled off
+
+// Where labels meet: a set of label sets (or parts of them) by hash, open addressing, arena.
+struct join {
+    uint32_t *slot; // entry + 1, 0 = free
+    size_t mask;
+    struct join_entry *entry;
+    size_t n, cap;
+};
+struct join_entry {
+    uint64_t hash;
+    const struct labels *labels;
+    uint32_t value;
+};
+// What makes two label sets the same here: all labels, the named ones, or all but those (and
+// without the metric name).
+struct join_key {
+    enum { KEY_ALL, KEY_ON, KEY_WITHOUT } kind;
+    const char *const *names;
+    size_t n;
+};
+int join_init(struct eval *e, struct join *j, size_t room);
+// The entry, made with `value` when new. Never NULL while there is room.
+struct join_entry *join_put(struct join *j, const struct join_key *k, const struct labels *s,
+    uint32_t value, bool *ret_new);
+struct join_entry *join_find(
+    const struct join *j, const struct join_key *k, const struct labels *s);
+
+// select.c
+int eval_selector(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int selection_get(struct eval *e, const struct expr *x, const struct selection **ret);
+int64_t eval_time(
+    const struct eval *e, const struct expr *x, int64_t t_ms); // after @ and offset
+
+// A range vector, one series at a time.
+struct window {
+    const struct labels *labels;
+    const struct point *p; // no stale markers
+    size_t n;
+    int64_t from_ms, to_ms; // what was asked for, offset applied
+    int64_t range_ms, t_ms; // t_ms: evaluation time
+    bool silent;            // has no more samples because its source is silent
+};
+typedef int (*window_fn)(struct eval *e, const struct window *w, void *ctx);
+// window.c: calls fn for each series of a range selector or a subquery that has samples, or that
+// has none because its source is silent.
+int eval_windows(struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx);
+
+// range_fn.c, call.c, label_fn.c, aggregate.c, binary.c, bucket.c
+int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+bool range_call_supported(int id);
+int eval_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int eval_label_replace(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int eval_label_join(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int eval_absent(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int eval_aggregate(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int eval_binary(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int eval_unary(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+int eval_histogram_quantile(
+    struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+
+// sum.c: compensated addition and what is built from it.
+void sum_add(double v, double *sum, double *rest);
+double quantile_of(double q, double *v, size_t n); // sorts v
+double go_max(double a, double b);                 // NaN wins, unlike fmax
+double go_min(double a, double b);
+struct mean {
+    double n, sum, rest, mean;
+    bool incremental; // the plain sum overflowed
+};
+void mean_add(struct mean *m, double v);
+double mean_get(const struct mean *m);

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/histogram.h"
+#include <math.h>
+#include <string.h>
+
+double histogram_upper(int32_t schema, int32_t index)
+{
+    if (schema <= 0) {
+        double e = ldexp((double)index, -schema);
+        return e > 2000 ? INFINITY : e < -2000 ? 0 : ldexp(1.0, (int)e);
+    }
+    // Whole powers of two stay exact; only the fraction goes through exp2.
+    int32_t per = (int32_t)1 << schema;
+    int32_t whole = index >= 0 ? index / per : -((-index + per - 1) / per);
+    return ldexp(exp2((double)(index - whole * per) / per), whole);
+}
+
+static struct histogram *blank(struct arena *a, const struct histogram *like, size_t room)
+{
+    struct histogram *h = arena_alloc(a, sizeof(*h));
+    if (!h)
+        return NULL;
+    *h = *like;
+    h->n = 0;
+    h->index = NULL;
+    h->bucket = NULL;
+    if (room) {
+        h->index = arena_alloc(a, room * sizeof(*h->index));
+        h->bucket = arena_alloc(a, room * sizeof(*h->bucket));
+        if (!h->index || !h->bucket)
+            return NULL;
+    }
+    return h;
+}
+
+// Writable views of what blank() allocated.
+static int32_t *indexes(struct histogram *h)
+{
+    union {
+        const int32_t *in;
+        int32_t *out;
+    } u = {.in = h->index};
+    return u.out;
+}
+
+static double *buckets(struct histogram *h)
+{
+    union {
+        const double *in;
+        double *out;
+    } u = {.in = h->bucket};
+    return u.out;
+}
+
+const struct histogram *histogram_copy(struct arena *a, const struct histogram *h)
+{
+    struct histogram *c = blank(a, h, h->n);
+    if (!c)
+        return NULL;
+    if (h->n) {
+        memcpy(indexes(c), h->index, h->n * sizeof(*h->index));
+        memcpy(buckets(c), h->bucket, h->n * sizeof(*h->bucket));
+    }
+    c->n = h->n;
+    return c;
+}
+
+// Bucket index in a schema that is `down` steps coarser: two neighbours become one.
+static int32_t coarser_index(int32_t i, int32_t down)
+{
+    for (; down > 0 && i != 0 && i != 1; down--)
+        i = i > 0 ? (i + 1) / 2 : -(-i / 2);
+    return i;
+}
+
+static const struct histogram *coarser(
+    struct arena *a, const struct histogram *h, int32_t schema)
+{
+    if (h->schema == schema)
+        return h;
+    struct histogram *c = blank(a, h, h->n);
+    if (!c)
+        return NULL;
+    for (uint32_t i = 0; i < h->n; i++) {
+        int32_t at = coarser_index(h->index[i], h->schema - schema);
+        if (c->n && c->index[c->n - 1] == at) {
+            buckets(c)[c->n - 1] += h->bucket[i];
+        } else {
+            indexes(c)[c->n] = at;
+            buckets(c)[c->n++] = h->bucket[i];
+        }
+    }
+    c->schema = schema;
+    return c;
+}
+
+// x + sign * y, buckets merged by index.
+static const struct histogram *combine(
+    struct arena *a, const struct histogram *x, const struct histogram *y, double sign)
+{
+    int32_t schema = x->schema < y->schema ? x->schema : y->schema;
+    x = coarser(a, x, schema);
+    y = coarser(a, y, schema);
+    if (!x || !y)
+        return NULL;
+    struct histogram *c = blank(a, x, (size_t)x->n + y->n);
+    if (!c)
+        return NULL;
+    uint32_t i = 0, j = 0;
+    while (i < x->n || j < y->n) {
+        bool left = j == y->n || (i < x->n && x->index[i] <= y->index[j]);
+        bool right = i == x->n || (j < y->n && y->index[j] <= x->index[i]);
+        double v = 0;
+        indexes(c)[c->n] = left ? x->index[i] : y->index[j];
+        if (left)
+            v = x->bucket[i++];
+        if (right)
+            v += sign * y->bucket[j++];
+        if (v != 0)
+            buckets(c)[c->n++] = v;
+    }
+    c->zero_threshold = fmax(x->zero_threshold, y->zero_threshold);
+    c->zero_count = x->zero_count + sign * y->zero_count;
+    c->count = x->count + sign * y->count;
+    c->sum = x->sum + sign * y->sum;
+    c->reset = false;
+    return c;
+}
+
+const struct histogram *histogram_add(
+    struct arena *a, const struct histogram *x, const struct histogram *y)
+{
+    return combine(a, x, y, 1);
+}
+
+const struct histogram *histogram_sub(
+    struct arena *a, const struct histogram *x, const struct histogram *y)
+{
+    return combine(a, x, y, -1);
+}
+
+const struct histogram *histogram_scale(
+    struct arena *a, const struct histogram *x, double factor)
+{
+    struct histogram *c = blank(a, x, x->n);
+    if (!c)
+        return NULL;
+    for (uint32_t i = 0; i < x->n; i++) {
+        indexes(c)[i] = x->index[i];
+        buckets(c)[i] = x->bucket[i] * factor;
+    }
+    c->n = x->n;
+    c->zero_count *= factor;
+    c->count *= factor;
+    c->sum *= factor;
+    c->reset = false;
+    return c;
+}
+
+bool histogram_is_reset(const struct histogram *before, const struct histogram *after)
+{
+    if (after->reset || after->count < before->count ||
+        after->zero_count < before->zero_count || after->schema > before->schema ||
+        after->zero_threshold < before->zero_threshold)
+        return true;
+    // A coarser successor holds the earlier buckets folded together.
+    int32_t down = before->schema - after->schema;
+    uint32_t j = 0;
+    for (uint32_t i = 0; i < before->n;) {
+        int32_t at = coarser_index(before->index[i], down);
+        double had = 0;
+        for (; i < before->n && coarser_index(before->index[i], down) == at; i++)
+            had += before->bucket[i];
+        while (j < after->n && after->index[j] < at)
+            j++;
+        if ((j < after->n && after->index[j] == at ? after->bucket[j] : 0) < had)
+            return true;
+    }
+    return false;
+}
+
+double histogram_quantile(double q, const struct histogram *h)
+{
+    if (q < 0)
+        return -INFINITY;
+    if (q > 1)
+        return INFINITY;
+    if (h->count == 0 || isnan(q))
+        return NAN;
+    // From the nearer end, as Prometheus does: fewer additions, and the same ones.
+    bool forward = isnan(h->sum) || q < 0.5;
+    double rank = forward ? q * h->count : (1 - q) * h->count;
+    double seen = 0, in = 0, lower = 0, upper = 0;
+    uint32_t all = h->n + 1; // the zero bucket comes first
+    for (uint32_t k = 0; k < all; k++) {
+        uint32_t i = forward ? k : all - 1 - k;
+        double c = i ? h->bucket[i - 1] : h->zero_count;
+        if (c == 0)
+            continue;
+        in = c;
+        lower = i ? histogram_upper(h->schema, h->index[i - 1] - 1) : 0;
+        upper = i ? histogram_upper(h->schema, h->index[i - 1]) : h->zero_threshold;
+        seen += c;
+        if (seen >= rank)
+            break;
+    }
+    if (in == 0)
+        return NAN;
+    if (seen > h->count)
+        seen = h->count;
+    if (seen < rank)
+        return forward ? upper : lower;
+    rank = forward ? rank - (seen - in) : seen - rank;
+    double part = rank / in;
+    if (lower <= 0)
+        return lower + (upper - lower) * part;
+    double low = log2(lower), high = log2(upper);
+    return exp2(low + (high - low) * part);
+}

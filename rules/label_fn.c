@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// Functions that make labels: label_replace, label_join, absent.
+#include "rules/eval_node.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static int text_arg(
+    struct eval *e, const struct expr *x, size_t i, int64_t t_ms, const char **ret)
+{
+    struct value v;
+    int rc = eval_node(e, x->args[i], t_ms, &v);
+    if (rc == 0)
+        *ret = v.string;
+    return rc;
+}
+
+// Compiled once per call site; string arguments are constants.
+static int pattern(
+    struct eval *e, const struct expr *x, const char *text, const struct regex **ret)
+{
+    struct selections *s = e->sel;
+    struct err why = {0};
+    for (size_t i = 0; i < s->n_compiled; i++) {
+        if (s->compiled[i].at == x && !strcmp(s->compiled[i].pattern, text)) {
+            *ret = s->compiled[i].re;
+            return 0;
+        }
+    }
+    struct compiled *grown = realloc(s->compiled, (s->n_compiled + 1) * sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    s->compiled = grown;
+    struct compiled c = {.at = x, .pattern = strdup(text)};
+    if (!c.pattern)
+        return -ENOMEM;
+    c.re = regex_new(text, strlen(text), &why);
+    if (!c.re) {
+        free(c.pattern);
+        if (!why.col && strstr(why.msg, "memory"))
+            return -ENOMEM;
+        return eval_fail(e, "invalid regular expression in label_replace(): %s", why.msg);
+    }
+    s->compiled[s->n_compiled++] = c;
+    *ret = c.re;
+    return 0;
+}
+
+static bool word(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           c == '_';
+}
+
+// $1, ${1}, $name, ${name}, $$; an unknown group is empty. As Go's regexp.Expand.
+static void expand(struct buf *out, const char *t, const struct regex *re, const char *src,
+    const struct regex_span *spans, size_t n)
+{
+    while (*t) {
+        if (*t != '$') {
+            buf_addc(out, *t++);
+            continue;
+        }
+        if (t[1] == '$') {
+            buf_addc(out, '$');
+            t += 2;
+            continue;
+        }
+        bool brace = t[1] == '{';
+        const char *name = t + 1 + brace, *end = name;
+        while (word(*end))
+            end++;
+        size_t len = (size_t)(end - name);
+        if (!len || (brace && *end != '}')) {
+            buf_addc(out, *t++);
+            continue;
+        }
+        t = end + brace;
+        int group = 0;
+        bool digits = len < 8;
+        for (const char *c = name; digits && c < end; c++) {
+            digits = *c >= '0' && *c <= '9';
+            group = group * 10 + (*c - '0');
+        }
+        if (digits && len > 1 && *name == '0')
+            digits = false;
+        if (!digits)
+            group = regex_group_index(re, name, len);
+        if (group >= 0 && (size_t)group < n && spans[group].start >= 0)
+            buf_add(
+                out, src + spans[group].start, (size_t)(spans[group].end - spans[group].start));
+    }
+}
+
+int eval_label_replace(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    const char *dst = "", *replacement = "", *src = "", *text = "";
+    const struct regex *re = NULL;
+    struct value in;
+    struct buf out;
+
+    int rc = eval_node(e, x->args[0], t_ms, &in);
+    if (rc < 0 || (rc = text_arg(e, x, 1, t_ms, &dst)) < 0 ||
+        (rc = text_arg(e, x, 2, t_ms, &replacement)) < 0 ||
+        (rc = text_arg(e, x, 3, t_ms, &src)) < 0 || (rc = text_arg(e, x, 4, t_ms, &text)) < 0)
+        return rc;
+    if (!*dst)
+        return eval_fail(e, "invalid destination label name in label_replace(): \"%s\"", dst);
+    rc = pattern(e, x, text, &re);
+    if (rc == 0)
+        rc = vector_room(e, in.vector.n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    buf_init(&out, 1u << 20);
+    for (size_t i = 0; i < in.vector.n; i++) {
+        struct regex_span spans[REGEX_GROUPS_MAX];
+        struct element el = in.vector.e[i];
+        if (el.state == ELEMENT_FILTERED)
+            continue;
+        const char *value = labels_get(&el.labels, src);
+        size_t n = regex_captures(re, value, strlen(value), spans, REGEX_GROUPS_MAX);
+        if (n) {
+            buf_reset(&out);
+            expand(&out, replacement, re, value, spans, n);
+            buf_addc(&out, '\0');
+            if (out.failed || !labels_with(&e->arena, &in.vector.e[i].labels, dst,
+                                  (const char *)out.data, &el.labels)) {
+                rc = -ENOMEM;
+                break;
+            }
+        }
+        vector_push(&ret->vector, &el);
+    }
+    buf_done(&out);
+    return rc < 0 ? rc : vector_unique(e, &ret->vector);
+}
+
+int eval_label_join(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    const char *dst = "", *separator = "";
+    struct value in;
+    struct buf out;
+
+    int rc = eval_node(e, x->args[0], t_ms, &in);
+    if (rc < 0 || (rc = text_arg(e, x, 1, t_ms, &dst)) < 0 ||
+        (rc = text_arg(e, x, 2, t_ms, &separator)) < 0)
+        return rc;
+    if (!*dst)
+        return eval_fail(e, "invalid destination label name in label_join(): \"%s\"", dst);
+    size_t n = x->n_args - 3;
+    const char **from = eval_alloc(e, n ? n : 1, sizeof(*from));
+    if (!from)
+        return eval_full(e, n, sizeof(*from));
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = text_arg(e, x, i + 3, t_ms, &from[i]);
+        if (rc == 0 && !*from[i])
+            rc = eval_fail(e, "invalid source label name in label_join(): \"%s\"", from[i]);
+    }
+    if (rc == 0)
+        rc = vector_room(e, in.vector.n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    buf_init(&out, 1u << 20);
+    for (size_t i = 0; i < in.vector.n; i++) {
+        struct element el = in.vector.e[i];
+        if (el.state == ELEMENT_FILTERED)
+            continue;
+        buf_reset(&out);
+        for (size_t k = 0; k < n; k++) {
+            if (k)
+                buf_adds(&out, separator);
+            buf_adds(&out, labels_get(&el.labels, from[k]));
+        }
+        buf_addc(&out, '\0');
+        if (out.failed || !labels_with(&e->arena, &in.vector.e[i].labels, dst,
+                              (const char *)out.data, &el.labels)) {
+            rc = -ENOMEM;
+            break;
+        }
+        vector_push(&ret->vector, &el);
+    }
+    buf_done(&out);
+    return rc < 0 ? rc : vector_unique(e, &ret->vector);
+}
+
+// The labels an absent series would have: those its selector fixes with `=`. A later matcher on
+// the same label takes it away again.
+static int absent_labels(struct eval *e, const struct expr *x, struct labels *ret)
+{
+    *ret = (struct labels){0};
+    x = expr_inner(x);
+    if (x->kind == EXPR_MATRIX)
+        x = expr_inner(x->lhs);
+    if (x->kind != EXPR_SELECTOR || !x->n_matchers)
+        return 0;
+    struct label *pair = eval_alloc(e, x->n_matchers, sizeof(*pair));
+    bool *seen = eval_alloc(e, x->n_matchers, sizeof(*seen));
+    if (!pair || !seen)
+        return eval_full(e, x->n_matchers, sizeof(*pair));
+    size_t n = 0;
+    for (size_t i = 0; i < x->n_matchers; i++) {
+        const struct matcher *m = &x->matchers[i];
+        if (!strcmp(m->name, LABEL_NAME))
+            continue;
+        bool set_before = false;
+        for (size_t k = 0; k < i; k++)
+            set_before |= seen[k] && !strcmp(x->matchers[k].name, m->name);
+        if (m->op == MATCH_EQ && !set_before) {
+            seen[i] = true;
+            pair[n++] = (struct label){m->name, m->value};
+            continue;
+        }
+        size_t kept = 0;
+        for (size_t k = 0; k < n; k++)
+            if (strcmp(pair[k].name, m->name) != 0)
+                pair[kept++] = pair[k];
+        n = kept;
+    }
+    return labels_make(&e->arena, pair, n, ret) ? 0 : -ENOMEM;
+}
+
+struct presence {
+    bool value, silent;
+};
+
+static int on_window(struct eval *e, const struct window *w, void *ctx)
+{
+    struct presence *p = ctx;
+    (void)e;
+    p->value |= w->n > 0;
+    p->silent |= w->silent;
+    return 0;
+}
+
+int eval_absent(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    struct presence p = {0};
+    struct element el = {.value = 1};
+    int rc;
+    if (x->fn->id == FN_ABSENT_OVER_TIME) {
+        rc = eval_windows(e, x->args[0], t_ms, on_window, &p);
+    } else {
+        struct value in;
+        rc = eval_node(e, x->args[0], t_ms, &in);
+        for (size_t i = 0; rc == 0 && i < in.vector.n; i++) {
+            p.value |= in.vector.e[i].state == ELEMENT_VALUE;
+            p.silent |= in.vector.e[i].state == ELEMENT_NO_DATA;
+        }
+    }
+    ret->type = TYPE_VECTOR;
+    if (rc < 0 || p.value)
+        return rc;
+    // Only silence: whether the thing is absent nobody knows.
+    if (p.silent)
+        el.state = ELEMENT_NO_DATA;
+    rc = absent_labels(e, x->args[0], &el.labels);
+    if (rc == 0)
+        rc = vector_room(e, 1, &ret->vector);
+    if (rc == 0)
+        vector_push(&ret->vector, &el);
+    return rc;
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/memory_source.h"
+#include "base/map.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct memory_series {
+    struct labels *labels;
+    struct points points;
+    bool silent;
+};
+
+struct memory_source {
+    struct memory_series *series;
+    size_t n, cap;
+    struct map by_labels; // printed labels -> index + 1
+    struct arena histograms;
+    uint64_t generation;
+};
+
+struct memory_source *memory_source_new(void)
+{
+    struct memory_source *m = calloc(1, sizeof(*m));
+    if (!m)
+        return NULL;
+    map_init(&m->by_labels);
+    arena_init(&m->histograms, 0);
+    return m;
+}
+
+void memory_source_free(struct memory_source *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->n; i++) {
+        free(m->series[i].labels);
+        free(m->series[i].points.p);
+    }
+    free(m->series);
+    map_done(&m->by_labels);
+    arena_done(&m->histograms);
+    free(m);
+}
+
+int memory_source_series(struct memory_source *m, const struct labels *s, uint32_t *ret_id)
+{
+    struct buf key;
+    struct labels *copy = NULL;
+    int rc = -ENOMEM;
+
+    buf_init(&key, 1u << 20);
+    for (size_t i = 0; i < s->n; i++) {
+        buf_add(&key, s->l[i].name, strlen(s->l[i].name) + 1);
+        buf_add(&key, s->l[i].value, strlen(s->l[i].value) + 1);
+    }
+    if (key.failed)
+        goto out;
+    const char *k = key.data ? (const char *)key.data : "";
+    uintptr_t found = (uintptr_t)map_get(&m->by_labels, k, key.len);
+    if (found) {
+        *ret_id = (uint32_t)(found - 1);
+        rc = 0;
+        goto out;
+    }
+    if (m->n == m->cap) {
+        size_t cap = m->cap ? m->cap * 2 : 16;
+        struct memory_series *grown = realloc(m->series, cap * sizeof(*grown));
+        if (!grown)
+            goto out;
+        m->series = grown;
+        m->cap = cap;
+    }
+    copy = labels_dup(s);
+    if (!copy)
+        goto out;
+    rc = map_set(&m->by_labels, k, key.len, (void *)(uintptr_t)(m->n + 1));
+    if (rc < 0)
+        goto out;
+    m->series[m->n] = (struct memory_series){.labels = copy};
+    copy = NULL;
+    *ret_id = (uint32_t)m->n++;
+    m->generation++;
+out:
+    free(copy);
+    buf_done(&key);
+    return rc;
+}
+
+// Index of the first sample after t.
+static size_t after(const struct points *p, int64_t t_ms)
+{
+    size_t lo = 0, hi = p->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (p->p[mid].t_ms <= t_ms)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static int store(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
+    const struct histogram *h, bool replace)
+{
+    struct points *p = &m->series[id].points;
+    size_t at = after(p, t_ms);
+    bool there = at > 0 && p->p[at - 1].t_ms == t_ms;
+    if (there && !replace)
+        return 0;
+    if (h) {
+        h = histogram_copy(&m->histograms, h);
+        if (!h)
+            return -ENOMEM;
+    }
+    if (there) {
+        p->p[at - 1] = (struct point){t_ms, v, h};
+        return 1;
+    }
+    if (!points_add(p, t_ms, v, h))
+        return -ENOMEM;
+    memmove(p->p + at + 1, p->p + at, (p->n - 1 - at) * sizeof(*p->p));
+    p->p[at] = (struct point){t_ms, v, h};
+    return 1;
+}
+
+int memory_source_add(
+    struct memory_source *m, uint32_t id, int64_t t_ms, double v, const struct histogram *h)
+{
+    return store(m, id, t_ms, v, h, false);
+}
+
+void memory_source_silence(struct memory_source *m, uint32_t id, bool silent)
+{
+    m->series[id].silent = silent;
+}
+
+size_t memory_source_count(const struct memory_source *m)
+{
+    return m->n;
+}
+
+size_t memory_source_samples(const struct memory_source *m, uint32_t id)
+{
+    return m->series[id].points.n;
+}
+
+static uint64_t generation(void *self)
+{
+    return ((struct memory_source *)self)->generation;
+}
+
+static int choose(void *self, const struct matcher *matchers, size_t n, struct series_ids *out)
+{
+    struct memory_source *m = self;
+    for (size_t i = 0; i < m->n; i++)
+        if (matchers_labels(matchers, n, m->series[i].labels) &&
+            !series_ids_add(out, (uint32_t)i))
+            return -ENOMEM;
+    return 0;
+}
+
+static struct labels labels_of(void *self, uint32_t id)
+{
+    return *((struct memory_source *)self)->series[id].labels;
+}
+
+static int range(void *self, uint32_t id, int64_t from_ms, int64_t to_ms, struct points *out)
+{
+    const struct points *p = &((struct memory_source *)self)->series[id].points;
+    size_t end = after(p, to_ms);
+    for (size_t i = after(p, from_ms); i < end; i++)
+        if (!points_add(out, p->p[i].t_ms, p->p[i].v, p->p[i].h))
+            return -ENOMEM;
+    return 0;
+}
+
+static bool latest(void *self, uint32_t id, int64_t t_ms, struct point *ret)
+{
+    const struct points *p = &((struct memory_source *)self)->series[id].points;
+    size_t at = after(p, t_ms);
+    if (!at)
+        return false;
+    *ret = p->p[at - 1];
+    return true;
+}
+
+static bool silent(void *self, uint32_t id)
+{
+    return ((struct memory_source *)self)->series[id].silent;
+}
+
+static int record(
+    void *self, const struct labels *s, int64_t t_ms, double v, const struct histogram *h)
+{
+    struct memory_source *m = self;
+    uint32_t id;
+    int rc = memory_source_series(m, s, &id);
+    if (rc < 0)
+        return rc;
+    bool unknown = !h && double_bits(v) == NAN_ABSENT_BITS;
+    m->series[id].silent = unknown;
+    if (unknown)
+        return 0;
+    rc = store(m, id, t_ms, v, h, true);
+    return rc < 0 ? rc : 0;
+}
+
+struct source memory_source_interface(struct memory_source *m)
+{
+    return (struct source){.self = m,
+        .generation = generation,
+        .select = choose,
+        .labels = labels_of,
+        .range = range,
+        .latest = latest,
+        .silent = silent,
+        .record = record};
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+// Functions over a range vector: rate() and its family, *_over_time, regressions.
+#include "rules/eval_node.h"
+#include <errno.h>
+#include <math.h>
+
+// What one function makes of one window. false = nothing (too few samples, mixed kinds).
+struct outcome {
+    double v;
+    const struct histogram *h;
+};
+struct range_call {
+    int id;
+    double param; // quantile, or seconds to predict
+    struct vector *out;
+    bool compat;
+    double *scratch; // for quantile_over_time
+    size_t scratch_cap;
+};
+
+static bool all_floats(const struct window *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->p[i].h)
+            return false;
+    return true;
+}
+
+static bool all_histograms(const struct window *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (!w->p[i].h)
+            return false;
+    return true;
+}
+
+// Last minus first, with what was lost at each reset added back. 1 = ok, 0 = nothing, -ENOMEM.
+static int histogram_increase(
+    struct eval *e, const struct window *w, bool counter, const struct histogram **ret)
+{
+    const struct histogram *h = histogram_sub(&e->arena, w->p[w->n - 1].h, w->p[0].h);
+    for (size_t i = 1; h && counter && i < w->n; i++)
+        if (histogram_is_reset(w->p[i - 1].h, w->p[i].h))
+            h = histogram_add(&e->arena, h, w->p[i - 1].h);
+    *ret = h;
+    return h ? 1 : -ENOMEM;
+}
+
+// rate, increase, delta: the difference over the samples, extrapolated to the edges of the window
+// in the same order of operations as Prometheus, because low bits depend on it.
+static int extrapolated(struct eval *e, const struct range_call *c, const struct window *w,
+    bool counter, bool per_second, struct outcome *ret)
+{
+    const struct point *first = &w->p[0], *last = &w->p[w->n - 1];
+    double result = 0, start_value;
+    if (w->n < 2)
+        return 0;
+    bool floats = all_floats(w);
+    if (floats) {
+        result = last->v - first->v;
+        if (counter)
+            for (size_t i = 1; i < w->n; i++)
+                if (w->p[i].v < w->p[i - 1].v)
+                    result += w->p[i - 1].v;
+        start_value = first->v;
+    } else {
+        if (!all_histograms(w))
+            return 0;
+        int rc = histogram_increase(e, w, counter, &ret->h);
+        if (rc <= 0)
+            return rc;
+        start_value = first->h->count;
+    }
+    double moved = floats ? result : ret->h->count;
+    double to_start = (double)(first->t_ms - w->from_ms) / 1000;
+    double to_end = (double)(w->to_ms - last->t_ms) / 1000;
+    double sampled = (double)(last->t_ms - first->t_ms) / 1000;
+    double spacing = sampled / (double)(w->n - 1);
+    double threshold = spacing * 1.1;
+    // 2.51 moved the zero point after the half-spacing rule.
+    bool zero_last = !c->compat;
+    double zero = sampled * (start_value / moved);
+    bool cap = counter && moved > 0 && start_value >= 0;
+    if (cap && !zero_last && zero < to_start)
+        to_start = zero;
+    if (to_start >= threshold)
+        to_start = spacing / 2;
+    if (cap && zero_last && zero < to_start)
+        to_start = zero;
+    if (to_end >= threshold)
+        to_end = spacing / 2;
+    double factor = (sampled + to_start + to_end) / sampled;
+    if (per_second)
+        factor /= (double)w->range_ms / 1000;
+    if (floats) {
+        ret->v = result * factor;
+        return 1;
+    }
+    ret->h = histogram_scale(&e->arena, ret->h, factor);
+    return ret->h ? 1 : -ENOMEM;
+}
+
+static int instant_delta(
+    struct eval *e, const struct window *w, bool per_second, struct outcome *ret)
+{
+    if (w->n < 2)
+        return 0;
+    const struct point *a = &w->p[w->n - 2], *b = &w->p[w->n - 1];
+    if (!a->h != !b->h || a->t_ms == b->t_ms)
+        return 0;
+    double seconds = (double)(b->t_ms - a->t_ms) / 1000;
+    if (b->h) {
+        bool fresh = per_second && histogram_is_reset(a->h, b->h);
+        ret->h = fresh ? b->h : histogram_sub(&e->arena, b->h, a->h);
+        if (ret->h && per_second)
+            ret->h = histogram_scale(&e->arena, ret->h, 1 / seconds);
+        return ret->h ? 1 : -ENOMEM;
+    }
+    ret->v = per_second && b->v < a->v ? b->v : b->v - a->v;
+    if (per_second)
+        ret->v /= seconds;
+    return 1;
+}
+
+static bool same_value(const struct point *a, const struct point *b)
+{
+    if (!a->h != !b->h)
+        return false;
+    if (!a->h)
+        return a->v == b->v || (isnan(a->v) && isnan(b->v));
+    return a->h->count == b->h->count && a->h->sum == b->h->sum &&
+           a->h->zero_count == b->h->zero_count && a->h->schema == b->h->schema &&
+           a->h->n == b->h->n &&
+           !memcmp(a->h->index, b->h->index, a->h->n * sizeof(*a->h->index)) &&
+           !memcmp(a->h->bucket, b->h->bucket, a->h->n * sizeof(*a->h->bucket));
+}
+
+static double count_pairs(const struct window *w, bool resets)
+{
+    double n = 0;
+    for (size_t i = 1; i < w->n; i++) {
+        const struct point *a = &w->p[i - 1], *b = &w->p[i];
+        if (!resets)
+            n += !same_value(a, b);
+        else if (a->h && b->h)
+            n += histogram_is_reset(a->h, b->h);
+        else
+            n += !a->h != !b->h || b->v < a->v;
+    }
+    return n;
+}
+
+static int sum_over_time(struct eval *e, const struct window *w, bool mean, struct outcome *ret)
+{
+    if (all_histograms(w)) {
+        const struct histogram *h = w->p[0].h;
+        for (size_t i = 1; h && i < w->n; i++)
+            h = histogram_add(&e->arena, h, w->p[i].h);
+        if (h && mean)
+            h = histogram_scale(&e->arena, h, 1 / (double)w->n);
+        ret->h = h;
+        return h ? 1 : -ENOMEM;
+    }
+    if (!all_floats(w))
+        return 0;
+    if (mean) {
+        struct mean m = {0};
+        for (size_t i = 0; i < w->n; i++)
+            mean_add(&m, w->p[i].v);
+        ret->v = mean_get(&m);
+        return 1;
+    }
+    double sum = 0, rest = 0;
+    for (size_t i = 0; i < w->n; i++)
+        sum_add(w->p[i].v, &sum, &rest);
+    ret->v = isinf(sum) ? sum : sum + rest;
+    return 1;
+}
+
+static double variance(const struct window *w)
+{
+    double n = 0, mean = 0, mean_rest = 0, aux = 0, aux_rest = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        double v = w->p[i].v;
+        n++;
+        double delta = v - (mean + mean_rest);
+        sum_add(delta / n, &mean, &mean_rest);
+        sum_add(delta * (v - (mean + mean_rest)), &aux, &aux_rest);
+    }
+    return (aux + aux_rest) / n;
+}
+
+static double extreme(const struct window *w, bool max)
+{
+    double best = w->p[0].v;
+    for (size_t i = 1; i < w->n; i++)
+        if ((max ? w->p[i].v > best : w->p[i].v < best) || isnan(best))
+            best = w->p[i].v;
+    return best;
+}
+
+static void regression(
+    const struct window *w, int64_t origin_ms, double *slope, double *intercept)
+{
+    double n = 0, x_sum = 0, x_rest = 0, y_sum = 0, y_rest = 0, xy = 0, xy_rest = 0, xx = 0,
+           xx_rest = 0;
+    bool constant = true;
+    for (size_t i = 0; i < w->n; i++) {
+        double y = w->p[i].v, x = (double)(w->p[i].t_ms - origin_ms) / 1e3;
+        constant = constant && y == w->p[0].v;
+        n++;
+        sum_add(x, &x_sum, &x_rest);
+        sum_add(y, &y_sum, &y_rest);
+        sum_add(x * y, &xy, &xy_rest);
+        sum_add(x * x, &xx, &xx_rest);
+    }
+    if (constant) {
+        *slope = isinf(w->p[0].v) ? NAN : 0;
+        *intercept = isinf(w->p[0].v) ? NAN : w->p[0].v;
+        return;
+    }
+    x_sum += x_rest;
+    y_sum += y_rest;
+    xy += xy_rest;
+    xx += xx_rest;
+    double covariance = xy - x_sum * y_sum / n, spread = xx - x_sum * x_sum / n;
+    *slope = covariance / spread;
+    *intercept = y_sum / n - *slope * x_sum / n;
+}
+
+static int quantile_over_time(
+    struct eval *e, struct range_call *c, const struct window *w, struct outcome *ret)
+{
+    if (w->n > c->scratch_cap) {
+        c->scratch = eval_alloc(e, w->n * 2, sizeof(*c->scratch));
+        if (!c->scratch)
+            return eval_full(e, w->n * 2, sizeof(*c->scratch));
+        c->scratch_cap = w->n * 2;
+    }
+    for (size_t i = 0; i < w->n; i++)
+        c->scratch[i] = w->p[i].v;
+    ret->v = quantile_of(c->param, c->scratch, w->n);
+    return 1;
+}
+
+// Functions that know floats only look past histograms, as Prometheus does.
+static int float_function(
+    struct eval *e, struct range_call *c, const struct window *w, struct outcome *ret)
+{
+    double slope, intercept;
+    if (!all_floats(w))
+        return 0;
+    switch (c->id) {
+    case FN_MIN_OVER_TIME: ret->v = extreme(w, false); return 1;
+    case FN_MAX_OVER_TIME: ret->v = extreme(w, true); return 1;
+    case FN_STDVAR_OVER_TIME: ret->v = variance(w); return 1;
+    case FN_STDDEV_OVER_TIME: ret->v = sqrt(variance(w)); return 1;
+    case FN_QUANTILE_OVER_TIME: return quantile_over_time(e, c, w, ret);
+    case FN_DERIV:
+    case FN_PREDICT_LINEAR:
+        if (w->n < 2)
+            return 0;
+        regression(w, c->id == FN_DERIV ? w->p[0].t_ms : w->t_ms, &slope, &intercept);
+        ret->v = c->id == FN_DERIV ? slope : slope * c->param + intercept;
+        return 1;
+    default: return 0;
+    }
+}
+
+static int apply(
+    struct eval *e, struct range_call *c, const struct window *w, struct outcome *ret)
+{
+    if (!w->n)
+        return 0;
+    switch (c->id) {
+    case FN_RATE: return extrapolated(e, c, w, true, true, ret);
+    case FN_INCREASE: return extrapolated(e, c, w, true, false, ret);
+    case FN_DELTA: return extrapolated(e, c, w, false, false, ret);
+    case FN_IRATE: return instant_delta(e, w, true, ret);
+    case FN_IDELTA: return instant_delta(e, w, false, ret);
+    case FN_CHANGES: ret->v = count_pairs(w, false); return 1;
+    case FN_RESETS: ret->v = count_pairs(w, true); return 1;
+    case FN_COUNT_OVER_TIME: ret->v = (double)w->n; return 1;
+    case FN_PRESENT_OVER_TIME: ret->v = 1; return 1;
+    case FN_LAST_OVER_TIME:
+        *ret = (struct outcome){w->p[w->n - 1].v, w->p[w->n - 1].h};
+        return 1;
+    case FN_FIRST_OVER_TIME: *ret = (struct outcome){w->p[0].v, w->p[0].h}; return 1;
+    case FN_SUM_OVER_TIME: return sum_over_time(e, w, false, ret);
+    case FN_AVG_OVER_TIME: return sum_over_time(e, w, true, ret);
+    default: return float_function(e, c, w, ret);
+    }
+}
+
+bool range_call_supported(int id)
+{
+    switch (id) {
+    case FN_RATE:
+    case FN_INCREASE:
+    case FN_DELTA:
+    case FN_IRATE:
+    case FN_IDELTA:
+    case FN_CHANGES:
+    case FN_RESETS:
+    case FN_COUNT_OVER_TIME:
+    case FN_PRESENT_OVER_TIME:
+    case FN_LAST_OVER_TIME:
+    case FN_FIRST_OVER_TIME:
+    case FN_SUM_OVER_TIME:
+    case FN_AVG_OVER_TIME:
+    case FN_MIN_OVER_TIME:
+    case FN_MAX_OVER_TIME:
+    case FN_STDVAR_OVER_TIME:
+    case FN_STDDEV_OVER_TIME:
+    case FN_QUANTILE_OVER_TIME:
+    case FN_DERIV:
+    case FN_PREDICT_LINEAR: return true;
+    default: return false;
+    }
+}
+
+// Results grow as windows come: how many series there are is known to the source only.
+static int push_grown(struct eval *e, struct vector *v, const struct element *el)
+{
+    if (v->n == v->cap) {
+        struct vector grown;
+        int rc = vector_room(e, v->cap ? v->cap * 2 : 16, &grown);
+        if (rc < 0)
+            return rc;
+        if (v->n)
+            memcpy(grown.e, v->e, v->n * sizeof(*v->e));
+        grown.n = v->n;
+        *v = grown;
+    }
+    vector_push(v, el);
+    return 0;
+}
+
+static int on_window(struct eval *e, const struct window *w, void *ctx)
+{
+    struct range_call *c = ctx;
+    struct outcome got = {0};
+    int rc = apply(e, c, w, &got);
+    if (rc < 0 || (rc == 0 && !w->silent))
+        return rc;
+    struct element el = {.value = got.v,
+        .hist = got.h,
+        .state = rc ? ELEMENT_VALUE : ELEMENT_NO_DATA,
+        .sample_ms = w->n ? w->p[w->n - 1].t_ms : 0};
+    bool keeps_name = c->id == FN_LAST_OVER_TIME || c->id == FN_FIRST_OVER_TIME;
+    if (keeps_name)
+        el.labels = *w->labels;
+    else if (!drop_name(e, w->labels, &el.labels))
+        return -ENOMEM;
+    return push_grown(e, c->out, &el);
+}
+
+int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    struct range_call c = {.id = x->fn->id, .out = &ret->vector, .compat = e->o.compat_2_42};
+    const struct expr *range = x->args[0];
+    const struct expr *param = x->n_args > 1 ? x->args[1] : NULL;
+    if (c.id == FN_QUANTILE_OVER_TIME) {
+        param = x->args[0];
+        range = x->args[1];
+    }
+    if (param) {
+        struct value v;
+        int rc = eval_node(e, param, t_ms, &v);
+        if (rc < 0)
+            return rc;
+        c.param = v.scalar;
+    }
+    ret->type = TYPE_VECTOR;
+    int rc = eval_windows(e, range, t_ms, on_window, &c);
+    if (rc < 0)
+        return rc;
+    return vector_unique(e, &ret->vector);
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Range selectors and subqueries: both hand their samples over one series at a time.
+#include "rules/eval_node.h"
+#include <errno.h>
+
+static int windows_of_selector(
+    struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx)
+{
+    const struct selection *s;
+    const struct expr *selector = expr_inner(x->lhs);
+    int rc = selection_get(e, selector, &s);
+    if (rc < 0)
+        return rc;
+    struct window w = {.range_ms = x->range_ms, .t_ms = t_ms};
+    w.to_ms = eval_time(e, selector, t_ms);
+    w.from_ms = w.to_ms - x->range_ms;
+    for (size_t i = 0; i < s->ids.n; i++) {
+        struct points *p = &e->window;
+        uint32_t id = s->ids.id[i];
+        p->n = 0;
+        rc = e->src.range(e->src.self, id, w.from_ms - e->o.compat_2_42, w.to_ms, p);
+        if (rc < 0)
+            return rc;
+        size_t n = 0;
+        bool ended = false;
+        for (size_t k = 0; k < p->n; k++) {
+            ended = !p->p[k].h && is_stale(p->p[k].v);
+            if (!ended)
+                p->p[n++] = p->p[k];
+        }
+        w.silent = false;
+        if (!e->o.parity && !ended && e->src.silent(e->src.self, id)) {
+            struct point last;
+            w.silent = e->src.latest(e->src.self, id, INT64_MAX, &last) &&
+                       last.t_ms <= w.to_ms && (last.h || !is_stale(last.v));
+        }
+        if (!n && !w.silent)
+            continue;
+        e->samples += n;
+        if (e->samples > EVAL_SAMPLES_MAX)
+            return -E2BIG;
+        w.labels = &s->labels[i];
+        w.p = p->p;
+        w.n = n;
+        rc = fn(e, &w, ctx);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+// One series of a subquery while its steps are evaluated.
+struct track {
+    struct labels labels;
+    struct point *p;
+    size_t n, cap;
+    bool silent;
+};
+struct tracks {
+    struct track *t;
+    size_t n, cap;
+};
+
+static int track_add(struct eval *e, struct track *t, const struct point *p, size_t most)
+{
+    if (t->n == t->cap) {
+        size_t cap = t->cap ? t->cap * 2 : 8;
+        cap = cap > most ? most : cap;
+        struct point *grown = eval_alloc(e, cap, sizeof(*grown));
+        if (!grown)
+            return eval_full(e, cap, sizeof(*grown));
+        if (t->n)
+            memcpy(grown, t->p, t->n * sizeof(*grown));
+        t->p = grown;
+        t->cap = cap;
+    }
+    t->p[t->n++] = *p;
+    return 0;
+}
+
+// Index over tracks, rebuilt larger when it fills: series may be born at any step.
+static int tracks_room(struct eval *e, struct tracks *ts, struct join *j, size_t more)
+{
+    static const struct join_key ALL = {.kind = KEY_ALL};
+    if (ts->n + more <= ts->cap)
+        return 0;
+    size_t cap = (ts->n + more) * 2;
+    struct track *grown = eval_alloc(e, cap, sizeof(*grown));
+    if (!grown)
+        return eval_full(e, cap, sizeof(*grown));
+    if (ts->n)
+        memcpy(grown, ts->t, ts->n * sizeof(*grown));
+    ts->t = grown;
+    ts->cap = cap;
+    int rc = join_init(e, j, cap);
+    for (size_t i = 0; rc == 0 && i < ts->n; i++) {
+        bool fresh;
+        join_put(j, &ALL, &ts->t[i].labels, (uint32_t)i, &fresh);
+    }
+    return rc;
+}
+
+static int track_step(struct eval *e, struct tracks *ts, struct join *j, const struct value *v,
+    int64_t t_ms, size_t most)
+{
+    static const struct join_key ALL = {.kind = KEY_ALL};
+    struct element one = {
+        .value = v->scalar, .state = v->no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE};
+    const struct element *el = v->type == TYPE_SCALAR ? &one : v->vector.e;
+    size_t n = v->type == TYPE_SCALAR ? 1 : v->vector.n;
+    int rc = tracks_room(e, ts, j, n);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (el[i].state == ELEMENT_FILTERED)
+            continue;
+        bool fresh;
+        struct track *next = &ts->t[ts->n];
+        *next = (struct track){.labels = el[i].labels};
+        struct join_entry *en = join_put(j, &ALL, &next->labels, (uint32_t)ts->n, &fresh);
+        ts->n += fresh;
+        struct track *t = &ts->t[en->value];
+        t->silent = el[i].state == ELEMENT_NO_DATA;
+        if (t->silent)
+            continue;
+        if (t->n && t->p[t->n - 1].t_ms == t_ms)
+            return eval_fail(e, "vector cannot contain metrics with the same labelset");
+        rc = track_add(e, t, &(struct point){t_ms, el[i].value, el[i].hist}, most);
+        e->samples++;
+    }
+    if (rc == 0 && e->samples > EVAL_SAMPLES_MAX)
+        rc = -E2BIG;
+    return rc;
+}
+
+static int windows_of_subquery(
+    struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx)
+{
+    struct tracks ts = {0};
+    struct join j = {0};
+    struct window w = {.range_ms = x->range_ms, .t_ms = t_ms};
+    int64_t step = x->step_ms ? x->step_ms : e->o.subquery_step_ms;
+    w.to_ms = eval_time(e, x, t_ms);
+    w.from_ms = w.to_ms - x->range_ms;
+    // Absolute multiples of the step, the first one inside the window. Division truncates towards
+    // zero, as Prometheus's does, hence both corrections.
+    int64_t first = step * (w.from_ms / step);
+    if (e->o.compat_2_42 ? first < w.from_ms : first <= w.from_ms)
+        first += step;
+    if (first > w.to_ms)
+        return 0;
+    size_t most = (size_t)((w.to_ms - first) / step) + 1;
+    for (int64_t t = first; t <= w.to_ms; t += step) {
+        struct value v = {0};
+        int rc = eval_node(e, x->lhs, t, &v);
+        if (rc == 0)
+            rc = track_step(e, &ts, &j, &v, t, most);
+        if (rc < 0)
+            return rc;
+    }
+    for (size_t i = 0; i < ts.n; i++) {
+        w.labels = &ts.t[i].labels;
+        w.p = ts.t[i].p;
+        w.n = ts.t[i].n;
+        w.silent = ts.t[i].silent;
+        int rc = fn(e, &w, ctx);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int eval_windows(struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx)
+{
+    x = expr_inner(x);
+    return x->kind == EXPR_SUBQUERY ? windows_of_subquery(e, x, t_ms, fn, ctx)
+                                    : windows_of_selector(e, x, t_ms, fn, ctx);
+}
