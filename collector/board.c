@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/board.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BOARD_SLOTS 16384 // deliveries remembered; a power of two
+
+struct board {
+    pthread_mutex_t mutex;
+    atomic_uint_fast64_t generation;
+    char banner[BOARD_TEXT_MAX];
+    struct board_receiver *receivers;
+    size_t n_receivers, cap_receivers;
+    struct board_delivery *slots; // allocated with the first delivery
+};
+
+struct board *board_new(void)
+{
+    struct board *b = calloc(1, sizeof(*b));
+    if (!b)
+        return NULL;
+    if (pthread_mutex_init(&b->mutex, NULL) != 0) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void board_free(struct board *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_destroy(&b->mutex);
+    free(b->receivers);
+    free(b->slots);
+    free(b);
+}
+
+uint64_t board_generation(const struct board *b)
+{
+    return atomic_load(&b->generation);
+}
+
+static void changed(struct board *b)
+{
+    atomic_fetch_add(&b->generation, 1);
+}
+
+void board_banner(struct board *b, const char *text)
+{
+    pthread_mutex_lock(&b->mutex);
+    snprintf(b->banner, sizeof(b->banner), "%s", text ? text : "");
+    changed(b);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+void board_banner_read(struct board *b, char ret[static BOARD_TEXT_MAX])
+{
+    pthread_mutex_lock(&b->mutex);
+    memcpy(ret, b->banner, BOARD_TEXT_MAX);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+void board_receiver_set(struct board *b, size_t index, const struct board_receiver *r)
+{
+    if (index >= BOARD_RECEIVERS_MAX)
+        return;
+    pthread_mutex_lock(&b->mutex);
+    if (index >= b->cap_receivers) {
+        size_t cap = index + 8;
+        struct board_receiver *grown = realloc(b->receivers, cap * sizeof(*grown));
+        if (!grown)
+            goto out; // the status shows less; the deliveries themselves go on
+        memset(grown + b->cap_receivers, 0, (cap - b->cap_receivers) * sizeof(*grown));
+        b->receivers = grown;
+        b->cap_receivers = cap;
+    }
+    b->receivers[index] = *r;
+    if (index >= b->n_receivers)
+        b->n_receivers = index + 1;
+    changed(b);
+out:
+    pthread_mutex_unlock(&b->mutex);
+}
+
+size_t board_receivers(struct board *b, struct board_receiver *ret, size_t max)
+{
+    pthread_mutex_lock(&b->mutex);
+    size_t n = b->n_receivers < max ? b->n_receivers : max;
+    if (n)
+        memcpy(ret, b->receivers, n * sizeof(*ret));
+    pthread_mutex_unlock(&b->mutex);
+    return n;
+}
+
+static size_t slot_of(uint64_t fingerprint, size_t receiver)
+{
+    uint64_t h = (fingerprint ^ (receiver * 0x9e3779b97f4a7c15ULL)) * 0xff51afd7ed558ccdULL;
+    return (size_t)(h >> 32) & (BOARD_SLOTS - 1);
+}
+
+void board_delivery_set(struct board *b, const struct board_delivery *d)
+{
+    if (d->receiver >= BOARD_RECEIVERS_MAX)
+        return;
+    pthread_mutex_lock(&b->mutex);
+    if (!b->slots)
+        b->slots = calloc(BOARD_SLOTS, sizeof(*b->slots));
+    if (b->slots) {
+        b->slots[slot_of(d->fingerprint, d->receiver)] = *d;
+        changed(b);
+    }
+    pthread_mutex_unlock(&b->mutex);
+}
+
+size_t board_deliveries(
+    struct board *b, uint64_t fingerprint, struct board_delivery *ret, size_t max)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&b->mutex);
+    for (size_t i = 0; b->slots && i < b->n_receivers && n < max; i++) {
+        const struct board_delivery *d = &b->slots[slot_of(fingerprint, i)];
+        if (d->at_ms && d->fingerprint == fingerprint && d->receiver == i)
+            ret[n++] = *d;
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return n;
+}
+
+const char *board_outcome_name(enum board_outcome o)
+{
+    switch (o) {
+    case BOARD_WAITING: return "waiting";
+    case BOARD_RETRYING: return "retrying";
+    case BOARD_SENT: return "sent";
+    case BOARD_DROPPED: return "dropped";
+    }
+    return "";
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The queue of one webhook: what to send, in which order, and when to try again. Pure: time and
+ * the outcome of a try come in, a message comes out; notify.c moves the bytes.
+ *
+ *     notices of one drain --> changes by group --> queue of items, oldest first
+ *                                                     |  one in flight
+ *     what the receiver knows of a group  <-- applied on success
+ *
+ * A message holds the whole group as Alertmanager's does: everything that fires, and what this
+ * item resolves. An item takes in a newer change of its group unless that would hide one: the
+ * receiver is told firing, then resolved, of every episode, in that order, however long it was
+ * away. Resolved is never sent of what was never delivered as firing.
+ *
+ * Retry while younger than 24 h: network errors, time-outs, 5xx, 408, 425, 429. Other 4xx and
+ * redirects: three tries, then dropped and counted. 410: everything is dropped from then on.
+ * The message of a try is the message of its retries, so the delivery key stands.
+ *
+ * Copies what it needs of a notice. now_ms never falls; belongs to one thread.
+ */
+#pragma once
+#include "base/buf.h"
+#include "collector/notice.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DELIVER_QUEUE_MAX  100000 // alert changes
+#define DELIVER_GIVE_UP_MS (24 * 3600 * 1000LL)
+#define DELIVER_TRIES_MAX  3 // of what the receiver refuses
+#define DELIVER_BODY_MAX   (32u << 20)
+#define DELIVER_KEY_MAX    40
+
+struct deliver_options {
+    const char *receiver; // borrowed, like all text here
+    const char *external_url;
+    const char *const *group_by;
+    size_t n_group_by;
+    bool group_by_all;
+    int64_t group_wait_ms; // a group's first message; never holds severity page or critical
+    int64_t repeat_ms;     // 0 = a standing state is not repeated
+    bool send_resolved;
+    size_t max_alerts; // 0 = all
+    size_t queue_max;  // 0 = DELIVER_QUEUE_MAX
+    uint64_t seed;     // of the jitter
+};
+
+struct deliver;
+struct deliver *deliver_new(const struct deliver_options *o); // NULL: no memory
+void deliver_free(struct deliver *d);
+// The notices of one drain, in order. Those that say nothing to a receiver (pending) are skipped.
+// 0, -ENOMEM (those that did not fit in memory are counted as dropped).
+int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, int64_t now_ms);
+// When deliver_take next has something; INT64_MAX = nothing, or one is in flight.
+int64_t deliver_next(const struct deliver *d);
+
+struct deliver_member {
+    uint64_t fingerprint;
+    bool resolved;
+};
+struct deliver_message {
+    const struct buf *body; // until deliver_done
+    char key[DELIVER_KEY_MAX];
+    int64_t cause_ms, decided_ms; // newest of the members that changed; 0 = a repeat
+    const struct deliver_member *changed;
+    size_t n_changed;
+    unsigned tries; // before this one
+};
+// Puts the next message in flight. False: nothing is due.
+bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret);
+
+enum deliver_verdict { DELIVER_SENT, DELIVER_RETRY, DELIVER_DROPPED, DELIVER_GONE };
+// How the try in flight ended. status 0 = no answer; retry_after_ms -1 = none was named.
+enum deliver_verdict deliver_done(
+    struct deliver *d, int64_t now_ms, int status, int64_t retry_after_ms);
+
+struct deliver_stats {
+    size_t queued; // alert changes
+    uint64_t sent, failed, dropped, alerts_dropped;
+    int64_t failing_since_ms, last_sent_ms;
+    bool gone;
+};
+void deliver_stats(const struct deliver *d, struct deliver_stats *ret);
