@@ -54,7 +54,7 @@ struct listener_options {
     const char *address;          // "127.0.0.1:7312", "[::1]:0"; port 0 = any
     size_t connections_max;       // 0 = 8192
     size_t per_ip_max;            // 0 = 512
-    int64_t request_ms;           // 0 = 10,000
+    int64_t request_ms;           // 0 = 9,000: within 10 s with the reaper's step
     int64_t reply_ms;             // 0 = 30,000
     int64_t idle_ms;              // 0 = 65,000
     size_t memory_per_connection; // 0 = 8 KiB, MHD's pool: header sizes, and cost per request
