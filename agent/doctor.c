@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doctor.h"
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_file(struct buf *out, const char *what, const char *path)
+{
+    if (path)
+        buf_addf(out, "  %-16s %-4s %s\n", what, access(path, R_OK) == 0 ? "ok" : "NO", path);
+}
+
+int doctor_print(const struct schedule *s, const struct agent_config *c,
+    const struct agentid *id, const char *id_error, struct buf *out)
+{
+    int missing = 0;
+    buf_addf(out, "configuration\n  %-16s %-4s %s\n", "file", "ok",
+        c->path ? c->path : "none: defaults");
+    buf_addf(out, "  %-16s %-4s %s\n", "collector", "", c->collector);
+    buf_addf(out, "  %-16s %-4s %s\n", "host", "", c->host);
+    print_file(out, "token_file", c->token_file);
+    print_file(out, "ca_file", c->ca_file);
+    buf_addf(out, "  %-16s %-4s %s%s%s\n", "state_dir", id && id->kept ? "ok" : "NO",
+        c->state_dir, id_error && *id_error ? ": " : "", id_error ? id_error : "");
+    if (id)
+        buf_addf(out, "  %-16s %-4s %02x%02x%02x%02x..., session %" PRIu64 "\n", "identity",
+            id->kept ? "ok" : "NO", id->id[0], id->id[1], id->id[2], id->id[3], id->epoch);
+    buf_adds(out, "samplers\n");
+    for (size_t i = 0; i < schedule_count(s); i++) {
+        const struct sampler *p = schedule_at(s, i);
+        if (!p->available)
+            missing++;
+        char every[32] = "events";
+        if (p->interval_ms)
+            snprintf(every, sizeof(every), "%u ms", p->interval_ms);
+        buf_addf(out, "  %-16s %-4s %-8s %s\n", p->ops->name, p->available ? "ok" : "NO", every,
+            p->reason);
+    }
+    buf_addf(out, "probes\n");
+    for (size_t i = 0; i < c->n_probes; i++)
+        buf_addf(out, "  %-16s %-4s %" PRId64 " ms  %s\n", c->probes[i].name, "",
+            c->probes[i].every_ms, c->probes[i].target);
+    if (!c->n_probes)
+        buf_adds(out, "  none\n");
+    return missing;
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Wiring only: configuration, identity, samplers, frames, push, and the one loop they share. What
+ * is decided here: what is logged, when to stop, when to start anew.
+ */
+#include "agent/agentid.h"
+#include "agent/config.h"
+#include "agent/doctor.h"
+#include "agent/feed.h"
+#include "agent/push.h"
+#include "agent/schedule.h"
+#include "agent/self.h"
+#include "agent/spool.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "wire/tocsin.pb-c.h"
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef TOCSIN_VERSION
+#define TOCSIN_VERSION "0.1.0"
+#endif
+
+#define EXIT_USAGE   2
+#define EXIT_CONFIG  78
+#define GOODBYE_MS   500
+#define STOP_POLL_NS (5 * NS_PER_MS)
+#define PROBLEMS_MAX (1u << 20)
+// A session ends before its ids run out; a service that comes takes about 20.
+#define IDS_LEFT 512
+
+static const char HELP[] =
+    "Usage: tocsin-agent [OPTION]...\n"
+    "Watches this host and its services, and sends what it sees to a Tocsin collector.\n\n"
+    "  --config FILE       configuration (default " CONFIG_DEFAULT_PATH
+    ", which may be absent)\n"
+    "  --collector URL     where to send, e.g. http://127.0.0.1:7312\n"
+    "  --state-dir DIR     where the agent's identity is kept\n"
+    "  --check             check the configuration and exit\n"
+    "  --print-config      print the effective configuration and exit\n"
+    "  --doctor            print what can be measured here, and what not and why\n"
+    "  --log-level LEVEL   debug, info, warn or error (default info)\n"
+    "  --version           print the version and exit\n"
+    "  --help              print this and exit\n\n"
+    "Exit status: 0 stopped as asked, 1 failure, 2 wrong usage, 78 invalid configuration.\n"
+    "SIGHUP reads the probes of the configuration again; the whole file is used or nothing of it.\n";
+
+struct options {
+    const char *config;
+    struct config_override over;
+    enum log_level level;
+    bool check, print, doctor;
+};
+
+struct core {
+    struct options options;
+    struct agent_config *config;
+    struct agentid id;
+    struct env env;
+    struct wire_session session;
+    struct wire_sampler session_samplers[WIRE_SAMPLERS_MAX];
+    struct spool *spool;
+    struct feed *feed;
+    struct schedule *schedule;
+    struct transfers *transfers;
+    struct pusher *push;
+    struct loop_timer *stop_timer; // looks whether the goodbye is through
+    int64_t stop_deadline_ns;
+    char *token;
+    bool stopping, renew;
+};
+
+static int64_t now_ns(const struct core *c)
+{
+    return clock_mono_ns(&c->env.clock);
+}
+
+// --- frames ------------------------------------------------------------------------------------
+
+static void made(struct core *c, int rc)
+{
+    if (rc < 0)
+        log_error("frame_lost", "error=%s", log_q(strerror(-rc)));
+    // Ids are never given twice in a session: the process replaces itself and starts another.
+    if (output_last_id(c->env.out) > WIRE_ID_MAX - IDS_LEFT && !c->stopping) {
+        c->renew = true;
+        loop_stop(c->env.loop);
+    }
+}
+
+static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
+{
+    struct core *c = ctx;
+    if (cut) {
+        log_warn("clock_cut", "detail=%s", log_q("the wall clock stepped or the host slept"));
+        output_group(c->env.out, 0, 0, wall_ms);
+        feed_write_seq(c->feed);
+    }
+    made(c, feed_second(c->feed, wall_ms, mono_ns));
+}
+
+static void on_flush(void *ctx)
+{
+    struct core *c = ctx;
+    if (!schedule_running(c->schedule) && output_urgent(c->env.out))
+        made(c, feed_event(c->feed, now_ns(c)));
+}
+
+static void on_want_key(void *ctx)
+{
+    struct core *c = ctx;
+    feed_want_key(c->feed);
+}
+
+static void on_note(void *ctx, bool failed, const char *text)
+{
+    struct core *c = ctx;
+    if (failed)
+        log_warn("push_failed", "collector=%s error=%s", c->config->collector, log_q(text));
+    else
+        log_info("push_ok", "collector=%s version=%s", c->config->collector, log_q(text));
+}
+
+// --- signals -----------------------------------------------------------------------------------
+
+static void on_stop_timer(void *ctx, int64_t due_ns, int64_t at_ns)
+{
+    struct core *c = ctx;
+    (void)due_ns;
+    if (push_idle(c->push) || at_ns >= c->stop_deadline_ns)
+        loop_stop(c->env.loop);
+    else
+        loop_timer_set(c->stop_timer, at_ns + STOP_POLL_NS);
+}
+
+// The collector is told that this end is planned; it has GOODBYE_MS to hear it.
+static void stop(struct core *c, int sig)
+{
+    char detail[64];
+    if (c->stopping) { // asked twice: at once
+        loop_stop(c->env.loop);
+        return;
+    }
+    c->stopping = true;
+    log_info("stopping", "signal=%d", sig);
+    snprintf(detail, sizeof(detail), "stopped by signal %d", sig);
+    int64_t at = now_ns(c);
+    output_event(c->env.out, TOCSIN__V1__EVENT_KIND__EVENT_GOODBYE,
+        schedule_wall_us(c->schedule, at), "", detail);
+    made(c, feed_event(c->feed, at));
+    c->stop_deadline_ns = at + GOODBYE_MS * NS_PER_MS;
+    loop_timer_set(c->stop_timer, at + STOP_POLL_NS);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static void reload(struct core *c)
+{
+    struct buf problems;
+    struct agent_config *next = NULL;
+    buf_init(&problems, PROBLEMS_MAX);
+    int rc = config_load(c->options.config, &c->options.over, &next, &problems);
+    if (rc < 0) {
+        log_error("config_rejected", "error=%s",
+            log_q(problems.len ? buf_cstr(&problems) : strerror(-rc)));
+        goto out;
+    }
+    const struct agent_config *old = c->config;
+    bool labels = next->n_labels != old->n_labels;
+    for (size_t i = 0; i < next->n_labels && !labels; i++)
+        labels = !same(next->labels[i].name, old->labels[i].name) ||
+                 !same(next->labels[i].value, old->labels[i].value);
+    if (labels || !same(next->collector, old->collector) ||
+        !same(next->token_file, old->token_file) || !same(next->ca_file, old->ca_file) ||
+        !same(next->state_dir, old->state_dir) || !same(next->host, old->host))
+        log_warn("config_needs_restart", "detail=%s",
+            log_q("only probes are taken over by a reload"));
+    config_free(next);
+out:
+    buf_done(&problems);
+}
+
+static void on_signal(void *ctx, int sig)
+{
+    struct core *c = ctx;
+    if (sig == SIGHUP)
+        reload(c);
+    else
+        stop(c, sig);
+}
+
+// --- start and end -----------------------------------------------------------------------------
+
+static int open_identity(struct core *c, struct err *err)
+{
+    int rc = agentid_open(c->config->state_dir, c->env.proc, &c->id, err);
+    if (rc < 0)
+        return rc;
+    c->session = (struct wire_session){.epoch = c->id.epoch,
+        .nonce = c->id.nonce,
+        .host = c->config->host,
+        .version = TOCSIN_VERSION,
+        .protocol_min = WIRE_PROTOCOL,
+        .protocol_max = WIRE_PROTOCOL,
+        .labels = c->config->labels,
+        .n_labels = c->config->n_labels,
+        .samplers = c->session_samplers};
+    memcpy(c->session.agent_id, c->id.id, sizeof(c->session.agent_id));
+    memcpy(c->session.boot_id, c->id.boot_id, sizeof(c->session.boot_id));
+    return 0;
+}
+
+static int open_samplers(struct core *c)
+{
+    for (size_t i = 0; samplers[i]; i++)
+        if (!schedule_open(c->schedule, samplers[i]))
+            return -ENOMEM;
+    return 0;
+}
+
+static int open_push(struct core *c, struct err *err)
+{
+    const struct agent_config *cfg = c->config;
+    if (cfg->token_file) {
+        int rc = secret_read(cfg->token_file, &c->token, err);
+        if (rc < 0)
+            return rc;
+    }
+    struct push_options o = {
+        .collector = cfg->collector, .token = c->token, .ca_file = cfg->ca_file};
+    struct push_hooks h = {.want_key = on_want_key, .note = on_note, .ctx = c};
+    c->push = push_new(c->env.loop, c->transfers, c->spool, &c->env.clock, &c->session, &o, &h);
+    if (!c->push) {
+        err_set(err, "cannot set up the connection to %s", cfg->collector);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void announce(struct core *c)
+{
+    size_t available = 0, n = schedule_count(c->schedule);
+    for (size_t i = 0; i < n; i++) {
+        const struct sampler *s = schedule_at(c->schedule, i);
+        available += s->available;
+        if (i < WIRE_SAMPLERS_MAX)
+            c->session_samplers[c->session.n_samplers++] =
+                (struct wire_sampler){s->ops->name, s->interval_ms};
+        if (!s->available)
+            log_warn(
+                "sampler_unavailable", "sampler=%s reason=%s", s->ops->name, log_q(s->reason));
+    }
+    log_info("started",
+        "version=%s host=%s collector=%s config=%s samplers=%zu/%zu probes=%zu series=%zu session=%llu",
+        TOCSIN_VERSION, log_q(c->config->host), c->config->collector,
+        c->config->path ? c->config->path : "none", available, n, c->config->n_probes,
+        output_active(c->env.out), (unsigned long long)c->id.epoch);
+}
+
+// Phase of this host within the second, so that a fleet does not push in one instant.
+static unsigned phase_ms(const struct core *c)
+{
+    return ((unsigned)c->id.id[0] << 8 | c->id.id[1]) % 1000;
+}
+
+static void close_all(struct core *c)
+{
+    schedule_free(c->schedule);
+    push_free(c->push);
+    transfers_free(c->transfers);
+    feed_free(c->feed);
+    spool_free(c->spool);
+    output_free(c->env.out);
+    if (c->env.loop)
+        loop_timer_free(c->stop_timer);
+    loop_free(c->env.loop);
+    agentid_close(&c->id);
+    secret_free(c->token);
+    config_free(c->config);
+}
+
+static int run(struct core *c)
+{
+    static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP};
+    struct err err = {0};
+    struct self *self = NULL;
+    int rc = -ENOMEM;
+
+    c->env = (struct env){.clock = clock_system(),
+        .proc = "/proc",
+        .sys = "/sys",
+        .cgroup = "/sys/fs/cgroup",
+        .config = c->config,
+        .flush = on_flush,
+        .core = c,
+        .loop = loop_new(),
+        .out = output_new()};
+    if (!c->env.loop || !c->env.out)
+        goto out;
+    c->spool = spool_new(SPOOL_BYTES_MAX, SPOOL_AGE_NS);
+    c->schedule = schedule_new(&c->env, on_frame, c);
+    c->transfers = transfers_new(c->env.loop);
+    c->stop_timer = loop_timer_new(c->env.loop, on_stop_timer, c);
+    c->feed = c->spool ? feed_new(c->env.loop, c->env.out, c->spool) : NULL;
+    if (!c->schedule || !c->transfers || !c->stop_timer || !c->feed)
+        goto out;
+    rc = open_identity(c, &err);
+    if (c->options.doctor) {
+        struct buf text;
+        buf_init(&text, PROBLEMS_MAX);
+        int missing = open_samplers(c);
+        if (missing == 0)
+            missing =
+                doctor_print(c->schedule, c->config, rc < 0 ? NULL : &c->id, err.msg, &text);
+        fputs(buf_cstr(&text), stdout);
+        buf_done(&text);
+        close_all(c);
+        return missing ? EXIT_FAILURE : EXIT_SUCCESS;
+    }
+    if (rc < 0)
+        goto out;
+    if (!c->id.kept)
+        log_warn("identity_not_kept", "error=%s", log_q(err.msg));
+    rc = open_push(c, &err);
+    if (rc < 0)
+        goto out;
+    feed_connect(c->feed, c->push, c->schedule);
+    rc = loop_signals(c->env.loop, SIGNALS, 3, on_signal, c);
+    if (rc == 0)
+        rc = open_samplers(c);
+    if (rc < 0)
+        goto out;
+    self = self_new(&c->env, &(struct self_sources){c->schedule, c->feed, c->spool, c->push});
+    rc = -ENOMEM;
+    if (!self || !schedule_add(c->schedule, &sampler_self, sampler_self.interval_ms, self))
+        goto out;
+    announce(c);
+    schedule_start(c->schedule, phase_ms(c));
+    output_event(c->env.out, TOCSIN__V1__EVENT_KIND__EVENT_AGENT_STARTED,
+        schedule_wall_us(c->schedule, now_ns(c)), "", "tocsin-agent " TOCSIN_VERSION);
+    on_flush(c);
+    rc = loop_run(c->env.loop);
+out:
+    if (rc < 0)
+        log_error("failed", "error=%s", log_q(err.msg[0] ? err.msg : strerror(-rc)));
+    close_all(c);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+// Exits unless the agent is to run.
+static void parse_options(int argc, char **argv, struct options *o)
+{
+    enum { CONFIG = 256, COLLECTOR, STATE_DIR, CHECK, PRINT, DOCTOR, LEVEL, VERSION, HELP_ };
+    static const struct option LONG[] = {
+        {"config", required_argument, NULL, CONFIG},
+        {"collector", required_argument, NULL, COLLECTOR},
+        {"state-dir", required_argument, NULL, STATE_DIR},
+        {"check", no_argument, NULL, CHECK},
+        {"print-config", no_argument, NULL, PRINT},
+        {"doctor", no_argument, NULL, DOCTOR},
+        {"log-level", required_argument, NULL, LEVEL},
+        {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP_},
+        {NULL, 0, NULL, 0},
+    };
+    int opt, level;
+    *o = (struct options){.level = LOG_LEVEL_INFO};
+    while ((opt = getopt_long(argc, argv, "", LONG, NULL)) != -1)
+        switch (opt) {
+        case CONFIG: o->config = optarg; break;
+        case COLLECTOR: o->over.collector = optarg; break;
+        case STATE_DIR: o->over.state_dir = optarg; break;
+        case CHECK: o->check = true; break;
+        case PRINT: o->print = true; break;
+        case DOCTOR: o->doctor = true; break;
+        case LEVEL:
+            level = log_level_parse(optarg);
+            if (level < 0) {
+                fprintf(stderr, "tocsin-agent: --log-level is debug, info, warn or error\n");
+                exit(EXIT_USAGE);
+            }
+            o->level = (enum log_level)level;
+            break;
+        case VERSION: puts("tocsin-agent " TOCSIN_VERSION); exit(EXIT_SUCCESS);
+        case HELP_: fputs(HELP, stdout); exit(EXIT_SUCCESS);
+        default: fputs("Try 'tocsin-agent --help'.\n", stderr); exit(EXIT_USAGE);
+        }
+    if (optind < argc) {
+        fprintf(stderr, "tocsin-agent: unexpected argument '%s'\n", argv[optind]);
+        exit(EXIT_USAGE);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct core core; // zeroed, and too large for some stacks
+    struct buf text;
+
+    parse_options(argc, argv, &core.options);
+    log_open("tocsin-agent", core.options.level);
+    // One heap for the resolver threads of libcurl and us: memory is counted in megabytes here.
+    mallopt(M_ARENA_MAX, 1);
+    signal(SIGPIPE, SIG_IGN);
+    buf_init(&text, PROBLEMS_MAX);
+    int rc = config_load(core.options.config, &core.options.over, &core.config, &text);
+    if (rc < 0) {
+        fputs(text.len ? buf_cstr(&text) : strerror(-rc), stderr);
+        buf_done(&text);
+        return EXIT_CONFIG;
+    }
+    if (core.options.check || core.options.print) {
+        if (core.options.print)
+            config_print(core.config, &text);
+        else
+            buf_addf(&text, "%s: ok, %zu probes\n",
+                core.config->path ? core.config->path : "no file", core.config->n_probes);
+        fputs(buf_cstr(&text), stdout);
+        buf_done(&text);
+        config_free(core.config);
+        return EXIT_SUCCESS;
+    }
+    buf_done(&text);
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        config_free(core.config);
+        return EXIT_FAILURE;
+    }
+    rc = run(&core);
+    curl_global_cleanup();
+    if (core.renew) {
+        execv("/proc/self/exe", argv);
+        log_error("renew_failed", "error=%s", log_q(strerror(errno)));
+        return EXIT_FAILURE;
+    }
+    return rc;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/host.h"
+#include "agent/listen.h"
+#include "agent/procevents.h"
+#include "agent/sampler.h"
+
+// In the order in which they are opened and run: listeners are there when a death is told of them.
+const struct sampler_ops *const samplers[] = {
+    &listen_sampler,
+    &procevents_sampler,
+    &sampler_host_cpu,
+    &sampler_host_memory,
+    &sampler_host_disk,
+    &sampler_host_filesystem,
+    &sampler_host_network,
+    &sampler_host_netstat,
+    &sampler_host_pressure,
+    &sampler_host_load,
+    NULL,
+};
