@@ -96,19 +96,19 @@ static int chain_room(struct chain_in *c, uint32_t id)
     uint8_t *flags = realloc(c->flags, cap);
     if (!flags)
         return -ENOMEM;
-    memset(flags + c->cap, 0, cap - c->cap);
     c->flags = flags;
+    memset(flags + c->cap, 0, cap - c->cap);
     double *last = realloc(c->last, cap * sizeof(*last));
     if (!last)
         return -ENOMEM;
-    memset(last + c->cap, 0, (cap - c->cap) * sizeof(*last));
     c->last = last;
+    memset(last + c->cap, 0, (cap - c->cap) * sizeof(*last));
     if (c->cells) {
         struct cell **cells = realloc(c->cells, cap * sizeof(struct cell *));
         if (!cells)
             return -ENOMEM;
-        memset(cells + c->cap, 0, (cap - c->cap) * sizeof(struct cell *));
         c->cells = cells;
+        memset(cells + c->cap, 0, (cap - c->cap) * sizeof(struct cell *));
     }
     c->cap = cap;
     return 0;

@@ -305,10 +305,11 @@ static int read_session(
     return fault ? unpack_refuse(err, "session: %s", fault) : rc;
 }
 
-static int read_compressed(struct unpack *u, const Tocsin__V1__Push *m,
-    const Tocsin__V1__FrameList **ret, struct err *err)
+// Replaces the frames of *ret by those of the lz4 block.
+static int read_compressed(
+    struct unpack *u, const Tocsin__V1__Push *m, struct push *ret, struct err *err)
 {
-    const void *list;
+    const void *message;
 
     if (m->n_frames > 0)
         return unpack_refuse(err, "frames and compressed in one body");
@@ -323,10 +324,13 @@ static int read_compressed(struct unpack *u, const Tocsin__V1__Push *m,
     if (n < 0 || (uint32_t)n != m->uncompressed_size)
         return unpack_refuse(err, "compressed is not an lz4 block of the size it says");
     int rc =
-        unpack_message(u, &tocsin__v1__frame_list__descriptor, plain, (size_t)n, &list, err);
-    if (rc == 0)
-        *ret = list;
-    return rc;
+        unpack_message(u, &tocsin__v1__frame_list__descriptor, plain, (size_t)n, &message, err);
+    if (rc < 0)
+        return rc;
+    const Tocsin__V1__FrameList *list = message;
+    ret->n_frames = list->n_frames;
+    ret->impl = list->frames;
+    return 0;
 }
 
 int push_open(
@@ -363,12 +367,9 @@ int push_open(
     push.n_frames = m->n_frames;
     push.impl = m->frames;
     if (m->compressed.len > 0) {
-        const Tocsin__V1__FrameList *list = NULL;
-        rc = read_compressed(&u, m, &list, err);
+        rc = read_compressed(&u, m, &push, err);
         if (rc < 0)
             return rc;
-        push.n_frames = list->n_frames;
-        push.impl = list->frames;
     }
     if (push.n_frames > WIRE_FRAMES_MAX)
         return unpack_refuse(err, "%zu frames in one body", push.n_frames);
