@@ -544,6 +544,121 @@ static void arena_ceiling(void)
     pair_free(p);
 }
 
+// What the backfill lane does: many frames in one body, from a key frame on, after newer ones.
+static void replay_from_a_key_frame(void)
+{
+    struct pair *p = pair_new(21);
+    struct buf all;
+    const uint8_t *frames[40];
+    size_t lens[40], at[40], n = 0, sum = 0;
+    struct push_meta meta = {.lane = 1, .id = 1};
+    struct batch b;
+
+    for (int i = 0; i < 60; i++)
+        declare_one(p, (enum series_kind)(i % 4));
+    buf_init(&all, WIRE_UNPACKED_MAX);
+    for (; n < 40; n++) {
+        encode(p, any_batch(p));
+        at[n] = all.len;
+        lens[n] = p->frame.len;
+        sum += lens[n];
+        CU_ASSERT_EQUAL(buf_add(&all, p->frame.data, p->frame.len), 0);
+        CU_ASSERT_EQUAL(decode(p, &b), 0); // live
+    }
+    for (size_t i = 0; i < n; i++)
+        frames[i] = all.data + at[i];
+    buf_reset(&p->body);
+    CU_ASSERT_EQUAL_FATAL(push_encode(&SESSION, &meta, frames, lens, n, &p->body), 0);
+    CU_ASSERT_TRUE(p->body.len < sum); // lz4 paid
+    CU_ASSERT_EQUAL_FATAL(push_open(p->body.data, p->body.len, &p->arena, &p->push, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(p->push.n_frames, n);
+    CU_ASSERT_EQUAL(chain_in_seq(p->in), 40);
+    CU_ASSERT_EQUAL(push_frame(&p->push, 1, p->in, &p->arena, &b, NULL), -ESTALE);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t seq, base;
+        CU_ASSERT_EQUAL_FATAL(push_frame(&p->push, i, p->in, &p->arena, &b, NULL), 0);
+        CU_ASSERT_EQUAL(push_peek(&p->push, i, &seq, &base), 0);
+        CU_ASSERT_TRUE(b.seq == i + 1 && seq == b.seq && base == b.base_seq);
+    }
+    CU_ASSERT_TRUE(same_batch(&p->batch, &b)); // the last one came out as it did live
+    buf_done(&all);
+    pair_free(p);
+}
+
+static void retired_ids(void)
+{
+    struct pair *p = pair_new(5);
+    struct batch_sample s;
+    struct batch_group g;
+    struct batch b, ret;
+    bool key;
+
+    declare_and_value(p, &s, &g, &b);
+    encode(p, &b);
+    CU_ASSERT_EQUAL(decode(p, &ret), 0);
+    CU_ASSERT_EQUAL(chain_out_retire(p->out, 1), 0);
+    b.seq = 2;
+    s.kind = SAMPLE_STALE;
+    encode(p, &b);
+    CU_ASSERT_EQUAL(decode(p, &ret), 0);
+    CU_ASSERT_TRUE(ret.n_retired == 1 && ret.retired[0] == 1 && ret.groups[0].n == 1);
+    b.seq = 3;
+    CU_ASSERT_EQUAL(chain_out_encode(p->out, &b, &p->frame, &key), -EINVAL);
+    b.n_groups = 0;
+    CU_ASSERT_TRUE(encode(p, &b)); // a key frame, after the error
+    CU_ASSERT_EQUAL(decode(p, &ret), 0);
+    CU_ASSERT_EQUAL(ret.n_declares, 0);
+    pair_free(p);
+}
+
+// Retired in the frame that would have been lost: the key frame made instead still tells it.
+static void retired_in_a_key_frame(void)
+{
+    struct pair *p = pair_new(5);
+    struct batch_sample s;
+    struct batch_group g;
+    struct batch b, ret;
+
+    declare_and_value(p, &s, &g, &b);
+    CU_ASSERT_EQUAL(chain_out_retire(p->out, 1), 0);
+    CU_ASSERT_TRUE(encode(p, &b));
+    CU_ASSERT_EQUAL(decode(p, &ret), 0);
+    CU_ASSERT_TRUE(ret.n_declares == 1 && ret.n_retired == 1 && ret.groups[0].n == 1);
+    pair_free(p);
+}
+
+// A steady stream must not grow anything on either end.
+static void steady_memory(void)
+{
+    struct pair *p = pair_new(31);
+    struct batch b;
+
+    for (int i = 0; i < 100; i++)
+        declare_one(p, (enum series_kind)(i % 4));
+    p->n_samples = p->n_histograms = 0;
+    any_batch(p);
+    p->batch.n_groups = 1;
+    p->n_samples = p->n_histograms = 0;
+    fill_group(p, &p->groups[0]);
+    for (int i = 0; i < 2; i++, p->batch.seq++) {
+        encode(p, &p->batch);
+        CU_ASSERT_EQUAL(decode(p, &b), 0);
+    }
+    size_t bytes = chain_in_bytes(p->in);
+    for (int i = 0; i < 50; i++, p->batch.seq++) {
+        bool key;
+        buf_reset(&p->frame);
+        oom_fail_at(1);
+        int rc = chain_out_encode(p->out, &p->batch, &p->frame, &key);
+        CU_ASSERT_FALSE(oom_stop()); // not one allocation
+        CU_ASSERT_EQUAL(rc, 0);
+        pack(p, &SESSION);
+        CU_ASSERT_EQUAL(decode(p, &b), 0);
+    }
+    CU_ASSERT_EQUAL(chain_in_bytes(p->in), bytes);
+    pair_free(p);
+}
+
 static const struct test TESTS[] = {
     {"random batches come back bit for bit", random_batches},
     {"after a lost frame the receiver asks for a key frame and goes on with it", lost_frames},
@@ -552,6 +667,10 @@ static const struct test TESTS[] = {
     {"stale ends differences, absent does not", stale_ends_differences},
     {"a key frame forgets what it does not list", key_frame_forgets_unlisted},
     {"key frames come at the start, in turn, after an error and after a gap", key_frames_come},
+    {"a body of many frames replays from its key frame", replay_from_a_key_frame},
+    {"a retired id is listed once more and never again", retired_ids},
+    {"a series retired before it was ever told is told whole", retired_in_a_key_frame},
+    {"a steady stream allocates nothing and grows nothing", steady_memory},
     {"a frame of another session does not fit", other_session},
     {"a body cut anywhere is refused or whole", truncated},
     {"a failed allocation is an error and the next key frame repairs it", failed_allocations},
