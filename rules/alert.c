@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/alert.h"
+#include "rules/alert_set.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define LABEL_TEXT_MAX 65536
+
+const char *alert_state_name(enum alert_state s)
+{
+    switch (s) {
+    case ALERT_INACTIVE: return "inactive";
+    case ALERT_PENDING: return "pending";
+    case ALERT_FIRING: return "firing";
+    }
+    return "inactive";
+}
+
+int transition_list_reserve(struct transition_list *l, size_t more)
+{
+    if (l->n + more <= l->cap)
+        return 0;
+    size_t cap = (l->n + more) * 2;
+    struct transition *grown = realloc(l->t, cap * sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    l->t = grown;
+    l->cap = cap;
+    return 0;
+}
+
+static void slot_free(struct alert_slot *s)
+{
+    if (!s)
+        return;
+    free(s->a.labels);
+    free(s->a.annotations);
+    free(s);
+}
+
+void alert_set_sweep(struct alert_set *s)
+{
+    for (size_t i = 0; i < s->n_ended; i++)
+        slot_free(s->ended[i]);
+    s->n_ended = 0;
+}
+
+void alert_set_done(struct alert_set *s)
+{
+    alert_set_sweep(s);
+    for (size_t i = 0; i < s->n; i++)
+        slot_free(s->slot[i]);
+    free(s->slot);
+    free(s->ended);
+    free(s->by_fingerprint.at);
+    free(s->by_element.at);
+    *s = (struct alert_set){0};
+}
+
+// --- the two indexes -------------------------------------------------------------------------
+
+static uint64_t key_of(const struct alert_set *s, const struct slot_index *x, size_t i)
+{
+    return x == &s->by_element ? s->slot[i]->element_hash : s->slot[i]->a.fingerprint;
+}
+
+static void index_put(const struct alert_set *s, struct slot_index *x, size_t i)
+{
+    size_t at = key_of(s, x, i) & x->mask;
+    while (x->at[at])
+        at = (at + 1) & x->mask;
+    x->at[at] = (uint32_t)i + 1;
+}
+
+static void index_rebuild(struct alert_set *s, struct slot_index *x)
+{
+    if (!x->at)
+        return;
+    memset(x->at, 0, (x->mask + 1) * sizeof(*x->at));
+    for (size_t i = 0; i < s->n; i++)
+        index_put(s, x, i);
+}
+
+static int index_room(struct alert_set *s, struct slot_index *x, size_t n)
+{
+    size_t cap = 16;
+    while (cap < n * 2)
+        cap *= 2;
+    if (cap <= x->cap)
+        return 0;
+    uint32_t *grown = calloc(cap, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    free(x->at);
+    x->at = grown;
+    x->cap = cap;
+    x->mask = cap - 1;
+    index_rebuild(s, x);
+    return 0;
+}
+
+static struct alert_slot *find_labels(
+    const struct alert_set *s, uint64_t fingerprint, const struct labels *l)
+{
+    const struct slot_index *x = &s->by_fingerprint;
+    if (!x->at)
+        return NULL;
+    for (size_t at = fingerprint & x->mask; x->at[at]; at = (at + 1) & x->mask) {
+        struct alert_slot *slot = s->slot[x->at[at] - 1];
+        if (slot->a.fingerprint == fingerprint && labels_equal(slot->a.labels, l))
+            return slot;
+    }
+    return NULL;
+}
+
+static struct alert_slot *find_element(const struct alert_set *s, uint64_t hash)
+{
+    const struct slot_index *x = &s->by_element;
+    if (!x->at)
+        return NULL;
+    for (size_t at = hash & x->mask; x->at[at]; at = (at + 1) & x->mask)
+        if (s->slot[x->at[at] - 1]->element_hash == hash)
+            return s->slot[x->at[at] - 1];
+    return NULL;
+}
+
+static int reserve(struct alert_set *s, size_t more)
+{
+    size_t want = s->n + more;
+    if (want > s->cap) {
+        size_t cap = want * 2;
+        struct alert_slot **grown = realloc(s->slot, cap * sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        s->slot = grown;
+        s->cap = cap;
+    }
+    if (s->n_ended + want > s->cap_ended) {
+        size_t cap = (s->n_ended + want) * 2;
+        struct alert_slot **grown = realloc(s->ended, cap * sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        s->ended = grown;
+        s->cap_ended = cap;
+    }
+    int rc = index_room(s, &s->by_fingerprint, want);
+    return rc < 0 ? rc : index_room(s, &s->by_element, want);
+}
+
+// --- labels and annotations ------------------------------------------------------------------
+
+// Expands one text into the arena. A mistake at run time is text too, and the alert still fires.
+static int expand(
+    const struct rule_text *t, const struct template_data *d, struct arena *a, const char **ret)
+{
+    if (!t->tmpl || template_is_plain(t->tmpl)) {
+        *ret = t->text;
+        return 0;
+    }
+    struct buf out;
+    buf_init(&out, LABEL_TEXT_MAX);
+    int rc = template_expand(t->tmpl, d, &out);
+    *ret = rc == -ENOMEM ? NULL
+                         : arena_strndup(a, out.data ? (const char *)out.data : "", out.len);
+    buf_done(&out);
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int final_labels(const struct alert_step *step, const struct labels *own,
+    const struct template_data *d, struct arena *a, struct labels *ret)
+{
+    const struct rule_group *g = step->group;
+    const struct rule *r = step->rule;
+    size_t room = own->n + g->n_labels + r->n_labels + 1, n = 0;
+    struct label *pair = arena_alloc(a, room * sizeof(*pair));
+    int rc = pair ? 0 : -ENOMEM;
+    // Later pairs win: the element's own, the group's, the rule's, the name.
+    for (size_t i = 0; rc == 0 && i < own->n; i++)
+        if (strcmp(own->l[i].name, LABEL_NAME) != 0)
+            pair[n++] = own->l[i];
+    for (size_t i = 0; rc == 0 && i < g->n_labels; i++) {
+        pair[n].name = g->labels[i].name;
+        rc = expand(&g->labels[i], d, a, &pair[n++].value);
+    }
+    for (size_t i = 0; rc == 0 && i < r->n_labels; i++) {
+        pair[n].name = r->labels[i].name;
+        rc = expand(&r->labels[i], d, a, &pair[n++].value);
+    }
+    if (rc < 0)
+        return rc;
+    pair[n++] = (struct label){"alertname", r->name};
+    return labels_make(a, pair, n, ret) ? 0 : -ENOMEM;
+}
+
+static struct labels *annotations(
+    const struct alert_step *step, const struct template_data *d, struct arena *a)
+{
+    const struct rule *r = step->rule;
+    struct label *pair = arena_alloc(a, (r->n_annotations + 1) * sizeof(*pair));
+    struct labels made;
+    if (!pair)
+        return NULL;
+    for (size_t i = 0; i < r->n_annotations; i++) {
+        pair[i].name = r->annotations[i].name;
+        if (expand(&r->annotations[i], d, a, &pair[i].value) < 0)
+            return NULL;
+    }
+    if (!labels_make(a, pair, r->n_annotations, &made))
+        return NULL;
+    return labels_dup(&made);
+}
+
+// --- one evaluation --------------------------------------------------------------------------
+
+// What an element is going to do to an alert, worked out before anything changes.
+struct intent {
+    struct alert_slot *slot;    // NULL = nothing
+    struct labels *annotations; // new ones, or NULL
+    const struct element *el;
+};
+
+static int prepare_value(struct alert_set *s, const struct alert_step *step,
+    const struct element *el, uint64_t hash, struct arena *scratch, struct intent *in,
+    struct err *err)
+{
+    struct template_data d = {&el->labels, el->value, step->external_url};
+    struct labels labels;
+    int rc = final_labels(step, &el->labels, &d, scratch, &labels);
+    if (rc < 0)
+        return rc;
+    uint64_t fingerprint = labels_fingerprint(&labels);
+    struct alert_slot *slot = find_labels(s, fingerprint, &labels);
+    in->el = el;
+    if (slot && slot->seen == s->epoch) {
+        err_set(
+            err, "vector contains metrics with the same labelset after applying alert labels");
+        return -EINVAL;
+    }
+    bool same =
+        slot && slot->element_hash == hash && slot->value_bits == double_bits(el->value);
+    if (!same) {
+        in->annotations = annotations(step, &d, scratch);
+        if (!in->annotations)
+            return -ENOMEM;
+    }
+    if (!slot) {
+        slot = calloc(1, sizeof(*slot));
+        if (!slot)
+            return -ENOMEM;
+        slot->a.labels = labels_dup(&labels);
+        if (!slot->a.labels) {
+            slot_free(slot);
+            return -ENOMEM;
+        }
+        slot->a.fingerprint = fingerprint;
+        slot->element_hash = hash;
+        s->slot[s->n++] = slot;
+        index_put(s, &s->by_fingerprint, s->n - 1);
+        index_put(s, &s->by_element, s->n - 1);
+    }
+    slot->seen = s->epoch;
+    in->slot = slot;
+    return 0;
+}
+
+static int prepare(struct alert_set *s, const struct alert_step *step, const struct vector *v,
+    struct arena *scratch, struct intent *in, struct err *err)
+{
+    size_t before = s->n;
+    for (size_t i = 0; i < v->n; i++) {
+        const struct element *el = &v->e[i];
+        if (el->state != ELEMENT_VALUE && !before)
+            continue;
+        uint64_t hash = labels_hash_without(&el->labels, NULL, 0);
+        if (el->state == ELEMENT_VALUE) {
+            int rc = prepare_value(s, step, el, hash, scratch, &in[i], err);
+            if (rc < 0)
+                return rc;
+        } else {
+            in[i].slot = find_element(s, hash);
+            in[i].el = el;
+        }
+    }
+    return 0;
+}
+
+static void take_back(struct alert_set *s, size_t before, struct intent *in, size_t n)
+{
+    for (size_t i = 0; in && i < n; i++)
+        free(in[i].annotations);
+    for (size_t i = before; i < s->n; i++)
+        slot_free(s->slot[i]);
+    s->n = before;
+    index_rebuild(s, &s->by_fingerprint);
+    index_rebuild(s, &s->by_element);
+}
+
+static void emit(struct transition_list *out, const struct rule_group *g, const struct rule *r,
+    const struct alert *a, enum alert_state from, int64_t t_ms)
+{
+    out->t[out->n++] = (struct transition){
+        .group = g, .rule = r, .alert = a, .from = from, .to = a->state, .at_ms = t_ms};
+}
+
+// An element that holds: born or going on, and firing when it has held long enough.
+static void hold(
+    const struct alert_step *step, struct intent *in, bool born, struct transition_list *out)
+{
+    struct alert *a = &in->slot->a;
+    const struct element *el = in->el;
+    enum alert_state from = a->state;
+    int64_t cause = el->sample_ms ? el->sample_ms : step->t_ms;
+    if (in->annotations) {
+        free(a->annotations);
+        a->annotations = in->annotations;
+        in->annotations = NULL;
+        in->slot->value_bits = double_bits(el->value);
+        in->slot->element_hash = labels_hash_without(&el->labels, NULL, 0);
+    }
+    a->value = el->value;
+    a->stale = false;
+    a->keep_since_ms = 0;
+    if (born) {
+        a->state = ALERT_PENDING;
+        a->active_at_ms = step->t_ms;
+        a->cause_ms = cause;
+    } else if (step->t_ms < a->active_at_ms) {
+        a->active_at_ms = step->t_ms;
+    }
+    int64_t held = step->t_ms - a->active_at_ms;
+    // A tick that lies in between and is still to be evaluated might say no.
+    bool open = a->active_at_ms < step->open_tick_ms && step->open_tick_ms < step->t_ms;
+    if (a->state == ALERT_PENDING && held >= step->rule->for_ms &&
+        (step->grid || step->rule->for_ms == 0 || !open)) {
+        a->state = ALERT_FIRING;
+        a->fired_at_ms = step->t_ms;
+        if (!born)
+            a->cause_ms = cause;
+    } else if (a->state == ALERT_FIRING && step->grid && held < step->rule->for_ms) {
+        a->state = ALERT_PENDING; // a reload made `for` longer
+        a->fired_at_ms = 0;
+    }
+    if (a->state != from)
+        emit(out, step->group, step->rule, a, from, step->t_ms);
+}
+
+// The expression does not hold for it at a grid tick. true = it is over.
+static bool release(const struct alert_step *step, struct alert_slot *slot)
+{
+    struct alert *a = &slot->a;
+    if (a->active_at_ms > step->t_ms)
+        return false; // born after this tick, by an arrival
+    if (a->state == ALERT_FIRING && step->rule->keep_firing_for_ms > 0) {
+        if (!a->keep_since_ms)
+            a->keep_since_ms = step->t_ms;
+        if (step->t_ms - a->keep_since_ms < step->rule->keep_firing_for_ms) {
+            a->stale = false;
+            return false;
+        }
+    }
+    return true;
+}
+
+static void end(struct alert_set *s, const struct rule_group *g, const struct rule *r,
+    struct alert_slot *slot, int64_t t_ms, struct transition_list *out)
+{
+    enum alert_state from = slot->a.state;
+    slot->a.state = ALERT_INACTIVE;
+    slot->a.stale = false;
+    slot->a.resolved_at_ms = t_ms;
+    if (slot->a.cause_ms < slot->a.fired_at_ms)
+        slot->a.cause_ms = t_ms;
+    emit(out, g, r, &slot->a, from, t_ms);
+    s->ended[s->n_ended++] = slot;
+}
+
+static int by_labels(const void *a, const void *b)
+{
+    return labels_compare(
+        (*(struct alert_slot *const *)a)->a.labels, (*(struct alert_slot *const *)b)->a.labels);
+}
+
+static void drop_all(struct alert_set *s, const struct rule_group *g, const struct rule *r,
+    int64_t t_ms, struct transition_list *out)
+{
+    for (size_t i = 0; i < s->n; i++)
+        end(s, g, r, s->slot[i], t_ms, out);
+    s->n = 0;
+    index_rebuild(s, &s->by_fingerprint);
+    index_rebuild(s, &s->by_element);
+}
+
+int alert_set_drop(struct alert_set *s, const struct rule_group *g, const struct rule *r,
+    int64_t t_ms, struct transition_list *out)
+{
+    int rc = reserve(s, 0);
+    if (rc == 0)
+        rc = transition_list_reserve(out, s->n);
+    if (rc == 0)
+        drop_all(s, g, r, t_ms, out);
+    return rc;
+}
+
+static void commit(struct alert_set *s, const struct alert_step *step, struct intent *in,
+    size_t n, size_t before, struct transition_list *out)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct alert_slot *slot = in[i].slot;
+        if (!slot)
+            continue;
+        if (in[i].el->state == ELEMENT_VALUE) {
+            hold(step, &in[i], slot->a.state == ALERT_INACTIVE, out);
+        } else if (in[i].el->state == ELEMENT_NO_DATA && slot->seen != s->epoch) {
+            slot->seen = s->epoch;
+            slot->a.stale = true;
+        }
+    }
+    bool over = false;
+    for (size_t i = 0; i < s->n; i++) {
+        struct alert_slot *slot = s->slot[i];
+        if (slot->seen != s->epoch && step->grid && release(step, slot)) {
+            end(s, step->group, step->rule, slot, step->t_ms, out);
+            over = true;
+        } else {
+            s->slot[kept++] = slot;
+        }
+    }
+    bool born = s->n > before;
+    s->n = kept;
+    if (born && s->n > 1)
+        qsort(s->slot, s->n, sizeof(*s->slot), by_labels);
+    if (born || over) {
+        index_rebuild(s, &s->by_fingerprint);
+        index_rebuild(s, &s->by_element);
+    }
+}
+
+int alert_set_step(struct alert_set *s, const struct alert_step *step, const struct vector *v,
+    struct arena *scratch, struct transition_list *out, struct err *err)
+{
+    size_t before = s->n, held = 0;
+    struct intent *in = NULL;
+    for (size_t i = 0; i < v->n; i++)
+        held += v->e[i].state == ELEMENT_VALUE;
+    if (!before && !held)
+        return 0;
+    s->epoch++;
+    int rc = reserve(s, held);
+    if (rc == 0)
+        rc = transition_list_reserve(out, 2 * (before + held));
+    if (rc == 0 && v->n) {
+        in = arena_alloc(scratch, v->n * sizeof(*in));
+        rc = in ? prepare(s, step, v, scratch, in, err) : -ENOMEM;
+    }
+    if (rc < 0) {
+        take_back(s, before, in, v->n);
+        return rc;
+    }
+    commit(s, step, in, in ? v->n : 0, before, out);
+    size_t limit = step->group->limit;
+    if (limit && s->n > limit) {
+        err_set(err, "exceeded limit of %zu with %zu alerts", limit, s->n);
+        drop_all(s, step->group, step->rule, step->t_ms, out);
+        return -EINVAL;
+    }
+    return 0;
+}
