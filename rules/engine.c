@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/engine.h"
+#include "rules/engine_state.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct engine *engine_new(const struct source *src, const struct engine_options *o)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+    if (!e)
+        return NULL;
+    e->src = *src;
+    if (o)
+        e->o = *o;
+    if (!e->o.interval_ms)
+        e->o.interval_ms = 1000;
+    if (!e->o.grace_ms)
+        e->o.grace_ms = 250;
+    if (!e->o.arrival_gap_ms)
+        e->o.arrival_gap_ms = 100;
+    if (!e->o.elements_max)
+        e->o.elements_max = 100000;
+    e->watermark_ms = INT64_MIN;
+    struct eval_options eo = {.compat_2_42 = e->o.compat_2_42, .parity = e->o.parity};
+    e->eval = eval_new(src, &eo);
+    if (!e->eval) {
+        free(e);
+        return NULL;
+    }
+    return e;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    retired_free(e, e->retired);
+    retired_free(e, e->ended);
+    group_states_free(e, e->groups, e->n_groups);
+    ruleset_free(e->set);
+    eval_free(e->eval);
+    free(e->out.t);
+    free(e->reads);
+    free(e->fresh);
+    free(e);
+}
+
+int64_t engine_reach_ms(const struct engine *e)
+{
+    int64_t reach = EVAL_LOOKBACK_MS;
+    for (size_t i = 0; i < e->n_groups; i++) {
+        const struct group_state *g = &e->groups[i];
+        for (size_t k = 0; k < g->group->n_rules; k++) {
+            int64_t r = expr_reach_ms(g->group->rules[k].expr.root) + EVAL_LOOKBACK_MS +
+                        g->group->query_offset_ms;
+            if (r > reach)
+                reach = r;
+        }
+    }
+    return reach;
+}
+
+// One thing to do at one instant of collector time.
+struct work {
+    int64_t t_ms;
+    size_t group, rule; // rule == SIZE_MAX: the whole group's tick
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct work *x = a, *y = b;
+    if (x->t_ms != y->t_ms)
+        return x->t_ms < y->t_ms ? -1 : 1;
+    bool tx = x->rule == SIZE_MAX, ty = y->rule == SIZE_MAX;
+    if (tx != ty)
+        return tx ? -1 : 1; // the grid first: it may reset what an arrival then starts
+    if (x->group != y->group)
+        return x->group < y->group ? -1 : 1;
+    return (x->rule > y->rule) - (x->rule < y->rule);
+}
+
+static int64_t floor_to(int64_t t, int64_t step)
+{
+    int64_t q = t / step;
+    return (q - (t % step < 0)) * step;
+}
+
+// The newest tick that is due; older ones that were not run count as missed.
+static bool due_tick(const struct engine *e, const struct group_state *g, int64_t *ret)
+{
+    int64_t t = floor_to(e->now_ms, g->interval_ms);
+    if (group_due_ms(e, g, t) > e->now_ms)
+        t -= g->interval_ms;
+    if (t < g->next_ms || group_due_ms(e, g, t) > e->now_ms)
+        return false;
+    *ret = t;
+    return true;
+}
+
+static int tick(struct engine *e, struct group_state *g, int64_t t_ms)
+{
+    int failed = 0;
+    g->missed += (uint64_t)((t_ms - g->next_ms) / g->interval_ms);
+    g->next_ms = t_ms + g->interval_ms;
+    g->last_tick_ms = t_ms;
+    for (size_t k = 0; k < g->group->n_rules; k++) {
+        struct rule_state *r = &g->rules[k];
+        if (r->rule->disabled)
+            continue;
+        int rc = rule_run(e, g, r, t_ms, true);
+        failed = rc < 0 ? rc : failed;
+        if (r->dirty_ms <= t_ms) {
+            r->dirty_ms = INT64_MIN; // seen by this tick
+            r->urgent = false;
+        }
+        rule_set_timer(r);
+    }
+    return failed;
+}
+
+static int arrive(struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms)
+{
+    if (t_ms == r->dirty_ms) {
+        r->dirty_ms = INT64_MIN;
+        r->urgent = false;
+        r->drained_ms = e->now_ms;
+    }
+    int rc = rule_run(e, g, r, t_ms, false);
+    // While a tick before it is open, an alert whose time has come is tried again after that.
+    if (g->next_ms >= t_ms && t_ms > r->tried_ms)
+        r->tried_ms = t_ms;
+    rule_set_timer(r);
+    return rc;
+}
+
+static int run_due(struct engine *e)
+{
+    size_t most = 0, n = 0;
+    int failed = 0;
+    for (size_t i = 0; i < e->n_groups; i++)
+        most += 1 + 2 * e->groups[i].group->n_rules;
+    if (!most)
+        return 0;
+    eval_reset(e->eval);
+    struct work *w = malloc(most * sizeof(*w));
+    if (!w)
+        return -ENOMEM;
+    for (size_t i = 0; i < e->n_groups; i++) {
+        struct group_state *g = &e->groups[i];
+        int64_t t;
+        if (due_tick(e, g, &t))
+            w[n++] = (struct work){t, i, SIZE_MAX};
+        for (size_t k = 0; e->any_arrival && k < g->group->n_rules; k++) {
+            struct rule_state *r = &g->rules[k];
+            if (r->rule->disabled || r->rule->evaluate != EVALUATE_ARRIVAL)
+                continue;
+            if (arrival_due_ms(e, r) <= e->now_ms)
+                w[n++] = (struct work){r->dirty_ms, i, k};
+        }
+    }
+    qsort(w, n, sizeof(*w), by_time);
+    for (size_t i = 0; i < n; i++) {
+        struct group_state *g = &e->groups[w[i].group];
+        int rc = 0;
+        if (w[i].rule == SIZE_MAX)
+            rc = tick(e, g, w[i].t_ms);
+        else if (g->rules[w[i].rule].dirty_ms == w[i].t_ms) // no tick has seen it meanwhile
+            rc = arrive(e, g, &g->rules[w[i].rule], w[i].t_ms);
+        failed = rc < 0 ? rc : failed;
+    }
+    free(w);
+    // Timers last: what was evaluated above may have reset or fired the alert they wait for.
+    for (size_t i = 0; e->any_arrival && i < e->n_groups; i++) {
+        struct group_state *g = &e->groups[i];
+        for (size_t k = 0; k < g->group->n_rules; k++)
+            while (timer_due_ms(e, g, &g->rules[k]) <= e->now_ms) {
+                int64_t before = g->rules[k].timer_ms;
+                int rc = arrive(e, g, &g->rules[k], before);
+                failed = rc < 0 ? rc : failed;
+                if (g->rules[k].timer_ms == before)
+                    break;
+            }
+    }
+    return failed;
+}
+
+int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret)
+{
+    retired_free(e, e->ended);
+    e->ended = NULL;
+    e->out.n = 0;
+    if (now_ms > e->now_ms || !e->started)
+        e->now_ms = now_ms;
+    e->started = true;
+    for (size_t i = 0; i < e->n_groups; i++) {
+        struct group_state *g = &e->groups[i];
+        if (g->next_ms == INT64_MIN)
+            g->next_ms = floor_to(e->now_ms + g->interval_ms - 1, g->interval_ms);
+        for (size_t k = 0; k < g->group->n_rules; k++)
+            alert_set_sweep(&g->rules[k].alerts);
+    }
+    int rc = retired_end(e, e->now_ms);
+    int mapped = arrival_map_refresh(e);
+    int ran = run_due(e);
+    *ret = (struct transitions){e->out.t, e->out.n};
+    return rc < 0 ? rc : mapped < 0 ? mapped : ran;
+}
+
+static void status_of(
+    const struct group_state *g, const struct rule_state *r, struct rule_status *s)
+{
+    *s = (struct rule_status){.group = g->group,
+        .rule = r->rule,
+        .health = !r->evaluations ? "unknown"
+                  : r->failed     ? "err"
+                                  : "ok",
+        .error = r->error,
+        .last_ms = r->last_ms,
+        .last_ns = r->last_ns,
+        .total_ns = r->total_ns,
+        .evaluations = r->evaluations,
+        .missed = g->missed,
+        .elements = r->elements};
+    for (size_t i = 0; i < r->alerts.n; i++) {
+        enum alert_state state = r->alerts.slot[i]->a.state;
+        s->pending += state == ALERT_PENDING;
+        s->firing += state == ALERT_FIRING;
+        if (state > s->state)
+            s->state = state;
+    }
+}
+
+void engine_each_rule(
+    const struct engine *e, bool (*fn)(void *ctx, const struct rule_status *s), void *ctx)
+{
+    for (size_t i = 0; i < e->n_groups; i++)
+        for (size_t k = 0; k < e->groups[i].group->n_rules; k++) {
+            struct rule_status s;
+            status_of(&e->groups[i], &e->groups[i].rules[k], &s);
+            if (!fn(ctx, &s))
+                return;
+        }
+}
+
+void engine_each_alert(const struct engine *e,
+    bool (*fn)(
+        void *ctx, const struct rule_group *g, const struct rule *r, const struct alert *a),
+    void *ctx)
+{
+    for (size_t i = 0; i < e->n_groups; i++)
+        for (size_t k = 0; k < e->groups[i].group->n_rules; k++) {
+            const struct rule_state *r = &e->groups[i].rules[k];
+            for (size_t a = 0; a < r->alerts.n; a++)
+                if (!fn(ctx, e->groups[i].group, r->rule, &r->alerts.slot[a]->a))
+                    return;
+        }
+}

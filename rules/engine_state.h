@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the parts of the engine share: engine.c, schedule.c, rule_run.c, carry.c. */
+#pragma once
+#include "rules/alert_set.h"
+#include "rules/engine.h"
+#include "rules/recorded.h"
+
+#define NEVER INT64_MAX
+
+struct rule_state {
+    const struct rule *rule;
+    struct selections *selections;
+    struct alert_set alerts;
+    struct recorded recorded;
+    bool failed;
+    char error[256];
+    int64_t last_ms, last_ns, total_ns;
+    uint64_t evaluations;
+    size_t elements;
+    // evaluate: arrival
+    uint64_t *reads; // bit per series id
+    size_t words;
+    int64_t dirty_ms;   // newest sample not evaluated yet; INT64_MIN = clean
+    bool urgent;        // an event: no gap
+    int64_t drained_ms; // when it was last drained, now of advance
+    int64_t tried_ms;   // newest arrival or timer evaluation
+    int64_t timer_ms;   // a pending alert may fire then; NEVER = none
+};
+struct group_state {
+    const struct rule_group *group;
+    int64_t interval_ms;
+    int64_t next_ms; // next tick; INT64_MIN before the first advance
+    int64_t last_tick_ms;
+    uint64_t missed;
+    struct rule_state *rules;
+};
+struct retired { // a ruleset that transitions may still point into
+    struct ruleset *set;
+    struct group_state *groups;
+    size_t n_groups;
+    struct retired *next;
+};
+struct engine {
+    struct source src;
+    struct engine_options o;
+    struct eval *eval;
+    struct ruleset *set;
+    struct group_state *groups;
+    size_t n_groups;
+    struct retired *retired; // to be ended by the next advance
+    struct retired *ended;   // ended by the last advance, freed by the next
+    struct transition_list out;
+    int64_t now_ms, watermark_ms;
+    bool started;
+    // which series any arrival rule reads
+    bool any_arrival;
+    uint64_t *reads;
+    size_t words;
+    uint64_t generation;
+    bool map_valid;
+    struct fresh {
+        uint32_t id;
+        bool event;
+        int64_t t_ms;
+    } * fresh; // fed while the map was out of date
+    size_t n_fresh, cap_fresh;
+    bool fresh_lost; // no memory to remember one: everything is dirty
+    int64_t fresh_lost_ms;
+};
+
+// schedule.c
+int64_t group_due_ms(const struct engine *e, const struct group_state *g, int64_t tick_ms);
+int64_t arrival_due_ms(const struct engine *e, const struct rule_state *r);
+int64_t timer_due_ms(
+    const struct engine *e, const struct group_state *g, const struct rule_state *r);
+void rule_set_timer(struct rule_state *r);
+void mark_dirty(struct group_state *g, struct rule_state *r, int64_t t_ms, bool event);
+int arrival_map_refresh(struct engine *e);
+
+// rule_run.c: one evaluation of one rule. 0 or -ENOMEM; everything else becomes the rule's health.
+int rule_run(
+    struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms, bool grid);
+
+// carry.c
+void group_states_free(struct engine *e, struct group_state *g, size_t n);
+int retired_end(struct engine *e, int64_t t_ms);
+void retired_free(struct engine *e, struct retired *r);

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// One evaluation of one rule: expression, alert states or recorded series, health.
+#include "rules/engine_state.h"
+#include "rules/eval_node.h"
+#include <errno.h>
+
+static int record_value(struct engine *e, struct group_state *g, struct rule_state *r,
+    const struct vector *v, int64_t t_ms, struct err *err)
+{
+    static const struct join_key ALL = {.kind = KEY_ALL};
+    struct join j;
+    size_t n = 0;
+    const struct rule *rule = r->rule;
+    struct element *out = eval_alloc(e->eval, v->n + 1, sizeof(*out));
+    int rc = out ? join_init(e->eval, &j, v->n) : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < v->n; i++) {
+        const struct element *el = &v->e[i];
+        bool fresh;
+        if (el->state == ELEMENT_FILTERED)
+            continue;
+        size_t room = el->labels.n + g->group->n_labels + rule->n_labels + 1, k = el->labels.n;
+        struct label *pair = eval_alloc(e->eval, room, sizeof(*pair));
+        if (!pair)
+            return -ENOMEM;
+        if (k)
+            memcpy(pair, el->labels.l, k * sizeof(*pair));
+        for (size_t a = 0; a < g->group->n_labels; a++)
+            pair[k++] = (struct label){g->group->labels[a].name, g->group->labels[a].text};
+        for (size_t a = 0; a < rule->n_labels; a++)
+            pair[k++] = (struct label){rule->labels[a].name, rule->labels[a].text};
+        pair[k++] = (struct label){LABEL_NAME, rule->name};
+        out[n] = *el;
+        if (!labels_make(&e->eval->arena, pair, k, &out[n].labels))
+            return -ENOMEM;
+        // What is written next may move histograms of the source.
+        if (el->hist && !(out[n].hist = histogram_copy(&e->eval->arena, el->hist)))
+            return -ENOMEM;
+        join_put(&j, &ALL, &out[n].labels, (uint32_t)n, &fresh);
+        if (fresh) {
+            n++;
+        } else if (el->state == ELEMENT_VALUE) {
+            err_set(err,
+                "vector contains metrics with the same labelset after applying rule labels");
+            return -EINVAL;
+        }
+    }
+    if (rc < 0)
+        return rc;
+    if (g->group->limit && n > g->group->limit) {
+        err_set(err, "exceeded limit of %zu with %zu series", g->group->limit, n);
+        return -EINVAL;
+    }
+    recorded_begin(&r->recorded);
+    for (size_t i = 0; i < n; i++) {
+        bool unknown = out[i].state == ELEMENT_NO_DATA;
+        int wrote = recorded_write(&r->recorded, &e->src, &out[i].labels, t_ms,
+            unknown ? double_from_bits(NAN_ABSENT_BITS) : out[i].value,
+            unknown ? NULL : out[i].hist);
+        rc = wrote < 0 ? wrote : rc;
+    }
+    recorded_end(&r->recorded, &e->src, t_ms);
+    if (rc == -ENOSPC)
+        err_set(err, "the series limit is reached");
+    return rc;
+}
+
+static int alert_series(struct engine *e, const struct alert *a, const char *name,
+    enum alert_state state, struct labels *ret)
+{
+    struct label *pair = eval_alloc(e->eval, a->labels->n + 2, sizeof(*pair));
+    size_t n = a->labels->n;
+    if (!pair)
+        return -ENOMEM;
+    memcpy(pair, a->labels->l, n * sizeof(*pair));
+    pair[n++] = (struct label){LABEL_NAME, name};
+    if (state != ALERT_INACTIVE)
+        pair[n++] = (struct label){"alertstate", alert_state_name(state)};
+    return labels_make(&e->eval->arena, pair, n, ret) ? 0 : -ENOMEM;
+}
+
+static int write_alert(
+    struct engine *e, struct rule_state *r, const struct alert *a, int64_t t_ms)
+{
+    struct labels l;
+    int rc = alert_series(e, a, "ALERTS", a->state, &l);
+    if (rc == 0)
+        rc = recorded_write(&r->recorded, &e->src, &l, t_ms, 1, NULL);
+    if (rc == 0)
+        rc = alert_series(e, a, "ALERTS_FOR_STATE", ALERT_INACTIVE, &l);
+    if (rc == 0)
+        rc = recorded_write(
+            &r->recorded, &e->src, &l, t_ms, (double)(a->active_at_ms / 1000), NULL);
+    return rc;
+}
+
+// On the grid everything active is written; on arrival only what changed.
+static int write_alerts(
+    struct engine *e, struct rule_state *r, int64_t t_ms, bool grid, size_t first_transition)
+{
+    int rc = 0;
+    if (grid) {
+        recorded_begin(&r->recorded);
+        for (size_t i = 0; rc == 0 && i < r->alerts.n; i++)
+            rc = write_alert(e, r, &r->alerts.slot[i]->a, t_ms);
+        if (rc == 0)
+            recorded_end(&r->recorded, &e->src, t_ms);
+        return rc;
+    }
+    for (size_t i = first_transition; rc == 0 && i < e->out.n; i++) {
+        const struct transition *t = &e->out.t[i];
+        struct labels l;
+        if (t->from != ALERT_INACTIVE) {
+            rc = alert_series(e, t->alert, "ALERTS", t->from, &l);
+            if (rc == 0)
+                recorded_stale(&r->recorded, &e->src, &l, t_ms);
+        }
+        if (rc == 0 && t->to != ALERT_INACTIVE)
+            rc = write_alert(e, r, t->alert, t_ms);
+    }
+    return rc;
+}
+
+static int evaluate(struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms,
+    bool grid, struct err *err)
+{
+    struct value v;
+    int64_t at = t_ms - g->group->query_offset_ms;
+    int rc = eval_instant(e->eval, &r->rule->expr, r->selections, at, &v, err);
+    if (rc < 0)
+        return rc;
+    struct element one = {
+        .value = v.scalar, .state = v.no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE};
+    if (v.type == TYPE_SCALAR)
+        v.vector = (struct vector){.e = &one, .n = 1, .cap = 1};
+    r->elements = v.vector.n;
+    if (v.vector.n > e->o.elements_max) {
+        err_set(
+            err, "the result has %zu elements, more than %zu", v.vector.n, e->o.elements_max);
+        return -E2BIG;
+    }
+    if (r->rule->kind == RULE_RECORD)
+        return record_value(e, g, r, &v.vector, at, err);
+    size_t first = e->out.n;
+    struct alert_step step = {.group = g->group,
+        .rule = r->rule,
+        .t_ms = t_ms,
+        .grid = grid,
+        .open_tick_ms = grid ? NEVER : g->next_ms,
+        .external_url = e->o.external_url};
+    rc = alert_set_step(&r->alerts, &step, &v.vector, &e->eval->arena, &e->out, err);
+    int wrote = rc == -ENOMEM ? 0 : write_alerts(e, r, at, grid, first);
+    if (wrote == -ENOSPC)
+        err_set(err, "the series limit is reached");
+    return rc < 0 ? rc : wrote;
+}
+
+int rule_run(
+    struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms, bool grid)
+{
+    struct err err = {0};
+    int64_t start = e->o.clock ? clock_mono_ns(e->o.clock) : 0;
+    eval_reset(e->eval);
+    int rc = evaluate(e, g, r, t_ms, grid, &err);
+    r->failed = rc < 0;
+    if (rc == -ENOMEM)
+        err_set(&err, "out of memory");
+    snprintf(
+        r->error, sizeof(r->error), "%.*s", (int)sizeof(r->error) - 1, rc < 0 ? err.msg : "");
+    r->last_ms = t_ms;
+    r->evaluations++;
+    if (e->o.clock) {
+        r->last_ns = clock_mono_ns(e->o.clock) - start;
+        r->total_ns += r->last_ns;
+    }
+    return rc == -ENOMEM ? rc : 0;
+}
