@@ -7,6 +7,7 @@
 #include "agent/config.h"
 #include "agent/doctor.h"
 #include "agent/feed.h"
+#include "agent/probe.h"
 #include "agent/push.h"
 #include "agent/schedule.h"
 #include "agent/self.h"
@@ -60,7 +61,7 @@ struct options {
 
 struct core {
     struct options options;
-    struct agent_config *config;
+    struct agent_config *config, *first_config; // in force; that of the start
     struct agentid id;
     struct env env;
     struct wire_session session;
@@ -70,6 +71,7 @@ struct core {
     struct schedule *schedule;
     struct transfers *transfers;
     struct pusher *push;
+    struct probes *probes;
     struct loop_timer *stop_timer; // looks whether the goodbye is through
     int64_t stop_deadline_ns;
     char *token;
@@ -184,7 +186,18 @@ static void reload(struct core *c)
         !same(next->state_dir, old->state_dir) || !same(next->host, old->host))
         log_warn("config_needs_restart", "detail=%s",
             log_q("only probes are taken over by a reload"));
-    config_free(next);
+    rc = probes_apply(c->probes, next);
+    if (rc < 0) {
+        log_error("config_rejected", "error=%s", log_q(strerror(-rc)));
+        config_free(next);
+        goto out;
+    }
+    log_info("config_reloaded", "probes=%zu", next->n_probes);
+    // The running identity, labels and connection keep pointing into the first configuration.
+    if (c->config != c->first_config)
+        config_free(c->config);
+    c->config = next;
+    c->env.config = next;
 out:
     buf_done(&problems);
 }
@@ -274,6 +287,7 @@ static unsigned phase_ms(const struct core *c)
 
 static void close_all(struct core *c)
 {
+    probes_free(c->probes);
     schedule_free(c->schedule);
     push_free(c->push);
     transfers_free(c->transfers);
@@ -285,6 +299,8 @@ static void close_all(struct core *c)
     loop_free(c->env.loop);
     agentid_close(&c->id);
     secret_free(c->token);
+    if (c->config != c->first_config)
+        config_free(c->first_config);
     config_free(c->config);
 }
 
@@ -295,6 +311,7 @@ static int run(struct core *c)
     struct self *self = NULL;
     int rc = -ENOMEM;
 
+    c->first_config = c->config;
     c->env = (struct env){.clock = clock_system(),
         .proc = "/proc",
         .sys = "/sys",
@@ -337,6 +354,10 @@ static int run(struct core *c)
     rc = loop_signals(c->env.loop, SIGNALS, 3, on_signal, c);
     if (rc == 0)
         rc = open_samplers(c);
+    if (rc < 0)
+        goto out;
+    c->probes = probes_new(&c->env, c->schedule, c->transfers);
+    rc = c->probes ? probes_apply(c->probes, c->config) : -ENOMEM;
     if (rc < 0)
         goto out;
     self = self_new(&c->env, &(struct self_sources){c->schedule, c->feed, c->spool, c->push});

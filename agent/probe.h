@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Active probes at a fixed rate. Starts are absolute monotonic deadlines, and latency counts from
+ * the intended start, so a stalled service cannot slow the questions down and look better for it:
+ *
+ *     due   |....|....|....|....|....      a slow answer does not delay the next question: up to
+ *     1st   [=========ok]                  PROBE_FLIGHTS run side by side, beyond that a start is
+ *     2nd        [====ok]                  skipped and counted
+ *     3rd             [=ok]
+ *
+ * Two facts leave at once, as event frames: a verdict that changed, and a probe in flight that
+ * passed `slow`; a hang shows long before its timeout. The rest is sampled on the probe's interval.
+ * A probe that ran into its timeout is booked with it, as a lower bound, and success 0.
+ *
+ * Loop thread. The config given to probes_apply is borrowed until the next apply or free.
+ */
+#pragma once
+#include "agent/config.h"
+#include "agent/sampler.h"
+#include "agent/schedule.h"
+#include "agent/transfer.h"
+
+#define PROBE_FLIGHTS 3
+
+enum {
+    PHASE_RESOLVE,
+    PHASE_CONNECT,
+    PHASE_TLS,
+    PHASE_PROCESSING,
+    PHASE_TRANSFER,
+    PROBE_PHASES
+};
+
+struct probe_result {
+    bool success;
+    int status;                  // HTTP; 0: none came
+    double phases[PROBE_PHASES]; // seconds, HTTP
+    double cert_expiry;          // unix time; 0: no certificate
+    char detail[160];            // why not, for people; "" on success
+};
+
+struct probe;
+struct probe_attempt {
+    struct probe *probe;
+    int64_t intended_ns, begun_ns;
+    bool active, slow_told;
+    struct loop_timer *timer; // slow, then timeout
+    // Of the kind of probe:
+    struct transfer transfer;
+    CURL *easy;
+    struct buf body;
+    struct loop_io *io;
+    int fd;
+    char error[CURL_ERROR_SIZE];
+};
+
+struct probes;
+struct probes *probes_new(
+    struct env *env, struct schedule *s, struct transfers *m); // NULL: memory
+void probes_free(struct probes *p);
+// Runs exactly the probes of c. Those that did not change go on with their counters; the series of
+// those that went end. 0, or -ENOMEM with the old ones still running.
+int probes_apply(struct probes *p, const struct agent_config *c);
+
+// --- between the engine and the kinds ---------------------------------------------------------
+
+// Starts; 0, or -errno with detail filled. The result comes by probe_done, never from within start.
+int probe_tcp_start(struct probe_attempt *a, const struct probe_config *c, struct loop *loop,
+    char *detail, size_t size);
+void probe_tcp_stop(struct probe_attempt *a);
+int probe_http_start(struct probe_attempt *a, const struct probe_config *c, struct transfers *m,
+    char *detail, size_t size);
+void probe_http_stop(struct probe_attempt *a, struct transfers *m);
+void probe_done(struct probe_attempt *a, const struct probe_result *r);
+const struct probe_config *probe_config(const struct probe *p);
+// A TCP probe of a name is resolved by libcurl, whose resolver does not block; an address is not.
+bool probe_is_address(const char *host);
