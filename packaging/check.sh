@@ -16,6 +16,13 @@ fail() {
 }
 
 sh packaging/install-packages.sh test "$log" || fail "packages could not be installed"
+# The page's tests want the development packages of the lock file too.
+if [ ! -d web/node_modules/playwright-core ]; then
+    (cd web && npm ci --no-audit --no-fund --loglevel=error) >"$log" 2>&1 || {
+        tail -n 20 "$log"
+        fail "npm ci failed"
+    }
+fi
 
 {
     make check WERROR=1 -j"$(nproc)" 2>&1
