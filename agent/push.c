@@ -120,11 +120,14 @@ static void take_clock(struct pusher *p, const struct wire_reply *r)
     p->stats.round_trip_us = round_trip > 0 ? round_trip : 1;
 }
 
-static void take_resume(struct pusher *p, const struct wire_reply *r)
+static void take_resume(struct lane *l, const struct wire_reply *r)
 {
+    struct pusher *p = l->p;
     if (!r->resume_from || p->fill_next)
         return;
-    uint64_t to = r->resume_to ? r->resume_to : p->live_next - 1;
+    // Without an end: up to what this body has brought itself.
+    uint64_t next = l->id == LIVE && l->first ? l->first : p->live_next;
+    uint64_t to = r->resume_to ? r->resume_to : next - 1;
     if (to < r->resume_from || spool_find(p->spool, r->resume_from) == spool_count(p->spool))
         return; // not held any more: the session's oldest_seq has said so
     // The reply may have been under way when the last of the range arrived.
@@ -190,7 +193,7 @@ static void accepted(struct lane *l, const struct wire_reply *r)
     }
     if (r->retry_after_ms)
         lane_wait(l, r->retry_after_ms);
-    take_resume(p, r);
+    take_resume(l, r);
 }
 
 static void refused(struct lane *l, long status)
