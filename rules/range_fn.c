@@ -285,7 +285,6 @@ static int apply(
     case FN_LAST_OVER_TIME:
         *ret = (struct outcome){w->p[w->n - 1].v, w->p[w->n - 1].h};
         return 1;
-    case FN_FIRST_OVER_TIME: *ret = (struct outcome){w->p[0].v, w->p[0].h}; return 1;
     case FN_SUM_OVER_TIME: return sum_over_time(e, w, false, ret);
     case FN_AVG_OVER_TIME: return sum_over_time(e, w, true, ret);
     default: return float_function(e, c, w, ret);
@@ -305,7 +304,6 @@ bool range_call_supported(int id)
     case FN_COUNT_OVER_TIME:
     case FN_PRESENT_OVER_TIME:
     case FN_LAST_OVER_TIME:
-    case FN_FIRST_OVER_TIME:
     case FN_SUM_OVER_TIME:
     case FN_AVG_OVER_TIME:
     case FN_MIN_OVER_TIME:
@@ -347,8 +345,7 @@ static int on_window(struct eval *e, const struct window *w, void *ctx)
         .hist = got.h,
         .state = rc ? ELEMENT_VALUE : ELEMENT_NO_DATA,
         .sample_ms = w->n ? w->p[w->n - 1].t_ms : 0};
-    bool keeps_name = c->id == FN_LAST_OVER_TIME || c->id == FN_FIRST_OVER_TIME;
-    if (keeps_name)
+    if (c->id == FN_LAST_OVER_TIME)
         el.labels = *w->labels;
     else if (!drop_name(e, w->labels, &el.labels))
         return -ENOMEM;
