@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/config.h"
+#include "tests/lib/oom.h"
+#include "tests/lib/run.h"
+#include <errno.h>
+#include <string.h>
+
+static const char FULL[] =
+    "collector: mon.example.net\n"
+    "state_dir: /tmp/x\n"
+    "host: web-1\n"
+    "labels: {site: fra1, role: web}\n"
+    "probes:\n"
+    "  - {name: db, tcp: '[::1]:5432', service: postgresql}\n"
+    "  - {http: 'https://api.example.net/x?y=1', status: [204, 3xx], body: ok, slow: 100ms}\n";
+
+static int parse(const char *text, struct agent_config **c, struct buf *problems)
+{
+    buf_reset(problems);
+    return config_parse(text, strlen(text), "agent.yaml", c, problems);
+}
+
+static void reads_what_is_written(void)
+{
+    struct agent_config *c = NULL;
+    struct buf b;
+    buf_init(&b, 65536);
+    CU_ASSERT_EQUAL_FATAL(parse(FULL, &c, &b), 0);
+    CU_ASSERT_STRING_EQUAL(c->collector, "http://mon.example.net:7312");
+    CU_ASSERT_STRING_EQUAL(c->labels[0].name, "role");
+    CU_ASSERT_EQUAL(c->n_probes, 2);
+    CU_ASSERT_STRING_EQUAL(c->probes[0].host, "::1");
+    CU_ASSERT_EQUAL(c->probes[0].port, 5432);
+    CU_ASSERT_EQUAL(c->probes[0].every_ms, 250); // this host
+    CU_ASSERT_EQUAL(c->probes[1].every_ms, 1000);
+    CU_ASSERT_EQUAL(c->probes[1].port, 443);
+    CU_ASSERT_EQUAL(c->probes[1].status[1].low, 300);
+    CU_ASSERT_EQUAL(c->probes[1].status[1].high, 399);
+    CU_ASSERT_EQUAL(c->probes[1].slow_ms, 100);
+    CU_ASSERT_EQUAL(c->probes[1].timeout_ms, 2000);
+    config_free(c);
+    buf_done(&b);
+}
+
+static void what_it_prints_loads_to_the_same(void)
+{
+    struct agent_config *c = NULL, *again = NULL;
+    struct buf problems, one, two;
+    buf_init(&problems, 65536);
+    buf_init(&one, 65536);
+    buf_init(&two, 65536);
+    CU_ASSERT_EQUAL_FATAL(parse(FULL, &c, &problems), 0);
+    CU_ASSERT_EQUAL(config_print(c, &one), 0);
+    CU_ASSERT_EQUAL_FATAL(parse(buf_cstr(&one), &again, &problems), 0);
+    CU_ASSERT_EQUAL(config_print(again, &two), 0);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&one), buf_cstr(&two));
+    config_free(c);
+    config_free(again);
+    buf_done(&problems);
+    buf_done(&one);
+    buf_done(&two);
+}
+
+static void names_every_mistake(void)
+{
+    static const struct {
+        const char *text, *says;
+    } CASES[] = {
+        {"colector: x\n", "did you mean `collector`?"},
+        {"collector: ftp://x\n", "is not the address of a collector"},
+        {"labels: {instance: x}\n", "label `instance`"},
+        {"labels: {job: x}\n", "set by the agent"},
+        {"probes: [{name: a}]\n", "a probe needs `tcp` or `http`"},
+        {"probes: [{tcp: 'a:1', http: 'http://a'}]\n", "one of `tcp` and `http`"},
+        {"probes: [{tcp: 'a:0'}]\n", "is not host:port"},
+        {"probes: [{tcp: 'a:1', every: 5}]\n", "is not a duration"},
+        {"probes: [{tcp: 'a:1', every: 1ms}]\n", "is not between 50ms and 1h"},
+        {"probes: [{http: 'http://a', status: 2000}]\n", "is not an HTTP status"},
+        {"probes: [{http: 'http://a', method: YELL}]\n", "is not supported"},
+        {"probes: [{tcp: 'a:1'}, {tcp: 'a:1'}]\n", "is there already"},
+        {"probes: [{tcp: 'a:1', body: x}]\n", "are for `http` probes"},
+        {"- a\n", "a map of keys is wanted"},
+        {"a: [\n", "error["},
+    };
+    struct buf b;
+    buf_init(&b, 65536);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct agent_config *c = NULL;
+        CU_ASSERT_EQUAL(parse(CASES[i].text, &c, &b), -EINVAL);
+        CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&b), CASES[i].says));
+        CU_ASSERT_PTR_NULL(c);
+    }
+    buf_done(&b);
+}
+
+static void an_empty_text_is_the_defaults(void)
+{
+    struct agent_config *c = NULL;
+    struct buf b;
+    buf_init(&b, 65536);
+    CU_ASSERT_EQUAL_FATAL(parse("", &c, &b), 0);
+    CU_ASSERT_STRING_EQUAL(c->collector, "http://127.0.0.1:7312");
+    CU_ASSERT_EQUAL(c->n_probes, 0);
+    config_free(c);
+    buf_done(&b);
+}
+
+static void a_named_file_must_be_there(void)
+{
+    struct agent_config *c = NULL;
+    struct buf b;
+    buf_init(&b, 65536);
+    CU_ASSERT_EQUAL(config_load("/nonexistent/agent.yaml", NULL, &c, &b), -ENOENT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&b), "/nonexistent/agent.yaml"));
+    buf_done(&b);
+}
+
+static void a_failed_allocation_is_an_error(void)
+{
+    struct buf b;
+    buf_init(&b, 65536);
+    for (int nth = 1;; nth++) {
+        struct agent_config *c = NULL;
+        oom_fail_at(nth);
+        int rc = config_parse(FULL, sizeof(FULL) - 1, "agent.yaml", &c, &b);
+        bool hit = oom_stop();
+        config_free(c);
+        if (!hit) {
+            CU_ASSERT_EQUAL(rc, 0);
+            break;
+        }
+        CU_ASSERT_TRUE(rc < 0);
+    }
+    buf_done(&b);
+}
+
+int main(void)
+{
+    static const struct test TESTS[] = {
+        {"reads what is written", reads_what_is_written},
+        {"what it prints loads to the same", what_it_prints_loads_to_the_same},
+        {"names every mistake", names_every_mistake},
+        {"an empty text is the defaults", an_empty_text_is_the_defaults},
+        {"a named file must be there", a_named_file_must_be_there},
+        {"a failed allocation is an error", a_failed_allocation_is_an_error},
+    };
+    return test_main("config", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+}

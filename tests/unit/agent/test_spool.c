@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/spool.h"
+#include "tests/lib/oom.h"
+#include "tests/lib/run.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct spool *s, uint64_t seq, bool key, size_t len, int64_t at)
+{
+    static uint8_t text[1 << 16];
+    memset(text, (int)(seq & 255), len);
+    CU_ASSERT_EQUAL(spool_add(s, seq, key, 10, at, text, len), 0);
+}
+
+static void keeps_bytes_through_growth_and_wrap(void)
+{
+    struct spool *s = spool_new(100000, SPOOL_AGE_NS);
+    struct spool_frame f;
+    srand(3);
+    bool whole = true;
+    for (uint64_t seq = 1; seq <= 3000; seq++) {
+        add(s, seq, seq % 20 == 1, 100 + (size_t)rand() % 1500, 0);
+        whole = whole && spool_bytes(s) <= 100000 && spool_newest(s) == seq;
+        for (size_t i = 0; spool_at(s, i, &f); i++)
+            whole = whole && f.data[0] == (f.seq & 255) && f.data[f.len - 1] == (f.seq & 255) &&
+                    f.seq == spool_oldest(s) + i;
+        spool_at(s, 0, &f);
+        whole = whole && f.key;
+    }
+    CU_ASSERT_TRUE(whole);
+    CU_ASSERT_EQUAL(spool_dropped_frames(s), spool_oldest(s) - 1);
+    CU_ASSERT_EQUAL(spool_dropped_samples(s), 10 * (spool_oldest(s) - 1));
+    spool_free(s);
+}
+
+static void replay_begins_at_the_key_frame_before(void)
+{
+    struct spool *s = spool_new(100000, SPOOL_AGE_NS);
+    struct spool_frame f;
+    for (uint64_t seq = 1; seq <= 30; seq++)
+        add(s, seq, seq % 10 == 1, 10, 0);
+    CU_ASSERT_TRUE(spool_at(s, spool_replay(s, 15), &f) && f.seq == 11);
+    CU_ASSERT_TRUE(spool_at(s, spool_replay(s, 21), &f) && f.seq == 21);
+    CU_ASSERT_EQUAL(spool_replay(s, 31), spool_count(s));
+    spool_durable(s, 19);
+    CU_ASSERT_EQUAL(spool_oldest(s), 11); // 20 still needs its key frame
+    spool_durable(s, 20);
+    CU_ASSERT_EQUAL(spool_oldest(s), 21);
+    CU_ASSERT_EQUAL(spool_dropped_frames(s), 0);
+    spool_free(s);
+}
+
+static void old_runs_leave_and_heard_frames_are_not_counted(void)
+{
+    struct spool *s = spool_new(100000, 1000);
+    for (uint64_t seq = 1; seq <= 20; seq++)
+        add(s, seq, seq % 10 == 1, 10, (int64_t)seq);
+    spool_delivered(s, 1, 4, true);
+    add(s, 21, true, 10, 1010);
+    CU_ASSERT_EQUAL(spool_oldest(s), 11);
+    CU_ASSERT_EQUAL(spool_dropped_frames(s), 6);
+    spool_free(s);
+}
+
+static void after_a_lost_frame_only_a_key_frame_will_do(void)
+{
+    struct spool *s = spool_new(1000, SPOOL_AGE_NS);
+    static uint8_t big[2000];
+    CU_ASSERT_EQUAL(spool_add(s, 1, false, 1, 0, big, 10), -EINVAL);
+    add(s, 2, true, 10, 0);
+    CU_ASSERT_EQUAL(spool_add(s, 3, false, 1, 0, big, 2000), -EMSGSIZE);
+    CU_ASSERT_EQUAL(spool_add(s, 4, false, 1, 0, big, 10), -EINVAL);
+    add(s, 5, true, 10, 0);
+    CU_ASSERT_EQUAL(spool_count(s), 2);
+    CU_ASSERT_EQUAL(spool_dropped_frames(s), 3);
+    spool_free(s);
+}
+
+static void a_failed_allocation_drops_one_frame(void)
+{
+    for (int nth = 1;; nth++) {
+        uint8_t x[100] = {0};
+        oom_fail_at(nth);
+        struct spool *s = spool_new(1 << 20, SPOOL_AGE_NS);
+        int lost = 0;
+        for (uint64_t seq = 1; s && seq <= 600; seq++)
+            lost += spool_add(s, seq, true, 1, 0, x, sizeof(x)) == -ENOMEM;
+        bool hit = oom_stop();
+        CU_ASSERT_EQUAL(hit, !s || lost == 1);
+        spool_free(s);
+        if (!hit)
+            break;
+    }
+}
+
+int main(void)
+{
+    static const struct test TESTS[] = {
+        {"keeps bytes through growth and wrap", keeps_bytes_through_growth_and_wrap},
+        {"replay begins at the key frame before", replay_begins_at_the_key_frame_before},
+        {"old runs leave, and heard frames are not counted",
+            old_runs_leave_and_heard_frames_are_not_counted},
+        {"after a lost frame only a key frame will do",
+            after_a_lost_frame_only_a_key_frame_will_do},
+        {"a failed allocation drops one frame", a_failed_allocation_drops_one_frame},
+    };
+    return test_main("spool", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+}
