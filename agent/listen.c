@@ -602,6 +602,11 @@ struct service *listen_service(struct listen *l, uint16_t port)
     return s && s->announced ? s : NULL;
 }
 
+struct service *listen_services(struct listen *l)
+{
+    return l->services.list;
+}
+
 void listen_on_end(struct listen *l, void (*fn)(void *ctx, struct service *s), void *ctx)
 {
     l->on_end = fn;

@@ -27,6 +27,8 @@ extern const struct sampler_ops listen_sampler;
 void listen_exit(struct listen *l, const struct service_exit *e);
 // The service that listens on the port; NULL = none or not announced yet. Cheap for ports of none.
 struct service *listen_service(struct listen *l, uint16_t port);
+// All of them, by `next`; also those not announced and those that do not listen now.
+struct service *listen_services(struct listen *l);
 // Called before a service is freed: drop what points to it. One hook; NULL takes it away.
 void listen_on_end(struct listen *l, void (*fn)(void *ctx, struct service *s), void *ctx);
 // Labels job, service and port of a service, for its series. buf holds the port's text.

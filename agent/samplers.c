@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/established.h"
 #include "agent/host.h"
 #include "agent/listen.h"
 #include "agent/procevents.h"
@@ -8,6 +9,7 @@
 const struct sampler_ops *const samplers[] = {
     &listen_sampler,
     &procevents_sampler,
+    &established_sampler,
     &sampler_host_cpu,
     &sampler_host_memory,
     &sampler_host_disk,

@@ -146,6 +146,12 @@ int sockdiag_parse(const uint8_t *body, size_t len, struct sockdiag *ret)
     return 0;
 }
 
+uint16_t sockdiag_local_port(const uint8_t *body, size_t len)
+{
+    size_t at = offsetof(struct inet_diag_msg, id.idiag_sport);
+    return len >= at + 2 ? (uint16_t)(body[at] << 8 | body[at + 1]) : 0;
+}
+
 const char *sockdiag_state_name(unsigned state)
 {
     static const char *const names[SOCKDIAG_STATES] = {

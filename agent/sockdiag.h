@@ -64,6 +64,8 @@ size_t sockdiag_request(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint32_t state
 bool sockdiag_is_socket(uint16_t type);
 // Every field of *ret is written. -EBADMSG when shorter than its parts say, or of another family.
 int sockdiag_parse(const uint8_t *body, size_t len, struct sockdiag *ret);
+// Only the local port, for passing over sockets that nobody asks for; 0 when too short.
+uint16_t sockdiag_local_port(const uint8_t *body, size_t len);
 // "established", "syn_recv" ...; NULL for numbers that are none.
 const char *sockdiag_state_name(unsigned state);
 bool sockdiag_is_loopback(const uint8_t address[static 16]);

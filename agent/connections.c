@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/connections.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define CAP_FIRST 256
+
+void connections_init(struct connections *c, uint64_t seed)
+{
+    *c = (struct connections){.seed = seed};
+}
+
+void connections_done(struct connections *c)
+{
+    free(c->rows);
+    *c = (struct connections){0};
+}
+
+// Cookies count up per CPU: multiplying spreads them. The kernel chooses them, no peer does.
+static size_t home(const struct connections *c, uint64_t cookie)
+{
+    return (size_t)(((cookie ^ c->seed) * 0x9e3779b97f4a7c15u) >> 32) & (c->cap - 1);
+}
+
+struct connection *connections_get(const struct connections *c, uint64_t cookie)
+{
+    if (c->n == 0 || cookie == 0)
+        return NULL;
+    for (size_t i = home(c, cookie);; i = (i + 1) & (c->cap - 1)) {
+        if (c->rows[i].cookie == cookie)
+            return &c->rows[i];
+        if (c->rows[i].cookie == 0)
+            return NULL;
+    }
+}
+
+static struct connection *place(struct connections *c, uint64_t cookie)
+{
+    size_t i = home(c, cookie);
+
+    while (c->rows[i].cookie != 0)
+        i = (i + 1) & (c->cap - 1);
+    return &c->rows[i];
+}
+
+static bool grow(struct connections *c)
+{
+    struct connections old = *c;
+    size_t cap = c->cap ? c->cap * 2 : CAP_FIRST;
+
+    if (cap > 2 * CONNECTIONS_MAX)
+        return false;
+    struct connection *rows = calloc(cap, sizeof(*rows));
+    if (!rows)
+        return false;
+    c->rows = rows;
+    c->cap = cap;
+    for (size_t i = 0; i < old.cap; i++)
+        if (old.rows[i].cookie != 0)
+            *place(c, old.rows[i].cookie) = old.rows[i];
+    free(old.rows);
+    return true;
+}
+
+static struct connection *add(struct connections *c, uint64_t cookie, struct traffic *t)
+{
+    if (cookie == 0 || (c->n * 3 >= c->cap * 2 && !grow(c))) {
+        c->refused++;
+        return NULL;
+    }
+    struct connection *row = place(c, cookie);
+    *row = (struct connection){.cookie = cookie, .traffic = t, .walk = c->walk - 1};
+    c->n++;
+    return row;
+}
+
+// Removes without leaving graves: what stood behind moves up to where a search passes.
+static void drop(struct connections *c, struct connection *row)
+{
+    size_t mask = c->cap - 1, hole = (size_t)(row - c->rows);
+
+    for (size_t i = (hole + 1) & mask; c->rows[i].cookie != 0; i = (i + 1) & mask) {
+        size_t from_home = (i - home(c, c->rows[i].cookie)) & mask;
+        if (from_home >= ((i - hole) & mask)) {
+            c->rows[hole] = c->rows[i];
+            hole = i;
+        }
+    }
+    c->rows[hole].cookie = 0;
+    c->n--;
+}
+
+void connections_begin(struct connections *c)
+{
+    c->walk++;
+    c->walking = true;
+}
+
+// Bytes of data, the peer's FIN and ours taken off where they have passed in this state.
+static uint64_t data_received(const struct sockdiag *s, unsigned state)
+{
+    bool fin =
+        state == SOCKDIAG_CLOSE_WAIT || state == SOCKDIAG_LAST_ACK || state == SOCKDIAG_CLOSING;
+    return s->bytes_received - (fin && s->bytes_received > 0);
+}
+
+static uint64_t data_sent(const struct sockdiag *s)
+{
+    // bytes_sent never counts a FIN, so what is acknowledged beyond it is one.
+    if (s->have & SOCKDIAG_HAS_SENT) {
+        uint64_t data = s->bytes_sent - s->bytes_retransmitted;
+        return s->bytes_acked > data ? data : s->bytes_acked;
+    }
+    return s->bytes_acked - (s->state == SOCKDIAG_FIN_WAIT2 && s->bytes_acked > 0);
+}
+
+static void book(struct traffic *t, struct connection *row, const struct sockdiag *s,
+    uint64_t received, uint64_t sent)
+{
+    // Only what grew: an abort clears the kernel's counters.
+    if (received > row->received) {
+        t->received += received - row->received;
+        row->received = received;
+    }
+    if (sent > row->sent) {
+        t->sent += sent - row->sent;
+        row->sent = sent;
+    }
+    if (s->segments_retransmitted > row->retransmitted) {
+        t->retransmitted += s->segments_retransmitted - row->retransmitted;
+        row->retransmitted = s->segments_retransmitted;
+    }
+    if (s->segments_out > row->segments) {
+        t->segments += s->segments_out - row->segments;
+        row->segments = s->segments_out;
+    }
+}
+
+static void count_live(struct traffic *t, const struct sockdiag *s)
+{
+    if (s->state < SOCKDIAG_STATES)
+        t->live[s->state]++;
+    if (s->have & SOCKDIAG_HAS_INFO && s->rtt_us > 0) {
+        t->rtt_sum_us += s->rtt_us;
+        t->rtt_n++;
+        if (s->rtt_us > t->rtt_top_us)
+            t->rtt_top_us = s->rtt_us;
+    }
+}
+
+void connections_dump(
+    struct connections *c, struct traffic *t, const struct sockdiag *s, bool opened)
+{
+    struct connection *row = connections_get(c, s->cookie);
+
+    if (row && (row->walk == c->walk || !row->traffic))
+        return;
+    count_live(row ? row->traffic : t, s);
+    // A handshake under way is no connection yet, and its socket has another cookie.
+    if (s->state == SOCKDIAG_SYN_RECV || s->state == SOCKDIAG_NEW_SYN_RECV)
+        return;
+    if (!row) {
+        row = add(c, s->cookie, t);
+        if (!row)
+            return;
+        t->opened += opened;
+        if (!opened) {
+            // It was there before us: what it has carried is not our counter's growth.
+            row->received = data_received(s, s->state);
+            row->sent = data_sent(s);
+            row->retransmitted = s->segments_retransmitted;
+            row->segments = s->segments_out;
+        }
+    }
+    row->walk = c->walk;
+    row->state = s->state;
+    book(row->traffic, row, s, data_received(s, s->state), data_sent(s));
+}
+
+// Our FIN was acknowledged: one more than the data. The end of an orderly close, whoever began it.
+static enum closed_how how_closed(const struct connection *row, const struct sockdiag *s)
+{
+    if (!(s->have & SOCKDIAG_HAS_SENT))
+        return CLOSED_UNKNOWN;
+    if (s->bytes_acked == 0 && (row->sent > 0 || row->received > 0))
+        return CLOSED_RESET; // cleared by an abort
+    return s->bytes_acked == s->bytes_sent - s->bytes_retransmitted + 1 ? CLOSED_FIN
+                                                                        : CLOSED_RESET;
+}
+
+void connections_final(struct connections *c, struct traffic *t, const struct sockdiag *s)
+{
+    struct connection *row = connections_get(c, s->cookie);
+    struct connection unseen = {.cookie = s->cookie, .traffic = t};
+
+    if (row && !row->traffic)
+        return;
+    if (!row) {
+        if (!t)
+            return;
+        t->opened++;
+        row = c->walking ? add(c, s->cookie, t) : NULL;
+        if (!row)
+            row = &unseen;
+    }
+    t = row->traffic;
+    enum closed_how how = how_closed(row, s);
+    // The final state is CLOSE whatever came before. After an orderly close the peer's FIN is in
+    // bytes_received unless we closed first: then the kernel hands over to TIME_WAIT before it comes.
+    bool first = row->state == SOCKDIAG_FIN_WAIT1 || row->state == SOCKDIAG_FIN_WAIT2;
+    unsigned state = how == CLOSED_FIN && !first ? SOCKDIAG_LAST_ACK : row->state;
+    book(t, row, s, data_received(s, state), data_sent(s));
+    t->closed[how]++;
+    if (c->walking)
+        row->traffic = NULL;
+    else if (row != &unseen)
+        drop(c, row);
+}
+
+void connections_sweep(struct connections *c, bool whole)
+{
+    c->walking = false;
+    for (size_t i = 0; i < c->cap;) {
+        struct connection *row = &c->rows[i];
+        bool lost = whole && row->walk != c->walk;
+        if (row->cookie == 0 || (row->traffic && !lost)) {
+            i++;
+            continue;
+        }
+        if (row->traffic)
+            row->traffic->closed[CLOSED_UNKNOWN]++;
+        drop(c, row); // another row may have moved here: look again
+    }
+}
+
+void connections_forget(struct connections *c, const struct traffic *t)
+{
+    for (size_t i = 0; i < c->cap;)
+        if (c->rows[i].cookie != 0 && c->rows[i].traffic == t)
+            drop(c, &c->rows[i]);
+        else
+            i++;
+}

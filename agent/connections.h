@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What is remembered of each server-side connection between two looks: its counters by cookie, so
+ * that what was added since can be booked to its service, once, whatever comes again or is missed.
+ *
+ * Pure. Open addressing with 48-byte rows, because a walk over 100,000 sockets looks each one up.
+ * The counters of a service are the sums of what its connections added:
+ *
+ *     dump        sees a connection while it lives: books the growth since the last look
+ *     final       the destroy multicast's last tcp_info: books the rest and forgets the row
+ *     sweep       rows that a whole walk did not see: their multicast was lost
+ *
+ * A FIN takes one number of the byte sequence, in either direction: it is subtracted where the state
+ * says it has passed. An aborted connection's final counters read 0, because the kernel has cleared
+ * them: what was seen before stays.
+ */
+#pragma once
+#include "agent/sockdiag.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONNECTIONS_MAX 262144
+
+enum closed_how { CLOSED_FIN, CLOSED_RESET, CLOSED_UNKNOWN };
+#define CLOSED_HOWS 3
+
+// Counters of one service and what the walk under way has added up.
+struct traffic {
+    uint64_t opened, closed[CLOSED_HOWS], received, sent, retransmitted, segments;
+    uint32_t live[SOCKDIAG_STATES]; // by state, this walk
+    uint64_t rtt_sum_us;
+    uint32_t rtt_n, rtt_top_us;
+};
+
+struct connection {
+    uint64_t cookie;         // 0 = free
+    struct traffic *traffic; // NULL: closed while a walk was under way; kept so that an answer
+                             // the kernel had written before does not open it again
+    uint64_t received, sent;
+    uint32_t retransmitted, segments;
+    uint32_t walk;
+    uint8_t state;
+};
+
+struct connections {
+    struct connection *rows;
+    size_t n, cap;
+    uint32_t walk;
+    bool walking;
+    uint64_t seed;
+    size_t refused; // beyond CONNECTIONS_MAX: counted as live, their bytes are not
+};
+
+void connections_init(struct connections *c, uint64_t seed);
+void connections_done(struct connections *c);
+
+void connections_begin(struct connections *c); // a walk
+// NULL: not known.
+struct connection *connections_get(const struct connections *c, uint64_t cookie);
+// One socket of a dump. `opened` = the connection began after we looked first: counted as opened.
+// Seen twice in a walk, it counts once.
+void connections_dump(
+    struct connections *c, struct traffic *t, const struct sockdiag *s, bool opened);
+// Its end. t is where it belongs if no dump has seen it (then it counts as opened too).
+void connections_final(struct connections *c, struct traffic *t, const struct sockdiag *s);
+// After a walk: what it did not see has closed unheard, if it was whole.
+void connections_sweep(struct connections *c, bool whole);
+// The service ends: its rows go.
+void connections_forget(struct connections *c, const struct traffic *t);

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// The booking rules without a kernel, then a real service on loopback.
+#include "agent/connections.h"
+#include "agent/established.h"
+#include "agent/listen.h"
+#include "tests/lib/run.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct sockdiag sock(uint64_t cookie, unsigned state, uint64_t received, uint64_t sent)
+{
+    return (struct sockdiag){.cookie = cookie,
+        .state = (uint8_t)state,
+        .have = SOCKDIAG_HAS_INFO | SOCKDIAG_HAS_BYTES | SOCKDIAG_HAS_SENT,
+        .bytes_received = received,
+        .bytes_sent = sent,
+        .bytes_acked = sent,
+        .rtt_us = 100};
+}
+
+static void grows(void)
+{
+    struct connections c;
+    struct traffic t = {0};
+    struct sockdiag s = sock(7, SOCKDIAG_ESTABLISHED, 100, 50);
+
+    connections_init(&c, 1);
+    connections_begin(&c);
+    connections_dump(&c, &t, &s, true);
+    connections_dump(&c, &t, &s, true); // a dump may repeat a socket
+    connections_sweep(&c, true);
+    CU_ASSERT_EQUAL(t.opened, 1);
+    CU_ASSERT_EQUAL(t.live[SOCKDIAG_ESTABLISHED], 1);
+    CU_ASSERT_EQUAL(t.received, 100);
+    s = sock(7, SOCKDIAG_CLOSE, 301, 80); // orderly: a FIN in each direction
+    s.bytes_acked = 81;
+    connections_final(&c, &t, &s);
+    CU_ASSERT_EQUAL(t.received, 300);
+    CU_ASSERT_EQUAL(t.sent, 80);
+    CU_ASSERT_EQUAL(t.closed[CLOSED_FIN], 1);
+    CU_ASSERT_EQUAL(c.n, 0);
+    connections_done(&c);
+}
+
+static void reset_keeps(void)
+{
+    struct connections c;
+    struct traffic t = {0};
+    struct sockdiag s = sock(7, SOCKDIAG_ESTABLISHED, 100, 50);
+
+    connections_init(&c, 1);
+    connections_begin(&c);
+    connections_dump(&c, &t, &s, true);
+    connections_sweep(&c, true);
+    s = sock(7, SOCKDIAG_CLOSE, 0, 0);
+    connections_final(&c, &t, &s);
+    CU_ASSERT_EQUAL(t.received, 100);
+    CU_ASSERT_EQUAL(t.sent, 50);
+    CU_ASSERT_EQUAL(t.closed[CLOSED_RESET], 1);
+    connections_done(&c);
+}
+
+static void late_answer(void)
+{
+    struct connections c;
+    struct traffic t = {0};
+    struct sockdiag s = sock(7, SOCKDIAG_CLOSE, 11, 0),
+                    alive = sock(7, SOCKDIAG_ESTABLISHED, 10, 0);
+
+    s.bytes_acked = 1;
+    connections_init(&c, 1);
+    connections_begin(&c);
+    connections_final(&c, &t, &s);
+    connections_dump(&c, &t, &alive, true); // written by the kernel before it closed
+    connections_sweep(&c, true);
+    CU_ASSERT_EQUAL(t.opened, 1);
+    CU_ASSERT_EQUAL(t.received, 10);
+    CU_ASSERT_EQUAL(
+        t.closed[CLOSED_FIN] + t.closed[CLOSED_RESET] + t.closed[CLOSED_UNKNOWN], 1);
+    CU_ASSERT_EQUAL(c.n, 0);
+    connections_done(&c);
+}
+
+static void older_than_us(void)
+{
+    struct connections c;
+    struct traffic t = {0};
+    struct sockdiag s = sock(7, SOCKDIAG_ESTABLISHED, 1000, 50);
+
+    connections_init(&c, 1);
+    connections_begin(&c);
+    connections_dump(&c, &t, &s, false);
+    connections_sweep(&c, true);
+    CU_ASSERT_EQUAL(t.opened, 0);
+    CU_ASSERT_EQUAL(t.received, 0);
+    connections_begin(&c); // its multicast was lost
+    connections_sweep(&c, true);
+    CU_ASSERT_EQUAL(t.closed[CLOSED_UNKNOWN], 1);
+    connections_done(&c);
+}
+
+static void many_rows(void)
+{
+    struct connections c;
+    struct traffic t = {0};
+
+    connections_init(&c, 99);
+    connections_begin(&c);
+    for (uint64_t i = 1; i <= 5000; i++) {
+        struct sockdiag s = sock(i * 3, SOCKDIAG_ESTABLISHED, i, 0);
+        connections_dump(&c, &t, &s, true);
+    }
+    connections_sweep(&c, true);
+    for (uint64_t i = 1; i <= 5000; i += 2) {
+        struct sockdiag s = sock(i * 3, SOCKDIAG_CLOSE, i, 0);
+        connections_final(&c, &t, &s);
+    }
+    CU_ASSERT_EQUAL(c.n, 2500);
+    for (uint64_t i = 1; i <= 5000; i++)
+        CU_ASSERT_EQUAL(connections_get(&c, i * 3) != NULL, i % 2 == 0);
+    connections_forget(&c, &t);
+    CU_ASSERT_EQUAL(c.n, 0);
+    connections_done(&c);
+}
+
+#define CLIENTS 1000
+
+static double value_of(const struct batch *b, const uint32_t *id)
+{
+    for (size_t g = 0; *id && g < b->n_groups; g++)
+        for (size_t i = 0; i < b->groups[g].n; i++)
+            if (b->groups[g].samples[i].id == *id)
+                return b->groups[g].samples[i].value;
+    return -1;
+}
+
+static void real_service(void)
+{
+    struct env env = {.loop = loop_new(),
+        .out = output_new(),
+        .clock = clock_system(),
+        .proc = test_tmpdir(),
+        .sys = "/sys",
+        .cgroup = test_tmpdir()};
+    struct sampler l = {.ops = &listen_sampler, .env = &env};
+    struct sampler e = {.ops = &established_sampler, .env = &env, .interval_ms = 1000};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    static int client[CLIENTS], server[CLIENTS];
+    struct rlimit files = {4096, 4096};
+    char data[1000] = {0};
+    uint32_t opened = 0, received = 0, fin = 0, live = 0;
+
+    setrlimit(RLIMIT_NOFILE, &files);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&a, len), 0);
+    CU_ASSERT_EQUAL_FATAL(listen(fd, CLIENTS), 0);
+    getsockname(fd, (struct sockaddr *)&a, &len);
+    if (listen_sampler.open(&l) != 0 || established_sampler.open(&e) != 0) {
+        printf("    skipped: %s%s\n", l.reason, e.reason);
+        goto out;
+    }
+    int64_t until = clock_mono_ns(&env.clock) + 5 * NS_PER_S;
+    while (clock_mono_ns(&env.clock) < until &&
+           (!listen_service(env.listen, ntohs(a.sin_port)) || established_last(&e).walks == 0))
+        loop_once(env.loop, 50);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(listen_service(env.listen, ntohs(a.sin_port)));
+    struct tick t = {.interval_ms = 1000, .intended_ns = clock_mono_ns(&env.clock) - NS_PER_S};
+    for (int i = 0; i < CLIENTS; i++) {
+        client[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CU_ASSERT_EQUAL_FATAL(connect(client[i], (struct sockaddr *)&a, sizeof(a)), 0);
+        server[i] = accept(fd, NULL, NULL);
+        CU_ASSERT_EQUAL(send(client[i], data, sizeof(data), 0), (ssize_t)sizeof(data));
+        CU_ASSERT_EQUAL(
+            recv(server[i], data, sizeof(data), MSG_WAITALL), (ssize_t)sizeof(data));
+    }
+    // The tick begins a walk at once, its deadline being in the past.
+    established_sampler.tick(&e, &t);
+    uint64_t walks = established_last(&e).walks;
+    until = clock_mono_ns(&env.clock) + 5 * NS_PER_S;
+    while (clock_mono_ns(&env.clock) < until && established_last(&e).walks == walks)
+        loop_once(env.loop, 50);
+    struct established_walk w = established_last(&e);
+    CU_ASSERT_TRUE(w.sockets >= 2 * CLIENTS);
+    printf("    walk: %llu sockets, %.2f us each, longest slice %.0f us\n",
+        (unsigned long long)w.sockets, (double)w.cpu_ns / 1e3 / (double)w.sockets,
+        (double)w.longest_slice_ns / 1e3);
+    for (int i = 0; i < CLIENTS; i++) {
+        close(client[i]);
+        CU_ASSERT_EQUAL(recv(server[i], data, sizeof(data), 0), 0);
+        close(server[i]);
+    }
+    double closed = -1, bytes = -1, open = -1, alive = -1;
+    uint64_t seq = 0;
+    until = clock_mono_ns(&env.clock) + 5 * NS_PER_S;
+    while (clock_mono_ns(&env.clock) < until && closed != CLIENTS) {
+        loop_once(env.loop, 50);
+        output_group(env.out, 1000, (int64_t)++seq, 0);
+        established_sampler.tick(&e, &t);
+        const struct batch *b = output_take(env.out, seq, 0, 0);
+        char port[8];
+        snprintf(port, sizeof(port), "%u", ntohs(a.sin_port));
+        for (size_t i = 0; i < b->n_declares; i++) {
+            const struct batch_declare *d = &b->declares[i];
+            bool mine = false, is_fin = false, is_live = false;
+            for (size_t k = 0; k < d->n_labels; k++) {
+                mine |= strcmp(d->labels[k].value, port) == 0;
+                is_fin |= strcmp(d->labels[k].value, "fin") == 0;
+                is_live |= strcmp(d->labels[k].value, "established") == 0;
+            }
+            if (!mine)
+                continue;
+            if (strcmp(d->name, "tocsin_service_connections_opened_total") == 0)
+                opened = d->id;
+            if (strcmp(d->name, "tocsin_service_received_bytes_total") == 0)
+                received = d->id;
+            if (is_fin)
+                fin = d->id;
+            if (is_live)
+                live = d->id;
+        }
+        closed = value_of(b, &fin);
+        bytes = value_of(b, &received);
+        open = value_of(b, &opened);
+        alive = value_of(b, &live);
+    }
+    CU_ASSERT_EQUAL(open, CLIENTS);
+    CU_ASSERT_EQUAL(closed, CLIENTS);
+    CU_ASSERT_EQUAL(bytes, CLIENTS * 1000.0);
+    CU_ASSERT_TRUE(alive >= 0);
+out:
+    established_sampler.close(&e);
+    listen_sampler.close(&l);
+    close(fd);
+    output_free(env.out);
+    loop_free(env.loop);
+}
+
+static const struct test TESTS[] = {
+    {"books growth once and takes the FINs off", grows},
+    {"keeps what an abort has cleared", reset_keeps},
+    {"a dump's late answer does not open a closed connection again", late_answer},
+    {"what is older than the agent is not growth, what is missed has closed", older_than_us},
+    {"rows are found while others come and go", many_rows},
+    {"counts a real service's connections and bytes exactly", real_service},
+};
+
+int main(void)
+{
+    return test_main("established", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+}
