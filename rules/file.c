@@ -170,6 +170,37 @@ static void read_group(struct reading *r, const struct yaml_node *node, struct r
         read_rule(r, rules->items[i], &g->rules[g->n_rules++]);
 }
 
+static bool same_labels(const struct rule *a, const struct rule *b)
+{
+    if (a->n_labels != b->n_labels)
+        return false;
+    for (size_t i = 0; i < a->n_labels; i++)
+        if (strcmp(a->labels[i].name, b->labels[i].name) ||
+            strcmp(a->labels[i].text, b->labels[i].text))
+            return false;
+    return true;
+}
+
+// Recording rules of a group that write the same series.
+static void check_group(const struct rule_group *g, struct diags *d)
+{
+    struct map names;
+    map_init(&names);
+    for (size_t i = 0; i < g->n_rules; i++) {
+        struct rule *rule = &g->rules[i];
+        if (!rule->name || rule->kind != RULE_RECORD)
+            continue;
+        const struct rule *first = map_get(&names, rule->name, strlen(rule->name));
+        if (first && same_labels(first, rule))
+            diags_add(d, DIAG_WARNING, "T202", rule->line, 1, 1, "their samples may collide",
+                "`%.60s` is recorded twice with the same labels, first at line %d", rule->name,
+                first->line);
+        else if (!first && map_set(&names, rule->name, strlen(rule->name), rule) < 0)
+            break;
+    }
+    map_done(&names);
+}
+
 static bool room_for_groups(struct reading *r, size_t more)
 {
     struct ruleset *s = r->set;
@@ -208,6 +239,7 @@ static void read_groups(struct reading *r, const struct yaml_node *list)
     for (size_t i = 0; i < n && !r->no_memory; i++) {
         struct rule_group *g = &s->groups[at + i];
         read_group(r, list->items[i], g);
+        check_group(g, r->d);
         if (!g->name || !g->name[0])
             continue;
         const struct rule_group *first = map_get(&names, g->name, strlen(g->name));
@@ -250,37 +282,6 @@ int ruleset_add(
     return d->errors > errors ? -EINVAL : 0;
 }
 
-static bool same_labels(const struct rule *a, const struct rule *b)
-{
-    if (a->n_labels != b->n_labels)
-        return false;
-    for (size_t i = 0; i < a->n_labels; i++)
-        if (strcmp(a->labels[i].name, b->labels[i].name) ||
-            strcmp(a->labels[i].text, b->labels[i].text))
-            return false;
-    return true;
-}
-
-// Recording rules of a group that write the same series.
-static void check_group(const struct rule_group *g, struct diags *d)
-{
-    struct map names;
-    map_init(&names);
-    for (size_t i = 0; i < g->n_rules; i++) {
-        struct rule *rule = &g->rules[i];
-        if (!rule->name || rule->kind != RULE_RECORD)
-            continue;
-        const struct rule *first = map_get(&names, rule->name, strlen(rule->name));
-        if (first && same_labels(first, rule))
-            diags_add(d, DIAG_WARNING, "T202", rule->line, 1, 1, "their samples may collide",
-                "`%.60s` of %.60s is recorded twice with the same labels, first at line %d",
-                rule->name, g->file, first->line);
-        else if (!first && map_set(&names, rule->name, strlen(rule->name), rule) < 0)
-            break;
-    }
-    map_done(&names);
-}
-
 void ruleset_check(struct ruleset *s, struct diags *d)
 {
     struct map names;
@@ -289,11 +290,10 @@ void ruleset_check(struct ruleset *s, struct diags *d)
         struct rule_group *g = &s->groups[i];
         const struct rule_group *first = map_get(&names, g->name, strlen(g->name));
         if (first && strcmp(first->file, g->file))
-            diags_add(d, DIAG_WARNING, "T204", g->line, 1, 1, "overrides reach both",
+            diags_add(d, DIAG_WARNING, "T204", 0, 0, 1, "overrides reach both",
                 "group `%.60s` of %.60s also stands in %.60s", g->name, g->file, first->file);
         else if (!first && map_set(&names, g->name, strlen(g->name), g) < 0)
             break;
-        check_group(g, d);
     }
     map_done(&names);
 }

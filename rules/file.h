@@ -63,5 +63,6 @@ int ruleset_add(struct ruleset *s, const char *file, const char *text, size_t le
 bool ruleset_is_overrides(const char *text, size_t len);
 // Applies an overrides document to what was added so far. A rule it names must exist.
 int ruleset_override(struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);
-// Duplicate groups over files and the like, once all are added.
+// What shows only once all are added: a group name in two files. These have no line, their text
+// names the files.
 void ruleset_check(struct ruleset *s, struct diags *d);

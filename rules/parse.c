@@ -152,6 +152,21 @@ static const struct {
     {"count_scalar", "removed in Prometheus 2"},
 };
 
+// Among names equally near, the one people write most.
+static const char *nearest_function(const char *name, size_t len)
+{
+    static const char *const common[] = {"rate", "increase", "sum", "max", "min", "avg",
+        "count", "topk", "quantile", "count_values", "group", "stddev", "stdvar", "bottomk"};
+    const char *candidates[FN_N + sizeof(common) / sizeof(common[0])];
+    size_t n = 0, n_names;
+    const char *const *names = function_names(&n_names);
+    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+        candidates[n++] = common[i];
+    for (size_t i = 0; i < n_names; i++)
+        candidates[n++] = names[i];
+    return diag_nearest(name, len, candidates, n);
+}
+
 static struct expr *call(struct parser *p)
 {
     const char *name = p->lex.text + p->tok.start;
@@ -163,9 +178,7 @@ static struct expr *call(struct parser *p)
     e->fn = function_find(name, len);
     if (!e->fn) {
         char hint[192] = "";
-        size_t n;
-        const char *const *names = function_names(&n);
-        const char *near = diag_nearest(name, len, names, n);
+        const char *near = nearest_function(name, len);
         if (near)
             snprintf(hint, sizeof(hint), "did you mean %s?", near);
         for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++)

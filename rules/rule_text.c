@@ -2,6 +2,7 @@
 #include "rules/rule_text.h"
 #include "base/num.h"
 #include "rules/parse.h"
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -189,6 +190,15 @@ static void check_label_name(struct reading *r, const struct yaml_node *key, con
             "%s: `%.60s` is a label name that needs quotes in expressions", what, key->text);
 }
 
+// A mistake in a template is underlined to the end of the word it stands at.
+static size_t word_end(const char *text, size_t len, size_t at)
+{
+    size_t end = at + (at < len && text[at] == '$');
+    while (end < len && (isalnum((unsigned char)text[end]) || text[end] == '_'))
+        end++;
+    return end > at ? end : at + 1;
+}
+
 bool reading_texts(struct reading *r, const struct yaml_node *n, const char *what,
     bool templated, bool labels, struct rule_text **ret, size_t *ret_n)
 {
@@ -225,7 +235,7 @@ bool reading_texts(struct reading *r, const struct yaml_node *n, const char *wha
             size_t at = (size_t)err.col - 1;
             char msg[600];
             snprintf(msg, sizeof(msg), "template of `%.60s`: %s", t->name, err.msg);
-            reading_mark_span(r, value, at, at + 1,
+            reading_mark_span(r, value, at, word_end(t->text, value->len, at),
                 strstr(err.msg, "not supported yet") ? "T304" : "T017", NULL, msg);
         } else if (labels && template_uses_value(t->tmpl)) {
             reading_mark(r, DIAG_WARNING, value, "T201", "put the value into an annotation",
