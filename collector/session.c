@@ -308,7 +308,7 @@ void session_body_begin(struct session *s)
     s->not_held = 0;
 }
 
-void session_reply(const struct session *s, const struct push *p, struct wire_reply *ret)
+void session_reply(struct session *s, const struct push *p, struct wire_reply *ret)
 {
     ret->accepted_seq = s->newest;
     ret->need_key_frame = s->need_key;
@@ -320,11 +320,13 @@ void session_reply(const struct session *s, const struct push *p, struct wire_re
             ret->resume_from = p->session.oldest_seq;
         return;
     }
-    uint64_t k = floor_seq(s, p->session.oldest_seq);
-    if (k <= s->whole_to)
-        k = s->whole_to + 1;
-    while (k <= s->newest && seen(s, k))
-        k++;
+    // What is below the floor counts as there, so the walk begins where the last one ended.
+    uint64_t low = floor_seq(s, p->session.oldest_seq);
+    if (low > s->whole_to + 1)
+        s->whole_to = low - 1;
+    while (s->whole_to < s->newest && seen(s, s->whole_to + 1))
+        s->whole_to++;
+    uint64_t k = s->whole_to + 1;
     if (k > s->newest)
         return;
     ret->resume_from = k;

@@ -50,7 +50,7 @@ enum session_take session_frame(struct session *s, const struct push *p, size_t 
     struct arena *a, struct batch *ret, struct err *err);
 int64_t session_skew_ms(const struct session *s);
 // accepted_seq, resume_from, resume_to, need_key_frame, frames_not_held of this body.
-void session_reply(const struct session *s, const struct push *p, struct wire_reply *ret);
+void session_reply(struct session *s, const struct push *p, struct wire_reply *ret);
 void session_body_begin(struct session *s); // forgets the last body's need_key_frame
 
 // Which connections speak for it. disconnect returns true when the last one went.
