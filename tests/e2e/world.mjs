@@ -15,13 +15,17 @@ export const bin = process.env.BIN ?? join(root, process.env.B ?? "build/none");
 export const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 export const now = () => performance.now();
 
+/** A free port below the ephemeral range: there the agent expects services, not passing listeners. */
 export async function freePort() {
-  return new Promise((resolve) => {
-    const s = netServer().listen(0, "127.0.0.1", () => {
-      const { port } = s.address();
-      s.close(() => resolve(port));
+  for (;;) {
+    const port = 15000 + Math.floor(Math.random() * 17000);
+    const free = await new Promise((resolve) => {
+      const s = netServer();
+      s.once("error", () => resolve(false));
+      s.listen(port, "127.0.0.1", () => s.close(() => resolve(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 /** Polls until fn gives something true; throws with `what` after timeoutMs. */
