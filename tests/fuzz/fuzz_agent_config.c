@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// links: agent wire base
 // Any text is an agent.yaml: it loads, and then prints to something that loads again, or it is refused
 // with a problem named.
 #include "agent/config.h"

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// The probe engine on a real loop against sockets of our own.
+#include "agent/probe.h"
+#include "tests/lib/run.h"
+#include "wire/tocsin.pb-c.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNS_MAX 32
+
+static struct world {
+    struct env env;
+    struct schedule *schedule;
+    struct transfers *transfers;
+    struct probes *probes;
+    struct agent_config *config;
+    struct loop_io *io;
+    int listen_fd, port;
+    struct conn {
+        int fd;
+        struct loop_io *io;
+    } conns[CONNS_MAX];
+    const char *answer; // NULL: accept and say nothing
+    int n_events, kinds[64];
+    char details[64][256];
+    uint64_t seq;
+} w;
+
+static void frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
+{
+    (void)ctx;
+    (void)cut;
+    const struct batch *b = output_take(w.env.out, ++w.seq, wall_ms, mono_ns);
+    for (size_t i = 0; i < b->n_events && w.n_events < 64; i++) {
+        w.kinds[w.n_events] = b->events[i].kind;
+        snprintf(w.details[w.n_events++], 256, "%s", b->events[i].detail);
+    }
+}
+
+static void flush(void *core)
+{
+    (void)core;
+    if (!schedule_running(w.schedule))
+        frame(NULL, 1000, 1, false);
+}
+
+static void on_request(void *ctx, int fd, uint32_t events)
+{
+    struct conn *c = ctx;
+    char text[2048];
+    (void)events;
+    ssize_t n = read(fd, text, sizeof(text));
+    if (n > 0 && !w.answer)
+        return; // stays open and unanswered
+    if (n > 0 && write(fd, w.answer, strlen(w.answer)) < 0)
+        CU_FAIL("write");
+    loop_io_del(c->io);
+    close(fd);
+    *c = (struct conn){0};
+}
+
+static void on_client(void *ctx, int fd, uint32_t events)
+{
+    (void)ctx;
+    (void)events;
+    for (size_t i = 0; i < CONNS_MAX; i++)
+        if (!w.conns[i].io) {
+            w.conns[i].fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+            w.conns[i].io =
+                loop_io_add(w.env.loop, w.conns[i].fd, EPOLLIN, on_request, &w.conns[i]);
+            return;
+        }
+}
+
+static void open_world(bool listening, const char *probe)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    char text[512];
+    struct buf problems;
+    memset(&w, 0, sizeof(w));
+    w.env = (struct env){.clock = clock_system(),
+        .proc = "/proc",
+        .flush = flush,
+        .loop = loop_new(),
+        .out = output_new()};
+    w.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bind(w.listen_fd, (struct sockaddr *)&a, sizeof(a));
+    getsockname(w.listen_fd, (struct sockaddr *)&a, &len);
+    w.port = ntohs(a.sin_port);
+    if (listening) {
+        listen(w.listen_fd, 16);
+        w.io = loop_io_add(w.env.loop, w.listen_fd, EPOLLIN, on_client, NULL);
+    }
+    w.schedule = schedule_new(&w.env, frame, NULL);
+    w.transfers = transfers_new(w.env.loop);
+    w.probes = probes_new(&w.env, w.schedule, w.transfers);
+    buf_init(&problems, 65536);
+    const char *port = strstr(probe, "PORT");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(port);
+    snprintf(text, sizeof(text), "%.*s%d%s", (int)(port - probe), probe, w.port, port + 4);
+    CU_ASSERT_EQUAL_FATAL(config_parse(text, strlen(text), "t", &w.config, &problems), 0);
+    buf_done(&problems);
+    CU_ASSERT_EQUAL_FATAL(probes_apply(w.probes, w.config), 0);
+    schedule_start(w.schedule, 0);
+}
+
+static void close_world(void)
+{
+    probes_free(w.probes);
+    schedule_free(w.schedule);
+    transfers_free(w.transfers);
+    loop_io_del(w.io);
+    for (size_t i = 0; i < CONNS_MAX; i++)
+        if (w.conns[i].io) {
+            loop_io_del(w.conns[i].io);
+            close(w.conns[i].fd);
+        }
+    close(w.listen_fd);
+    output_free(w.env.out);
+    loop_free(w.env.loop);
+    config_free(w.config);
+}
+
+static void turn_until(bool (*done)(void))
+{
+    int64_t end = clock_mono_ns(&w.env.clock) + 5 * NS_PER_S;
+    while (!done() && clock_mono_ns(&w.env.clock) < end)
+        loop_once(w.env.loop, 20);
+    CU_ASSERT_TRUE(done());
+}
+
+static bool one_event(void)
+{
+    return w.n_events >= 1;
+}
+
+static bool two_events(void)
+{
+    return w.n_events >= 2;
+}
+
+static void a_refused_connection_is_told_at_once(void)
+{
+    open_world(false, "probes: [{name: db, tcp: '127.0.0.1:PORT', every: 50ms}]\n");
+    turn_until(one_event);
+    CU_ASSERT_EQUAL(w.kinds[0], TOCSIN__V1__EVENT_KIND__EVENT_PROBE_CHANGED);
+    CU_ASSERT_STRING_EQUAL(w.details[0], "probe db: connection refused");
+    // The same verdict again is no news; an answer is.
+    listen(w.listen_fd, 16);
+    w.io = loop_io_add(w.env.loop, w.listen_fd, EPOLLIN, on_client, NULL);
+    turn_until(two_events);
+    CU_ASSERT_STRING_EQUAL(w.details[1], "probe db: answers again");
+    close_world();
+}
+
+static void a_bad_status_is_named(void)
+{
+    open_world(true, "probes: [{name: web, http: 'http://127.0.0.1:PORT/', every: 50ms}]\n");
+    w.answer = "HTTP/1.0 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n";
+    for (int i = 0; i < 10; i++)
+        loop_once(w.env.loop, 20);
+    CU_ASSERT_EQUAL(w.n_events, 0); // not followed, and fine
+    w.answer = "HTTP/1.0 500 Oh\r\nContent-Length: 0\r\n\r\n";
+    turn_until(one_event);
+    CU_ASSERT_STRING_EQUAL(w.details[0], "probe web: status 500");
+    close_world();
+}
+
+static void a_missing_text_in_the_body_is_named(void)
+{
+    open_world(true,
+        "probes: [{name: web, http: 'http://127.0.0.1:PORT/', body: ready, every: 50ms}]\n");
+    w.answer = "HTTP/1.0 200 OK\r\nContent-Length: 8\r\n\r\nstarting";
+    turn_until(one_event);
+    CU_ASSERT_STRING_EQUAL(w.details[0], "probe web: the body does not hold \"ready\"");
+    w.answer = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nready";
+    turn_until(two_events);
+    close_world();
+}
+
+static void a_hang_is_told_before_its_timeout_and_once(void)
+{
+    open_world(true,
+        "probes: [{name: web, http: 'http://127.0.0.1:PORT/', every: 50ms, slow: 100ms, timeout: 400ms}]\n");
+    int64_t begun = clock_mono_ns(&w.env.clock);
+    turn_until(one_event);
+    int64_t took = clock_mono_ns(&w.env.clock) - begun;
+    CU_ASSERT_TRUE(took >= 95 * NS_PER_MS && took < 350 * NS_PER_MS);
+    CU_ASSERT_EQUAL(w.kinds[0], TOCSIN__V1__EVENT_KIND__EVENT_PROBE_SLOW);
+    turn_until(two_events);
+    CU_ASSERT_EQUAL(w.kinds[1], TOCSIN__V1__EVENT_KIND__EVENT_PROBE_CHANGED);
+    CU_ASSERT_STRING_EQUAL(w.details[1], "probe web: no answer within 400 ms");
+    close_world();
+}
+
+static void a_reload_keeps_what_did_not_change(void)
+{
+    open_world(true, "probes: [{name: a, tcp: '127.0.0.1:PORT', every: 100ms}]\n");
+    size_t series = output_active(w.env.out);
+    uint32_t last = output_last_id(w.env.out);
+    struct agent_config *next = NULL, *none = NULL;
+    struct buf problems;
+    char text[256];
+    buf_init(&problems, 65536);
+    snprintf(text, sizeof(text),
+        "probes: [{name: b, tcp: '127.0.0.1:%d'}, {name: a, tcp: '127.0.0.1:%d', every: 100ms}]\n",
+        w.port, w.port);
+    CU_ASSERT_EQUAL_FATAL(config_parse(text, strlen(text), "t", &next, &problems), 0);
+    CU_ASSERT_EQUAL(probes_apply(w.probes, next), 0);
+    config_free(w.config);
+    w.config = next;
+    CU_ASSERT_EQUAL(output_active(w.env.out), 2 * series);
+    CU_ASSERT_EQUAL(output_last_id(w.env.out), 2 * last);
+    CU_ASSERT_EQUAL_FATAL(config_parse("", 0, "t", &none, &problems), 0);
+    CU_ASSERT_EQUAL(probes_apply(w.probes, none), 0);
+    config_free(w.config);
+    w.config = none;
+    CU_ASSERT_EQUAL(output_active(w.env.out), 0);
+    CU_ASSERT_EQUAL(schedule_count(w.schedule), 0);
+    buf_done(&problems);
+    close_world();
+}
+
+int main(void)
+{
+    static const struct test TESTS[] = {
+        {"a refused connection is told at once", a_refused_connection_is_told_at_once},
+        {"a bad status is named", a_bad_status_is_named},
+        {"a missing text in the body is named", a_missing_text_in_the_body_is_named},
+        {"a hang is told before its timeout, and once",
+            a_hang_is_told_before_its_timeout_and_once},
+        {"a reload keeps what did not change", a_reload_keeps_what_did_not_change},
+    };
+    return test_main("probe", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+}
