@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What config.c and config_route.c share: reading one YAML value, with its mistake in its place. */
+#pragma once
+#include "base/num.h"
+#include "base/yaml.h"
+#include "collector/config.h"
+
+struct config_reader {
+    struct config *c;
+    struct diags *d;
+    bool oom;
+};
+
+void config_bad(struct config_reader *r, const struct yaml_node *n, const char *code,
+    const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+// A scalar without NUL bytes; adds to diags and returns NULL otherwise.
+const char *config_scalar(struct config_reader *r, const struct yaml_node *n, const char *key);
+const char *config_keep(struct config_reader *r, const char *text); // in the arena
+bool config_bool(
+    struct config_reader *r, const struct yaml_node *n, const char *key, bool *ret);
+bool config_duration(struct config_reader *r, const struct yaml_node *n, const char *key,
+    int64_t low, int64_t high, int64_t *ret);
+bool config_count(struct config_reader *r, const struct yaml_node *n, const char *key,
+    uint64_t low, uint64_t high, uint64_t *ret);
+bool config_is_map(struct config_reader *r, const struct yaml_node *n, const char *key);
+
+void config_route(struct config_reader *r, const struct yaml_node *n);
+void config_receivers(struct config_reader *r, const struct yaml_node *n);
+void config_route_check(struct config_reader *r, const struct yaml_node *route);
