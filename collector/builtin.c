@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/builtin.h"
+#include <string.h>
+
+static const char RULES[] =
+    "groups:\n"
+    "  - name: tocsin\n"
+    "    interval: 1s\n"
+    "    rules:\n"
+    "      - alert: AgentDown\n"
+    "        expr: up{job=\"node\"} == 0\n"
+    "        labels: {severity: page}\n"
+    "        annotations:\n"
+    "          summary: 'agent on {{ $labels.instance }} is not heard: host down, agent killed or network cut'\n"
+    "      - alert: SeriesLimit\n"
+    "        expr: tocsin_collector_series_refused_total > 0\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: '{{ $value }} series of {{ $labels.instance }} are not kept: limits.series_per_agent'\n"
+    "      - alert: ConfigRejected\n"
+    "        expr: tocsin_config_reload_ok == 0\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'the last reload was rejected, the rules before it are still in force'\n"
+    "      - alert: InventoryNotKept\n"
+    "        expr: tocsin_collector_inventory_ok == 0\n"
+    "        for: 10s\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'the state directory cannot be written: after a restart silent agents are not missed'\n"
+    "      - alert: ClockSkew\n"
+    "        expr: tocsin_agent_clock_skew_seconds > 2 or tocsin_agent_clock_skew_seconds < -2\n"
+    "        for: 30s\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'the clock of {{ $labels.instance }} is off by {{ $value }} s'\n";
+
+static const char OVERRIDES[] = "overrides:\n"
+                                "  - rule: tocsin/AgentDown\n"
+                                "    set: {evaluate: arrival}\n";
+
+void builtin_add(struct ruleset *set, struct diags *d)
+{
+    ruleset_add(set, BUILTIN_FILE, RULES, sizeof(RULES) - 1, d);
+    ruleset_override(set, BUILTIN_FILE, OVERRIDES, sizeof(OVERRIDES) - 1, d);
+    for (size_t g = 0; g < set->n_groups; g++)
+        if (strcmp(set->groups[g].file, BUILTIN_FILE) == 0)
+            for (size_t i = 0; i < set->groups[g].n_rules; i++)
+                set->groups[g].rules[i].builtin = true;
+}
