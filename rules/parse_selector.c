@@ -48,7 +48,10 @@ bool parse_names(struct parser *p, bool sorted, const char ***ret, size_t *ret_n
     if (!parser_expect(p, TOK_LPAREN, "`(` and label names"))
         return false;
     while (p->tok.kind != TOK_RPAREN) {
-        const char *name = p->tok.kind == TOK_NUMBER ? NULL : label_name(p);
+        // Inside braces inf, nan and without are names like any other; here upstream's grammar
+        // keeps them out, and a file that loads only with us would be no help.
+        bool taken = p->tok.kind == TOK_NUMBER || parser_word(p, "without");
+        const char *name = taken ? NULL : label_name(p);
         if (!name) {
             parser_unexpected(p, "a label name or `)`");
             return false;
