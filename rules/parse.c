@@ -108,6 +108,7 @@ static struct expr *literal(struct parser *p)
 static bool arguments(struct parser *p, struct expr ***ret, size_t *ret_n)
 {
     size_t cap = 0;
+    int open = p->tok.start;
     if (!parser_expect(p, TOK_LPAREN, "`(`"))
         return false;
     while (p->tok.kind != TOK_RPAREN || *ret_n) {
@@ -133,6 +134,10 @@ static bool arguments(struct parser *p, struct expr ***ret, size_t *ret_n)
             break;
         if (!parser_advance(p))
             return false;
+    }
+    if (p->tok.kind == TOK_END) {
+        parser_fail(p, "T101", open, open + 1, "", "this parenthesis is never closed");
+        return false;
     }
     return parser_expect(p, TOK_RPAREN, "`,` or `)`");
 }

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/file.h"
+#include "tests/lib/oom.h"
+#include "tests/lib/run.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char RULES[] =
+    "groups:\n"
+    "- name: web/a\n"
+    "  rules:\n"
+    "  - {alert: Slow, expr: x > 1, for: 5m, labels: {severity: page, team: edge}}\n"
+    "  - {alert: Slow, expr: y > 1, for: 5m}\n"
+    "  - {record: z, expr: y}\n"
+    "- name: db\n"
+    "  rules: [{alert: Full, expr: w, annotations: {summary: s}}]\n";
+
+struct bench {
+    struct ruleset *s;
+    struct diags d;
+    int rc;
+};
+
+static void override(struct bench *b, const char *text)
+{
+    diags_init(&b->d);
+    b->s = ruleset_new();
+    CU_ASSERT_EQUAL_FATAL(ruleset_add(b->s, "r.yaml", RULES, strlen(RULES), &b->d), 0);
+    b->rc = ruleset_override(b->s, "o.yaml", text, strlen(text), &b->d);
+}
+
+static void done(struct bench *b)
+{
+    ruleset_free(b->s);
+    diags_done(&b->d);
+}
+
+static void changes_field_by_field(void)
+{
+    struct bench b;
+    override(&b,
+        "overrides:\n"
+        "- rule: web/a/Slow\n"
+        "  set: {evaluate: arrival, for: 0s, keep_firing_for: 1m, labels: {severity: ticket, team: , new: l}}\n"
+        "- rule: db/Full\n"
+        "  set: {expr: 'rate(w[1m]) > 2', annotations: {summary: \"{{ $value }}\"}}\n"
+        "- {rule: web/a/z, disable: true}\n"
+        "- {group: db, set: {interval: 10s}}\n");
+    CU_ASSERT_EQUAL(b.rc, 0);
+    // Both rules of that name.
+    for (int i = 0; i < 2; i++) {
+        const struct rule *r = &b.s->groups[0].rules[i];
+        CU_ASSERT(r->evaluate == EVALUATE_ARRIVAL && r->for_ms == 0 &&
+                  r->keep_firing_for_ms == 60000);
+        CU_ASSERT_EQUAL_FATAL(r->n_labels, 2);
+        CU_ASSERT_STRING_EQUAL(r->labels[0].name, "new");
+        CU_ASSERT_STRING_EQUAL(r->labels[1].text, "ticket");
+        CU_ASSERT(!r->disabled);
+    }
+    CU_ASSERT(b.s->groups[0].rules[2].disabled);
+    const struct rule *full = &b.s->groups[1].rules[0];
+    CU_ASSERT_EQUAL(full->expr.root->op, OP_GT);
+    CU_ASSERT(template_uses_value(full->annotations[0].tmpl));
+    CU_ASSERT_EQUAL(b.s->groups[1].interval_ms, 10000);
+    done(&b);
+}
+
+static void the_last_one_wins(void)
+{
+    struct bench b;
+    override(&b,
+        "overrides:\n- {rule: db/Full, disable: true}\n- {rule: db/Full, disable: false, set: {for: 1m}}\n"
+        "- {rule: db/Full, set: {for: 2m}}\n");
+    CU_ASSERT_EQUAL(b.rc, 0);
+    CU_ASSERT(!b.s->groups[1].rules[0].disabled);
+    CU_ASSERT_EQUAL(b.s->groups[1].rules[0].for_ms, 120000);
+    done(&b);
+}
+
+static const struct {
+    const char *text, *code;
+    int line, col, len;
+    const char *msg, *hint;
+} BAD[] = {
+    {"overrides: [{rule: db/Ful, disable: true}]", "T019", 1, 20, 6, "no rule `db/Ful`",
+        "did you mean db/Full?"},
+    {"overrides: [{rule: web/Full, disable: true}]", "T019", 1, 20, 8, "no rule",
+        "did you mean db/Full?"},
+    {"overrides: [{rule: Full, disable: true}]", "T019", 1, 20, 4, "no rule",
+        "did you mean db/Full?"},
+    {"overrides: [{group: dbs, disable: true}]", "T019", 1, 21, 3, "no group", ""},
+    {"overrides: [{rule: db/Full}]", "T012", 1, 13, 15, "needs `set` or `disable`", ""},
+    {"overrides: [{disable: true}]", "T012", 1, 13, 15, "names a `rule", ""},
+    {"overrides: [{rule: db/Full, group: db, disable: true}]", "T012", 1, 13, 41,
+        "names a `rule", ""},
+    {"overrides: [{rule: db/Full, disabled: true, set: {for: 1s}}]", "T010", 1, 29, 8,
+        "unknown key", "did you mean disable?"},
+    {"overrides: [{rule: db/Full, disable: maybe}]", "T021", 1, 38, 5, "disable: `maybe`",
+        "true or false"},
+    {"overrides: [{rule: db/Full, where: x, disable: true}]", "T305", 1, 29, 5,
+        "not supported yet", ""},
+    {"overrides: [{rule: db/Full, set: {evalute: arrival}}]", "T010", 1, 35, 7, "unknown key",
+        "evaluate"},
+    {"overrides: [{rule: db/Full, set: {evaluate: soon}}]", "T021", 1, 45, 4, "unknown mode",
+        "arrival"},
+    {"overrides: [{rule: db/Full, set: {clear: 10}}]", "T305", 1, 35, 5,
+        "`clear` is not supported yet", ""},
+    {"overrides: [{rule: db/Full, set: {clear_for: 10s}}]", "T305", 1, 35, 9,
+        "not supported yet", ""},
+    {"overrides: [{rule: db/Full, set: {no_data: keep}}]", "T305", 1, 35, 7,
+        "not supported yet", ""},
+    {"overrides: [{rule: db/Full, set: {depends_on: [a]}}]", "T305", 1, 35, 10,
+        "not supported yet", ""},
+    {"overrides: [{rule: db/Full, set: {flap: {}}}]", "T305", 1, 35, 4, "not supported yet",
+        ""},
+    {"overrides: [{rule: db/Full, set: {for_tolerance: 2}}]", "T305", 1, 35, 13,
+        "not supported yet", ""},
+    {"overrides: [{rule: db/Full, set: {for: 5}}]", "T013", 1, 40, 1, "not a duration", "5s"},
+    {"overrides: [{rule: db/Full, set: {expr: rate(w)}}]", "T103", 1, 46, 1, "range vector",
+        ""},
+    {"overrides: [{rule: web/a/Slow, set: {expr: rate(w)}}]", "T103", 1, 49, 1, "range vector",
+        ""},
+    {"overrides: [{rule: web/a/z, set: {for: 5m}}]", "T015", 1, 35, 3, "recording rule", ""},
+    {"overrides: [{group: db, set: {for: 5m}}]", "T010", 1, 31, 3, "unknown key", ""},
+    {"overrides: 5", "T011", 1, 12, 1, "must be a list", ""},
+    {"groups: []\noverrides: []", "T010", 1, 1, 6, "unknown key `groups`", ""},
+};
+
+static void a_mistake_has_code_place_and_words(void)
+{
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        struct bench b;
+        override(&b, BAD[i].text);
+        CU_ASSERT_EQUAL(b.rc, -EINVAL);
+        CU_ASSERT_EQUAL_FATAL(b.d.n, 1);
+        const struct diag *x = &b.d.items[0];
+        if (strcmp(x->code, BAD[i].code) || x->line != BAD[i].line || x->col != BAD[i].col ||
+            x->len != BAD[i].len || !strstr(x->msg, BAD[i].msg) ||
+            !strstr(x->hint, BAD[i].hint)) {
+            printf("%s %s %d:%d+%d %s (%s)\n", BAD[i].text, x->code, x->line, x->col, x->len,
+                x->msg, x->hint);
+            CU_FAIL("wrong mistake");
+        }
+        done(&b);
+    }
+}
+
+static bool is_one(const char *text)
+{
+    return ruleset_is_overrides(text, strlen(text));
+}
+
+static void is_known_by_its_key(void)
+{
+    CU_ASSERT(is_one("overrides: []\n"));
+    CU_ASSERT(is_one("# x\noverrides:\n- {rule: a/b, rule: c}\n"));
+    CU_ASSERT(is_one("x: [\noverrides:\n- {"));
+    CU_ASSERT(!is_one("groups: []\n"));
+    CU_ASSERT(!is_one("groups: [\n"));
+    CU_ASSERT(!is_one(""));
+    CU_ASSERT(!is_one("a: {overrides: 1}\n"));
+}
+
+static void every_failed_allocation_is_told(void)
+{
+    static const char text[] =
+        "overrides:\n- rule: web/a/Slow\n  set: {expr: y{a=~\"b.c\"} > 1, labels: {q: \"{{ $labels.x }}\"}}\n"
+        "- {rule: db/Ful, disable: true}\n";
+    for (int nth = 1;; nth++) {
+        struct bench b;
+        override(&b, "overrides: []");
+        oom_fail_at(nth);
+        b.rc = ruleset_override(b.s, "o.yaml", text, strlen(text), &b.d);
+        bool hit = oom_stop();
+        CU_ASSERT(b.rc == -ENOMEM || b.rc == -EINVAL);
+        CU_ASSERT(b.d.errors + b.d.dropped > 0);
+        done(&b);
+        if (!hit)
+            break;
+    }
+}
+
+static const struct test TESTS[] = {
+    {"changes field by field", changes_field_by_field},
+    {"the last one wins", the_last_one_wins},
+    {"a mistake has code, place and words", a_mistake_has_code_place_and_words},
+    {"is known by its key", is_known_by_its_key},
+    {"every failed allocation is told", every_failed_allocation_is_told},
+};
+
+int main(void)
+{
+    return test_main("overrides", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+}
