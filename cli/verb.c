@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/verb.h"
+#include "base/buf.h"
+#include "cli/rules_check.h"
+#include <stdlib.h>
+#include <string.h>
+
+const struct verb_option GLOBAL_OPTIONS[] = {
+    {"url", "URL", "the collector (TOCSIN_URL, default http://127.0.0.1:7311)", NULL},
+    {"token-file", "FILE", "a file that holds the collector's token (TOCSIN_TOKEN_FILE)", NULL},
+    {"json", NULL, "print JSON", NULL},
+    {"help", NULL, "print this and exit", NULL},
+    {0},
+};
+static const struct verb_option STATUS_OPTIONS[] = {
+    {"fail-on", "LEVEL", "exit 1 when something is wrong: error, or warning or worse",
+        "error warning"},
+    {0},
+};
+static const struct verb_option ALERTS_OPTIONS[] = {
+    {"fail-on", "STATE", "exit 1 when an alert is in this state: firing, or pending or worse",
+        "firing pending"},
+    {0},
+};
+static const struct verb_option QUERY_OPTIONS[] = {
+    {"range", "DURATION", "the last DURATION up to now (or --time), as a sparkline: 10m", NULL},
+    {"time", "TIME", "as of then: seconds since 1970 or 2026-11-25T04:20:00Z", NULL},
+    {0},
+};
+static const struct verb_option HOOKS_OPTIONS[] = {
+    {"port", "PORT", "where to listen on 127.0.0.1 (default 7319; 0 = any free port)", NULL},
+    {0},
+};
+static const struct verb_option RULES_OPTIONS[] = {
+    {"strict", NULL, "a warning fails the check too", NULL},
+    {"format", "FORMAT", "text or json", "text json"},
+    {0},
+};
+
+static int version_main(const struct cli *c, const struct verb_args *a, struct err *err)
+{
+    (void)a;
+    (void)err;
+    fprintf(c->out, c->json ? "{\"version\":\"%s\"}\n" : "tocsin %s\n", TOCSIN_VERSION);
+    return CLI_YES;
+}
+
+static int rules_main(const struct cli *c, const struct verb_args *a, struct err *err)
+{
+    char check[] = "check", strict[] = "--strict", json[] = "--format=json", end[] = "--";
+    char **argv = calloc((size_t)a->n_words + 5, sizeof(*argv));
+    int argc = 0;
+    if (!argv) {
+        err_set(err, "out of memory");
+        return CLI_NO;
+    }
+    argv[argc++] = check;
+    if (a->option[0])
+        argv[argc++] = strict;
+    if (c->json || (a->option[1] && strcmp(a->option[1], "json") == 0))
+        argv[argc++] = json;
+    argv[argc++] = end;
+    for (int i = 0; i < a->n_words; i++)
+        argv[argc++] = a->words[i];
+    fflush(c->out);
+    int rc = rules_check_main(argc, argv);
+    free(argv);
+    return rc;
+}
+
+const struct verb VERBS[] = {
+    {"status", NULL, "", 0, 0, "what is wrong, then agents, rules and queues", NULL,
+        STATUS_OPTIONS, status_main},
+    {"alerts", NULL, "", 0, 0, "alerts that are firing or pending", NULL, ALERTS_OPTIONS,
+        alerts_main},
+    {"query", NULL, "EXPR", 1, 1, "evaluate a PromQL expression",
+        "Exit status 1 when the expression has a mistake.", QUERY_OPTIONS, query_main},
+    {"rules", "check", "PATH...", 1, -1, "check rule files and folders of them",
+        "Exit status 1 when they must not be loaded.", RULES_OPTIONS, rules_main},
+    {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",
+        "The delay is from startsAt to arrival, so it needs clocks that agree.", HOOKS_OPTIONS,
+        hooks_main},
+    {"completion", NULL, "SHELL", 1, 1, "print a completion script: bash, zsh or fish", NULL,
+        NULL, completion_main},
+    {"version", NULL, "", 0, 0, "print the version", NULL, NULL, version_main},
+    {0},
+};
+
+static void print_options(const struct verb_option *o, FILE *out)
+{
+    for (; o && o->name; o++) {
+        char left[48];
+        snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "",
+            o->value ? o->value : "");
+        fprintf(out, "  %-20s  %s\n", left, o->help);
+    }
+}
+
+static void print_name(const struct verb *v, char *ret, size_t size)
+{
+    snprintf(ret, size, "%s%s%s%s%s", v->name, v->sub ? " " : "", v->sub ? v->sub : "",
+        v->operands[0] ? " " : "", v->operands);
+}
+
+void verb_help(const struct verb *v, FILE *out)
+{
+    char name[64];
+    if (v) {
+        print_name(v, name, sizeof(name));
+        fprintf(out, "Usage: tocsin %s [OPTION]...\n%c%s.\n", name, v->summary[0] - 'a' + 'A',
+            v->summary + 1);
+        if (v->more)
+            fprintf(out, "%s\n", v->more);
+        fputc('\n', out);
+        print_options(v->options, out);
+    } else {
+        fputs("Usage: tocsin VERB [OPTION]...\nAsks a Tocsin collector.\n\n", out);
+        for (v = VERBS; v->name; v++) {
+            print_name(v, name, sizeof(name));
+            fprintf(out, "  %-20s  %s\n", name, v->summary);
+        }
+        fputc('\n', out);
+    }
+    print_options(GLOBAL_OPTIONS, out);
+    fputs(
+        "\nExit status: 0 yes, 1 the answer is no, 2 wrong usage, 3 collector not reachable,\n"
+        "4 not allowed. NO_COLOR in the environment turns colours off.\n",
+        out);
+}
+
+static const struct verb *find(const char *name, const char *sub)
+{
+    for (const struct verb *v = VERBS; v->name; v++)
+        if (strcmp(v->name, name) == 0 && (!v->sub || (sub && strcmp(v->sub, sub) == 0)))
+            return v;
+    return NULL;
+}
+
+// The index of the option --name[=value] in list, or -1.
+static int match(const struct verb_option *list, const char *arg, const char **ret_value)
+{
+    size_t len = strcspn(arg + 2, "=");
+    for (int i = 0; list && list[i].name; i++) {
+        if (strlen(list[i].name) == len && strncmp(list[i].name, arg + 2, len) == 0) {
+            *ret_value = arg[2 + len] ? arg + 3 + len : NULL;
+            return i;
+        }
+    }
+    return -1;
+}
+
+// Whether value is one of words, split by blanks.
+static bool among(const char *value, const char *words)
+{
+    size_t len = strlen(value);
+    for (const char *p = words; *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        if (n == len && len > 0 && strncmp(p, value, n) == 0)
+            return true;
+        p += n;
+    }
+    return false;
+}
+
+// What parse needs to know while it walks the arguments.
+struct parse {
+    struct cli *c;
+    const struct verb *verb;
+    struct verb_args args;
+    bool help;
+};
+
+static int take_option(struct parse *p, int argc, char **argv, int *i, struct err *err)
+{
+    const char *value = NULL, *arg = argv[*i];
+    const struct verb_option *list = p->verb ? p->verb->options : NULL;
+    int at = match(list, arg, &value);
+    bool global = at < 0;
+    if (global) {
+        list = GLOBAL_OPTIONS;
+        at = match(list, arg, &value);
+    }
+    if (at < 0) {
+        err_set(err, "unknown option %s", arg);
+        return CLI_USAGE;
+    }
+    if (!list[at].value && value) {
+        err_set(err, "--%s takes no value", list[at].name);
+        return CLI_USAGE;
+    }
+    if (list[at].value && !value) {
+        if (*i + 1 >= argc) {
+            err_set(err, "--%s needs a value: %s", list[at].name, list[at].value);
+            return CLI_USAGE;
+        }
+        value = argv[++*i];
+    }
+    if (list[at].words && !among(value, list[at].words)) {
+        err_set(err, "--%s takes one of: %s", list[at].name, list[at].words);
+        return CLI_USAGE;
+    }
+    if (!global)
+        p->args.option[at] = value ? value : "";
+    else if (strcmp(list[at].name, "url") == 0)
+        p->c->url = value;
+    else if (strcmp(list[at].name, "token-file") == 0)
+        p->c->token_file = value;
+    else if (strcmp(list[at].name, "json") == 0)
+        p->c->json = true;
+    else
+        p->help = true;
+    return CLI_YES;
+}
+
+// The verb is needed before options can be judged, and options may stand in front of it: the verb
+// is the first word that is no option and no global option's value.
+static const struct verb *find_verb(int argc, char **argv, int *ret_at, const char **ret_word)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = NULL;
+        if (argv[i][0] == '-') {
+            int at =
+                strncmp(argv[i], "--", 2) == 0 ? match(GLOBAL_OPTIONS, argv[i], &value) : -1;
+            if (at >= 0 && GLOBAL_OPTIONS[at].value && !value)
+                i++;
+            continue;
+        }
+        *ret_at = i;
+        *ret_word = argv[i];
+        return find(argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+    }
+    *ret_at = argc;
+    *ret_word = NULL;
+    return NULL;
+}
+
+static int parse(struct parse *p, int argc, char **argv, int verb_at, struct err *err)
+{
+    bool only_words = false;
+    for (int i = 1; i < argc; i++) {
+        if (i == verb_at || (i == verb_at + 1 && p->verb && p->verb->sub))
+            continue;
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+        } else if (!only_words && strcmp(argv[i], "-h") == 0) {
+            p->help = true;
+        } else if (!only_words && strncmp(argv[i], "--", 2) == 0) {
+            int rc = take_option(p, argc, argv, &i, err);
+            if (rc != CLI_YES)
+                return rc;
+        } else {
+            p->args.words[p->args.n_words++] = argv[i];
+        }
+    }
+    return CLI_YES;
+}
+
+static int check_words(const struct verb *v, const struct verb_args *a, struct err *err)
+{
+    if (a->n_words < v->words_min) {
+        err_set(err, "%s%s%s needs %s", v->name, v->sub ? " " : "", v->sub ? v->sub : "",
+            v->operands);
+        return CLI_USAGE;
+    }
+    if (v->words_max >= 0 && a->n_words > v->words_max) {
+        err_set(err, "too many arguments: %s%s", a->words[v->words_max],
+            strcmp(v->name, "query") == 0 ? " (quote the expression)" : "");
+        return CLI_USAGE;
+    }
+    return CLI_YES;
+}
+
+int verb_main(struct cli *c, int argc, char **argv, struct err *err)
+{
+    int at = 0;
+    const char *word = NULL;
+    struct parse p = {.c = c, .verb = find_verb(argc, argv, &at, &word)};
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return version_main(c, &p.args, err);
+    p.args.words = calloc((size_t)argc + 1, sizeof(*p.args.words));
+    if (!p.args.words) {
+        err_set(err, "out of memory");
+        return CLI_NO;
+    }
+    int rc = parse(&p, argc, argv, at, err);
+    if (rc == CLI_YES && word && !p.verb && !p.help) {
+        err_set(err, "unknown verb %s; see tocsin --help", word);
+        rc = CLI_USAGE;
+    } else if (rc == CLI_YES && !word && !p.help) {
+        err_set(err, "which verb? see tocsin --help");
+        rc = CLI_USAGE;
+    } else if (rc == CLI_YES && p.help) {
+        verb_help(p.verb, c->out);
+    } else if (rc == CLI_YES) {
+        rc = check_words(p.verb, &p.args, err);
+        if (rc == CLI_YES)
+            rc = p.verb->run(c, &p.args, err);
+    }
+    free(p.args.words);
+    return rc;
+}
