@@ -1,0 +1,611 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/http.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "collector/api.h"
+#include "collector/assets.h"
+#include "collector/hub.h"
+#include "collector/listener.h"
+#include "collector/params.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define LOOK_MS 250
+#define CSP                                                                                    \
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "      \
+    "form-action 'self'"
+#define JSON_TYPE "application/json"
+#define TEXT_TYPE "text/plain; charset=utf-8"
+#define HTML_TYPE "text/html; charset=utf-8"
+
+// One HTTP request. READING its body, WAITING for the shard (suspended), or ANSWERED.
+enum visit_state { VISIT_READING, VISIT_WAITING, VISIT_ANSWERED };
+struct visit {
+    enum visit_state state;
+    uint64_t id;
+    struct MHD_Connection *c;
+    struct request *answer; // NULL in ANSWERED: it did not come in time
+    int64_t deadline_ms;
+    struct visit *prev, *next; // while WAITING
+    bool too_large, metrics;
+    struct buf body;
+};
+
+struct http {
+    struct http_options o;
+    struct loop *loop;
+    struct listener *listener;
+    struct hub *hub;
+    struct loop_timer *look;
+    struct loop_io *replies;
+    struct visit *waiting;
+    uint64_t visits;
+    atomic_bool ready;
+    pthread_t thread;
+    bool running;
+};
+
+static int64_t mono_ms(const struct http *h)
+{
+    return clock_mono_ns(&h->o.clock) / NS_PER_MS;
+}
+
+// --- answers -----------------------------------------------------------------------------------
+
+// Takes r over; adds what every answer carries.
+static enum MHD_Result queue(
+    struct MHD_Connection *c, int status, const char *type, struct MHD_Response *r)
+{
+    if (!r)
+        return MHD_NO;
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(r, "Content-Security-Policy", CSP);
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    if (status == 401)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"tocsin\"");
+    enum MHD_Result rc = MHD_queue_response(c, (unsigned)status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static struct MHD_Response *copied(const char *text)
+{
+    // MHD copies; it never writes to what it is given.
+    union {
+        const char *in;
+        void *out;
+    } bytes = {.in = text};
+    return MHD_create_response_from_buffer(strlen(text), bytes.out, MHD_RESPMEM_MUST_COPY);
+}
+
+static enum MHD_Result say(struct MHD_Connection *c, int status, const char *text)
+{
+    return queue(c, status, TEXT_TYPE, copied(text));
+}
+
+static enum MHD_Result api_refuse(
+    struct MHD_Connection *c, int status, const char *type, const char *why)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_adds(&b, "{\"status\":\"error\",\"errorType\":\"");
+    buf_adds(&b, type);
+    buf_adds(&b, "\",\"error\":");
+    buf_add_json(&b, why, strlen(why));
+    buf_adds(&b, "}");
+    enum MHD_Result rc = queue(c, status, JSON_TYPE, copied(buf_cstr(&b)));
+    buf_done(&b);
+    return rc;
+}
+
+// The body's memory passes to MHD, which frees it when it is sent.
+static enum MHD_Result send_body(
+    struct MHD_Connection *c, int status, const char *type, struct buf *b)
+{
+    if (b->failed || !b->data)
+        return say(c, 500, "the answer could not be made\n");
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(b->len, b->data, MHD_RESPMEM_MUST_FREE);
+    if (!r)
+        return MHD_NO;
+    buf_init(b, 0);
+    return queue(c, status, type, r);
+}
+
+// --- the page ----------------------------------------------------------------------------------
+
+struct asset {
+    const char *path, *type;
+    const unsigned char *plain, *plain_end, *gz, *gz_end;
+};
+static const struct asset assets[] = {
+    {"/", HTML_TYPE, asset_index_html, asset_index_html_end, asset_index_html_gz,
+        asset_index_html_gz_end},
+    {"/app.js", "text/javascript; charset=utf-8", asset_app_js, asset_app_js_end,
+        asset_app_js_gz, asset_app_js_gz_end},
+    {"/app.css", "text/css; charset=utf-8", asset_app_css, asset_app_css_end, asset_app_css_gz,
+        asset_app_css_gz_end},
+};
+
+static enum MHD_Result send_asset(struct MHD_Connection *c, const struct asset *a)
+{
+    const char *takes =
+        MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    bool gzip = takes && strstr(takes, "gzip");
+    union {
+        const unsigned char *in;
+        void *out;
+    } bytes = {.in = gzip ? a->gz : a->plain};
+    size_t len = (size_t)(gzip ? a->gz_end - a->gz : a->plain_end - a->plain);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(len, bytes.out, MHD_RESPMEM_PERSISTENT);
+    if (!r)
+        return MHD_NO;
+    if (gzip)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    MHD_add_response_header(r, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+    // index.html names the others with a hash of their content.
+    bool hashed = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "v");
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL,
+        hashed ? "public, max-age=31536000, immutable" : "no-cache");
+    return queue(c, 200, a->type, r);
+}
+
+// --- login: the token typed once, kept in a cookie --------------------------------------------
+
+static const char login_page[] =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Tocsin</title>"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+    "<meta name=\"color-scheme\" content=\"dark light\">"
+    "<form method=\"post\" action=\"/login\"><h1>Tocsin</h1>"
+    "<p><label>Token <input name=\"token\" type=\"password\" autofocus required></label> "
+    "<button>Open</button></p>"
+    "<p>The token is in the file that <code>token_file</code> of the collector names.</p>"
+    "</form></html>\n";
+
+static enum MHD_Result redirect(struct MHD_Connection *c, const char *to, const char *cookie)
+{
+    struct MHD_Response *r = copied("");
+    if (!r)
+        return MHD_NO;
+    MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, to);
+    if (cookie)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, cookie);
+    return queue(c, 303, TEXT_TYPE, r);
+}
+
+static enum MHD_Result login(struct http *h, struct visit *v)
+{
+    static const char field[] = "token=";
+    const char *body = buf_cstr(&v->body);
+    char cookie[SECRET_MAX + 128];
+    if (!h->o.auth.token)
+        return redirect(v->c, "/", NULL);
+    if (strncmp(body, field, sizeof(field) - 1) != 0)
+        return queue(v->c, 200, HTML_TYPE, copied(login_page));
+    char *token = strdup(body + sizeof(field) - 1);
+    int len = token ? params_decode(token) : -ENOMEM;
+    bool ok = len > 0 && len <= SECRET_MAX &&
+              secret_equal(token, (size_t)len, h->o.auth.token, h->o.auth.token_len);
+    if (ok)
+        snprintf(cookie, sizeof(cookie),
+            "tocsin_token=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000", token);
+    secret_free(token);
+    return ok ? redirect(v->c, "/", cookie) : queue(v->c, 401, HTML_TYPE, copied(login_page));
+}
+
+// --- asking the shard --------------------------------------------------------------------------
+
+static void unlink_visit(struct http *h, struct visit *v)
+{
+    if (v->prev)
+        v->prev->next = v->next;
+    else
+        h->waiting = v->next;
+    if (v->next)
+        v->next->prev = v->prev;
+    v->prev = v->next = NULL;
+}
+
+static enum MHD_Result ask(struct http *h, struct visit *v, struct request *r)
+{
+    v->id = ++h->visits;
+    r->client = v->id;
+    if (!shard_request(h->o.shard, r)) {
+        request_free(r);
+        return api_refuse(v->c, 503, "unavailable", "too many requests are waiting, try again");
+    }
+    v->state = VISIT_WAITING;
+    v->deadline_ms = mono_ms(h) + HTTP_DEADLINE_MS;
+    v->prev = NULL;
+    v->next = h->waiting;
+    if (h->waiting)
+        h->waiting->prev = v;
+    h->waiting = v;
+    MHD_suspend_connection(v->c);
+    return MHD_YES;
+}
+
+static void visit_answered(struct http *h, struct visit *v, struct request *r)
+{
+    unlink_visit(h, v);
+    v->answer = r;
+    v->state = VISIT_ANSWERED;
+    MHD_resume_connection(v->c);
+}
+
+static void on_replies(void *ctx, int fd, uint32_t events)
+{
+    struct http *h = ctx;
+    struct ring *ring = shard_replies(h->o.shard);
+    struct reply_item *item;
+    bool resumed = false;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(ring);
+    while ((item = ring_pop(ring))) {
+        if (item->live)
+            hub_deliver(h->hub, item->live);
+        if (item->request) {
+            struct visit *v = h->waiting;
+            while (v && v->id != item->request->client)
+                v = v->next;
+            if (v)
+                visit_answered(h, v, item->request);
+            else
+                request_free(item->request); // came after its deadline
+            resumed |= v != NULL;
+        }
+        free(item);
+    }
+    if (resumed)
+        listener_kick(h->listener);
+}
+
+static void on_look(void *ctx, int64_t due_ns, int64_t now_ns)
+{
+    struct http *h = ctx;
+    int64_t now = mono_ms(h);
+    bool resumed = false;
+    (void)due_ns;
+    for (struct visit *v = h->waiting, *next; v; v = next) {
+        next = v->next;
+        if (v->deadline_ms > now)
+            continue;
+        visit_answered(h, v, NULL);
+        resumed = true;
+    }
+    if (resumed)
+        listener_kick(h->listener);
+    loop_timer_set(h->look, now_ns + LOOK_MS * NS_PER_MS);
+}
+
+static enum MHD_Result metrics(struct http *h, struct visit *v)
+{
+    struct listener_stats s;
+    struct buf *b = &v->answer->body;
+    if (h->o.metrics)
+        h->o.metrics(h->o.metrics_ctx, b);
+    listener_stats(h->listener, &s);
+    buf_addf(b,
+        "# HELP tocsin_collector_http_connections Connections to the page and API.\n"
+        "# TYPE tocsin_collector_http_connections gauge\n"
+        "tocsin_collector_http_connections %zu\n"
+        "# HELP tocsin_collector_live_clients Open WebSockets of live pages.\n"
+        "# TYPE tocsin_collector_live_clients gauge\n"
+        "tocsin_collector_live_clients %zu\n",
+        s.connections, hub_clients(h->hub));
+    return send_body(v->c, 200, "text/plain; version=0.0.4; charset=utf-8", b);
+}
+
+static enum MHD_Result answered(struct http *h, struct visit *v)
+{
+    if (!v->answer)
+        return api_refuse(v->c, 503, "timeout", "no answer within 10 s");
+    if (v->metrics)
+        return metrics(h, v);
+    return send_body(v->c, v->answer->http_status, JSON_TYPE, &v->answer->body);
+}
+
+// --- the API -----------------------------------------------------------------------------------
+
+static const struct api_route {
+    const char *path;
+    enum request_kind kind;
+    const char *what; // REQUEST_SERIES: how expr begins
+} api_routes[] = {
+    {"/api/v1/query", REQUEST_QUERY, NULL},
+    {"/api/v1/query_range", REQUEST_QUERY_RANGE, NULL},
+    {"/api/v1/series", REQUEST_SERIES, "series"},
+    {"/api/v1/labels", REQUEST_SERIES, "labels"},
+    {"/api/v1/alerts", REQUEST_ALERTS, NULL},
+    {"/api/v1/rules", REQUEST_RULES, NULL},
+    {"/api/v1/status/tocsin", REQUEST_STATUS, NULL},
+    {"/metrics", REQUEST_METRICS, NULL},
+};
+
+struct filling {
+    struct request *r;
+    struct err err;
+    int rc;
+};
+
+static enum MHD_Result fill_one(
+    void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct filling *f = ctx;
+    (void)kind;
+    f->rc = params_add(f->r, name, value ? value : "", &f->err);
+    return f->rc == 0 ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result api(struct http *h, struct visit *v, enum request_kind kind,
+    const char *what, const char *label)
+{
+    struct filling f = {.r = calloc(1, sizeof(*f.r))};
+    if (!f.r)
+        return MHD_NO;
+    f.r->kind = kind;
+    buf_init(&f.r->body, REQUEST_REPLY_MAX);
+    if (what &&
+        asprintf(&f.r->expr, "%s%s%s", what, label ? " " : "", label ? label : "") < 0) {
+        f.r->expr = NULL;
+        f.rc = -ENOMEM;
+    }
+    if (f.rc == 0)
+        MHD_get_connection_values(v->c, MHD_GET_ARGUMENT_KIND, fill_one, &f);
+    if (f.rc == 0 && v->body.len)
+        f.rc = params_form(f.r, (const char *)v->body.data, v->body.len, &f.err);
+    if (f.rc == 0)
+        f.rc = params_check(f.r, &f.err);
+    if (f.rc < 0) {
+        request_free(f.r);
+        if (f.rc == -ENOMEM)
+            return api_refuse(v->c, 503, "unavailable", "out of memory");
+        return api_refuse(v->c, 400, "bad_data", f.err.msg);
+    }
+    v->metrics = kind == REQUEST_METRICS;
+    return ask(h, v, f.r);
+}
+
+static enum MHD_Result build_info(struct http *h, struct MHD_Connection *c)
+{
+    char text[256];
+    snprintf(text, sizeof(text),
+        "{\"status\":\"success\",\"data\":{\"application\":\"tocsin\",\"version\":\"%s\"}}",
+        h->o.version);
+    return queue(c, 200, JSON_TYPE, copied(text));
+}
+
+static enum MHD_Result route(
+    struct http *h, struct listener_conn *conn, struct visit *v, const char *url)
+{
+    static const char values_prefix[] = "/api/v1/label/", values_suffix[] = "/values";
+    for (size_t i = 0; i < sizeof(api_routes) / sizeof(*api_routes); i++)
+        if (strcmp(url, api_routes[i].path) == 0)
+            return api(h, v, api_routes[i].kind, api_routes[i].what, NULL);
+    for (size_t i = 0; i < sizeof(assets) / sizeof(*assets); i++)
+        if (strcmp(url, assets[i].path) == 0)
+            return send_asset(v->c, &assets[i]);
+    if (strcmp(url, "/v1/live") == 0)
+        return hub_upgrade(h->hub, conn, v->c);
+    if (strcmp(url, "/api/v1/status/buildinfo") == 0)
+        return build_info(h, v->c);
+    size_t len = strlen(url), pre = sizeof(values_prefix) - 1, suf = sizeof(values_suffix) - 1;
+    if (len > pre + suf && strncmp(url, values_prefix, pre) == 0 &&
+        strcmp(url + len - suf, values_suffix) == 0) {
+        char name[256];
+        snprintf(name, sizeof(name), "%.*s", (int)(len - pre - suf), url + pre);
+        return api(h, v, REQUEST_SERIES, "values", name);
+    }
+    return strncmp(url, "/api/", 5) == 0
+               ? api_refuse(v->c, 404, "not_found", "there is no such endpoint")
+               : say(v->c, 404, "there is no such page; the page is at /\n");
+}
+
+// --- one request -------------------------------------------------------------------------------
+
+static const char *header(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+static enum MHD_Result refuse_visitor(
+    struct MHD_Connection *c, const char *url, enum auth_verdict verdict)
+{
+    char text[256];
+    const char *accept = header(c, MHD_HTTP_HEADER_ACCEPT);
+    // A person is led to where the token is typed; a program gets its 401.
+    if ((verdict == AUTH_NO_TOKEN || verdict == AUTH_BAD_TOKEN) && strcmp(url, "/") == 0 &&
+        accept && strstr(accept, "text/html"))
+        return redirect(c, "/login", NULL);
+    snprintf(text, sizeof(text), "%s\n", auth_reason(verdict));
+    return say(c, auth_status(verdict), text);
+}
+
+static enum MHD_Result dispatch(struct http *h, struct listener_conn *conn, struct visit *v,
+    const char *url, const char *method)
+{
+    struct auth_request a = {header(v->c, MHD_HTTP_HEADER_HOST),
+        header(v->c, MHD_HTTP_HEADER_ORIGIN), header(v->c, MHD_HTTP_HEADER_AUTHORIZATION),
+        header(v->c, MHD_HTTP_HEADER_COOKIE)};
+    enum auth_verdict verdict = auth_check(&h->o.auth, &a);
+    bool token_missing = verdict == AUTH_NO_TOKEN || verdict == AUTH_BAD_TOKEN;
+    bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    bool post = strcmp(method, "POST") == 0;
+    if (v->too_large)
+        return say(v->c, 413, "the request is larger than 128 KiB\n");
+    // What a load balancer asks needs no secret.
+    if (strcmp(url, "/-/healthy") == 0)
+        return say(v->c, 200, "Tocsin is healthy.\n");
+    if (strcmp(url, "/-/ready") == 0)
+        return atomic_load(&h->ready) ? say(v->c, 200, "Tocsin is ready.\n")
+                                      : say(v->c, 503, "not ready\n");
+    if (verdict != AUTH_OK && !(token_missing && strcmp(url, "/login") == 0))
+        return refuse_visitor(v->c, url, verdict);
+    if (strcmp(url, "/login") == 0 && (get || post))
+        return login(h, v);
+    if (!get && !(post && strncmp(url, "/api/v1/", 8) == 0))
+        return say(v->c, 405, "GET, or POST of a form to /api/v1/\n");
+    return route(h, conn, v, url);
+}
+
+static enum MHD_Result on_request(void *ctx, struct listener_conn *conn,
+    struct MHD_Connection *c, const char *url, const char *method, const char *upload,
+    size_t *upload_len, void **req)
+{
+    struct http *h = ctx;
+    struct visit *v = *req;
+    if (!v) {
+        v = calloc(1, sizeof(*v));
+        if (!v)
+            return MHD_NO;
+        v->c = c;
+        buf_init(&v->body, HTTP_BODY_MAX);
+        *req = v;
+        return MHD_YES;
+    }
+    if (*upload_len) {
+        v->too_large |= buf_add(&v->body, upload, *upload_len) < 0;
+        *upload_len = 0;
+        return MHD_YES;
+    }
+    switch (v->state) {
+    case VISIT_READING: return dispatch(h, conn, v, url, method);
+    case VISIT_WAITING: return MHD_YES;
+    case VISIT_ANSWERED: return answered(h, v);
+    }
+    return MHD_NO;
+}
+
+static void on_completed(
+    void *ctx, struct listener_conn *conn, void **req, enum MHD_RequestTerminationCode why)
+{
+    struct http *h = ctx;
+    struct visit *v = *req;
+    (void)conn;
+    (void)why;
+    if (!v)
+        return;
+    if (v->state == VISIT_WAITING)
+        unlink_visit(h, v);
+    request_free(v->answer);
+    buf_done(&v->body);
+    free(v);
+    *req = NULL;
+}
+
+// --- the thread --------------------------------------------------------------------------------
+
+static void *run(void *ctx)
+{
+    struct http *h = ctx;
+    int rc = loop_run(h->loop);
+    if (rc < 0)
+        log_error("ui_ended", "error=%s", log_q(strerror(-rc)));
+    return NULL;
+}
+
+static void http_free(struct http *h)
+{
+    // MHD must not end with a suspended connection in its hands.
+    while (h->waiting)
+        visit_answered(h, h->waiting, NULL);
+    hub_free(h->hub);
+    loop_timer_free(h->look);
+    loop_io_del(h->replies);
+    listener_free(h->listener);
+    loop_free(h->loop);
+    free(h);
+}
+
+static int prepare(struct http *h, struct err *err)
+{
+    struct listener_options lo = {.address = h->o.address,
+        .connections_max = h->o.connections_max,
+        .per_ip_max = h->o.per_ip_max,
+        .upgrade = true,
+        .suspend = true};
+    struct listener_handler lh = {.ctx = h, .request = on_request, .completed = on_completed};
+    h->loop = loop_new();
+    if (!h->loop) {
+        err_set(err, "cannot start the ui loop: %s", strerror(errno));
+        return -errno;
+    }
+    int rc = listener_open(h->loop, &lo, &lh, &h->listener, err);
+    if (rc < 0)
+        return rc;
+    h->o.auth.loopback = listener_loopback(h->listener);
+    struct hub_options ho = {.loop = h->loop,
+        .shard = h->o.shard,
+        .clock = h->o.clock,
+        .version = h->o.version,
+        .instance = h->o.instance,
+        .interval_ms = h->o.interval_ms};
+    h->hub = hub_new(&ho);
+    h->look = loop_timer_new(h->loop, on_look, h);
+    h->replies =
+        loop_io_add(h->loop, ring_fd(shard_replies(h->o.shard)), EPOLLIN, on_replies, h);
+    if (!h->hub || !h->look || !h->replies) {
+        err_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    loop_timer_set(h->look, loop_now_ns(h->loop) + LOOK_MS * NS_PER_MS);
+    return 0;
+}
+
+struct http *http_start(const struct http_options *o, struct err *err)
+{
+    struct http *h = calloc(1, sizeof(*h));
+    if (!h) {
+        err_set(err, "out of memory");
+        return NULL;
+    }
+    h->o = *o;
+    atomic_init(&h->ready, false);
+    if (prepare(h, err) < 0)
+        goto fail;
+    // Signals are the main thread's.
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&h->thread, NULL, run, h);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0) {
+        err_set(err, "cannot start the ui thread: %s", strerror(rc));
+        goto fail;
+    }
+    pthread_setname_np(h->thread, "ui");
+    h->running = true;
+    return h;
+fail:
+    http_free(h);
+    return NULL;
+}
+
+const char *http_address(const struct http *h)
+{
+    return listener_address(h->listener);
+}
+
+void http_ready(struct http *h, bool ready)
+{
+    if (h)
+        atomic_store(&h->ready, ready);
+}
+
+void http_stop(struct http *h)
+{
+    if (!h)
+        return;
+    loop_stop(h->loop);
+    if (h->running)
+        pthread_join(h->thread, NULL);
+    http_free(h);
+}
