@@ -371,6 +371,24 @@ static int count_values(struct eval *e, const struct expr *x, const struct vecto
     return rc;
 }
 
+// A copy of the vector in which nothing is known.
+static int all_unknown(struct eval *e, struct vector *v)
+{
+    struct vector copy;
+    int rc = vector_room(e, v->n, &copy);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < v->n; i++) {
+        struct element el = v->e[i];
+        if (el.state == ELEMENT_FILTERED || el.hist)
+            continue;
+        el.state = ELEMENT_NO_DATA;
+        vector_push(&copy, &el);
+    }
+    *v = copy;
+    return 0;
+}
+
 int eval_aggregate(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
     struct value in, param = {0};
@@ -383,6 +401,13 @@ int eval_aggregate(struct eval *e, const struct expr *x, int64_t t_ms, struct va
     ret->type = TYPE_VECTOR;
     if (!in.vector.n)
         return 0;
+    // What a silent source would say decides the result: nobody knows it.
+    if (param.no_data) {
+        rc = all_unknown(e, &in.vector);
+        param.scalar = x->agg == AGG_QUANTILE ? 0.5 : (double)in.vector.n;
+    }
+    if (rc < 0)
+        return rc;
     if (x->agg == AGG_COUNT_VALUES)
         return count_values(e, x, &in.vector, param.string, ret);
     rc = find_groups(e, x, &in.vector, &gs);

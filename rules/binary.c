@@ -57,9 +57,10 @@ static bool compare(enum binary_op op, double a, double b)
 
 static bool histograms_equal(const struct histogram *a, const struct histogram *b)
 {
-    return a->schema == b->schema && a->count == b->count && a->sum == b->sum &&
-           a->zero_count == b->zero_count && a->n == b->n &&
-           !memcmp(a->index, b->index, a->n * sizeof(*a->index)) &&
+    return a->schema == b->schema && a->count == b->count &&
+           double_bits(a->sum) == double_bits(b->sum) &&
+           a->zero_threshold == b->zero_threshold && a->zero_count == b->zero_count &&
+           a->n == b->n && !memcmp(a->index, b->index, a->n * sizeof(*a->index)) &&
            !memcmp(a->bucket, b->bucket, a->n * sizeof(*a->bucket));
 }
 
@@ -273,6 +274,14 @@ static int place(struct eval *e, struct join *results, struct vector *out,
     return 0;
 }
 
+static bool any_present(const struct vector *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->e[i].state != ELEMENT_FILTERED)
+            return true;
+    return false;
+}
+
 static int vector_vector(struct eval *e, const struct expr *x, const struct vector *l,
     const struct vector *r, struct value *ret)
 {
@@ -281,7 +290,8 @@ static int vector_vector(struct eval *e, const struct expr *x, const struct vect
     const struct vector *many = swapped ? r : l, *one = swapped ? l : r;
     struct join_key key = match_key(x);
     struct join j, results;
-    if (!l->n || !r->n)
+    // Nothing to match with: duplicates on the other side do not matter then.
+    if (!any_present(l) || !any_present(r))
         return 0;
     int rc = index_one(e, x, one, &key, !swapped, &j);
     if (rc == 0)

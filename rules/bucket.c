@@ -178,5 +178,7 @@ int eval_histogram_quantile(
     }
     if (natives < in.vector.n)
         rc = classic(e, &in.vector, q.scalar, ret);
+    for (size_t i = 0; q.no_data && i < ret->vector.n; i++)
+        ret->vector.e[i].state = ELEMENT_NO_DATA;
     return rc < 0 ? rc : vector_unique(e, &ret->vector);
 }

@@ -159,19 +159,22 @@ static double map_one(int id, double v, const double *p)
     }
 }
 
+// unknown: a parameter came from a silent source.
 static int map_vector(struct eval *e, const struct expr *x, const struct vector *in,
-    const double *p, struct value *ret)
+    const double *p, bool unknown, struct value *ret)
 {
     int rc = vector_room(e, in->n, &ret->vector);
     if (rc < 0)
         return rc;
-    if (x->fn->id == FN_CLAMP && p[0] > p[1])
+    if (x->fn->id == FN_CLAMP && !unknown && p[0] > p[1])
         return 0;
     for (size_t i = 0; i < in->n; i++) {
         struct element el = in->e[i];
         if (el.state == ELEMENT_FILTERED || el.hist)
             continue;
-        if (el.state == ELEMENT_VALUE)
+        if (unknown)
+            el.state = ELEMENT_NO_DATA;
+        else if (el.state == ELEMENT_VALUE)
             el.value = map_one(x->fn->id, el.value, p);
         if (!drop_name(e, &in->e[i].labels, &el.labels))
             return -ENOMEM;
@@ -286,6 +289,7 @@ static int mapped(struct eval *e, const struct expr *x, int64_t t_ms, struct val
 {
     double p[2] = {x->fn->id == FN_ROUND ? 1 : 0, 0};
     struct value in = {.type = TYPE_VECTOR};
+    bool unknown = false;
     int rc;
     if (!x->n_args)
         rc = one_element(e, (double)t_ms / 1000, false, &in);
@@ -294,10 +298,12 @@ static int mapped(struct eval *e, const struct expr *x, int64_t t_ms, struct val
     for (size_t i = 1; rc == 0 && i < x->n_args && i < 3; i++) {
         struct value v;
         rc = eval_node(e, x->args[i], t_ms, &v);
-        if (rc == 0)
+        if (rc == 0) {
             p[i - 1] = v.scalar;
+            unknown |= v.no_data;
+        }
     }
-    return rc < 0 ? rc : map_vector(e, x, &in.vector, p, ret);
+    return rc < 0 ? rc : map_vector(e, x, &in.vector, p, unknown, ret);
 }
 
 int eval_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)

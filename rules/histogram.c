@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/histogram.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -7,11 +8,14 @@ double histogram_upper(int32_t schema, int32_t index)
 {
     if (schema <= 0) {
         double e = ldexp((double)index, -schema);
-        return e > 2000 ? INFINITY : e < -2000 ? 0 : ldexp(1.0, (int)e);
+        // The bucket that ends at 2^1024 ends at the largest double; the one above takes Inf.
+        return e == 1024 ? DBL_MAX : e > 2000 ? INFINITY : e < -2000 ? 0 : ldexp(1.0, (int)e);
     }
     // Whole powers of two stay exact; only the fraction goes through exp2.
     int32_t per = (int32_t)1 << schema;
-    int32_t whole = index >= 0 ? index / per : -((-index + per - 1) / per);
+    int32_t whole = index / per - (index % per < 0);
+    if (whole == 1024 && index % per == 0)
+        return DBL_MAX;
     return ldexp(exp2((double)(index - whole * per) / per), whole);
 }
 
@@ -69,7 +73,7 @@ const struct histogram *histogram_copy(struct arena *a, const struct histogram *
 static int32_t coarser_index(int32_t i, int32_t down)
 {
     for (; down > 0 && i != 0 && i != 1; down--)
-        i = i > 0 ? (i + 1) / 2 : -(-i / 2);
+        i = i > 0 ? i / 2 + i % 2 : i / 2;
     return i;
 }
 
@@ -94,11 +98,62 @@ static const struct histogram *coarser(
     return c;
 }
 
+// The zero bucket for a wider threshold: it takes in the buckets below. A populated bucket the
+// threshold falls into is taken whole and moves the threshold up to its end.
+static double zero_count_below(const struct histogram *h, double *threshold)
+{
+    double count = h->zero_count;
+    if (*threshold <= h->zero_threshold)
+        return count;
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (histogram_upper(h->schema, h->index[i] - 1) >= *threshold)
+            break;
+        double upper = histogram_upper(h->schema, h->index[i]);
+        count += h->bucket[i];
+        if (upper > *threshold) {
+            if (h->bucket[i] != 0)
+                *threshold = upper;
+            break;
+        }
+    }
+    return count;
+}
+
+static const struct histogram *with_zero_threshold(
+    struct arena *a, const struct histogram *h, double threshold)
+{
+    if (h->zero_threshold == threshold)
+        return h;
+    struct histogram *c = blank(a, h, h->n);
+    if (!c)
+        return NULL;
+    c->zero_count = zero_count_below(h, &threshold);
+    c->zero_threshold = threshold;
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (histogram_upper(h->schema, h->index[i] - 1) < threshold)
+            continue;
+        indexes(c)[c->n] = h->index[i];
+        buckets(c)[c->n++] = h->bucket[i];
+    }
+    return c;
+}
+
 // x + sign * y, buckets merged by index.
 static const struct histogram *combine(
     struct arena *a, const struct histogram *x, const struct histogram *y, double sign)
 {
     int32_t schema = x->schema < y->schema ? x->schema : y->schema;
+    double zero = fmax(x->zero_threshold, y->zero_threshold);
+    if (isnan(zero))
+        zero = 0; // two broken ones must not keep the loop going
+    // Each widening may end inside a bucket of the other and widen that one too.
+    while (x && y && (x->zero_threshold != zero || y->zero_threshold != zero)) {
+        x = with_zero_threshold(a, x, zero);
+        y = x ? with_zero_threshold(a, y, x->zero_threshold) : NULL;
+        zero = y ? y->zero_threshold : zero;
+    }
+    if (!x || !y)
+        return NULL;
     x = coarser(a, x, schema);
     y = coarser(a, y, schema);
     if (!x || !y)
@@ -119,7 +174,6 @@ static const struct histogram *combine(
         if (v != 0)
             buckets(c)[c->n++] = v;
     }
-    c->zero_threshold = fmax(x->zero_threshold, y->zero_threshold);
     c->zero_count = x->zero_count + sign * y->zero_count;
     c->count = x->count + sign * y->count;
     c->sum = x->sum + sign * y->sum;
@@ -159,14 +213,23 @@ const struct histogram *histogram_scale(
 
 bool histogram_is_reset(const struct histogram *before, const struct histogram *after)
 {
-    if (after->reset || after->count < before->count ||
-        after->zero_count < before->zero_count || after->schema > before->schema ||
-        after->zero_threshold < before->zero_threshold)
+    double zero = after->zero_threshold;
+    if (after->reset || after->count < before->count || after->schema > before->schema ||
+        zero < before->zero_threshold)
+        return true;
+    // Ending inside a populated bucket of the earlier one, the new threshold cannot be its
+    // continuation.
+    double had_zero = zero_count_below(before, &zero);
+    if (zero != after->zero_threshold || after->zero_count < had_zero)
         return true;
     // A coarser successor holds the earlier buckets folded together.
     int32_t down = before->schema - after->schema;
     uint32_t j = 0;
-    for (uint32_t i = 0; i < before->n;) {
+    uint32_t i = 0;
+    while (zero > before->zero_threshold && i < before->n &&
+           histogram_upper(before->schema, before->index[i] - 1) < zero)
+        i++; // these are in the zero bucket now
+    while (i < before->n) {
         int32_t at = coarser_index(before->index[i], down);
         double had = 0;
         for (; i < before->n && coarser_index(before->index[i], down) == at; i++)
@@ -198,7 +261,10 @@ double histogram_quantile(double q, const struct histogram *h)
         if (c == 0)
             continue;
         in = c;
-        lower = i ? histogram_upper(h->schema, h->index[i - 1] - 1) : 0;
+        // Of a histogram with nothing above zero Prometheus takes both halves of the zero bucket.
+        lower = i      ? histogram_upper(h->schema, h->index[i - 1] - 1)
+                : h->n ? 0
+                       : -h->zero_threshold;
         upper = i ? histogram_upper(h->schema, h->index[i - 1]) : h->zero_threshold;
         seen += c;
         if (seen >= rank)
@@ -209,7 +275,7 @@ double histogram_quantile(double q, const struct histogram *h)
     if (seen > h->count)
         seen = h->count;
     if (seen < rank)
-        return forward ? upper : lower;
+        return upper;
     rank = forward ? rank - (seen - in) : seen - rank;
     double part = rank / in;
     if (lower <= 0)

@@ -12,6 +12,7 @@ struct outcome {
 struct range_call {
     int id;
     double param; // quantile, or seconds to predict
+    bool unknown; // the parameter came from a silent source
     struct vector *out;
     bool compat;
     double *scratch; // for quantile_over_time
@@ -38,8 +39,14 @@ static bool all_histograms(const struct window *w)
 static int histogram_increase(
     struct eval *e, const struct window *w, bool counter, const struct histogram **ret)
 {
-    const struct histogram *h = histogram_sub(&e->arena, w->p[w->n - 1].h, w->p[0].h);
-    for (size_t i = 1; h && counter && i < w->n; i++)
+    // A first sample that was lost right away does not count at all, not even with its schema.
+    size_t i = 1;
+    const struct histogram *h = w->p[w->n - 1].h;
+    if (counter && histogram_is_reset(w->p[0].h, w->p[1].h))
+        i = 2;
+    else
+        h = histogram_sub(&e->arena, h, w->p[0].h);
+    for (; h && counter && i < w->n; i++)
         if (histogram_is_reset(w->p[i - 1].h, w->p[i].h))
             h = histogram_add(&e->arena, h, w->p[i - 1].h);
     *ret = h;
@@ -129,6 +136,7 @@ static bool same_value(const struct point *a, const struct point *b)
     if (!a->h)
         return a->v == b->v || (isnan(a->v) && isnan(b->v));
     return a->h->count == b->h->count && a->h->sum == b->h->sum &&
+           a->h->zero_threshold == b->h->zero_threshold &&
            a->h->zero_count == b->h->zero_count && a->h->schema == b->h->schema &&
            a->h->n == b->h->n &&
            !memcmp(a->h->index, b->h->index, a->h->n * sizeof(*a->h->index)) &&
@@ -243,12 +251,34 @@ static int quantile_over_time(
     return 1;
 }
 
+// A copy of the window without its histograms.
+static int floats_of(struct eval *e, const struct window *w, struct window *ret)
+{
+    struct point *p = eval_alloc(e, w->n, sizeof(*p));
+    if (!p)
+        return eval_full(e, w->n, sizeof(*p));
+    *ret = *w;
+    ret->p = p;
+    ret->n = 0;
+    for (size_t i = 0; i < w->n; i++)
+        if (!w->p[i].h)
+            p[ret->n++] = w->p[i];
+    return 0;
+}
+
 // Functions that know floats only look past histograms, as Prometheus does.
 static int float_function(
     struct eval *e, struct range_call *c, const struct window *w, struct outcome *ret)
 {
     double slope, intercept;
-    if (!all_floats(w))
+    struct window floats;
+    if (!all_floats(w)) {
+        int rc = floats_of(e, w, &floats);
+        if (rc < 0)
+            return rc;
+        w = &floats;
+    }
+    if (!w->n)
         return 0;
     switch (c->id) {
     case FN_MIN_OVER_TIME: ret->v = extreme(w, false); return 1;
@@ -341,9 +371,10 @@ static int on_window(struct eval *e, const struct window *w, void *ctx)
     int rc = apply(e, c, w, &got);
     if (rc < 0 || (rc == 0 && !w->silent))
         return rc;
+    bool known = rc && !c->unknown;
     struct element el = {.value = got.v,
         .hist = got.h,
-        .state = rc ? ELEMENT_VALUE : ELEMENT_NO_DATA,
+        .state = known ? ELEMENT_VALUE : ELEMENT_NO_DATA,
         .sample_ms = w->n ? w->p[w->n - 1].t_ms : 0};
     if (c->id == FN_LAST_OVER_TIME)
         el.labels = *w->labels;
@@ -367,6 +398,7 @@ int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct v
         if (rc < 0)
             return rc;
         c.param = v.scalar;
+        c.unknown = v.no_data;
     }
     ret->type = TYPE_VECTOR;
     int rc = eval_windows(e, range, t_ms, on_window, &c);

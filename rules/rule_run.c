@@ -148,7 +148,8 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
         .open_tick_ms = grid ? NEVER : g->next_ms,
         .external_url = e->o.external_url};
     rc = alert_set_step(&r->alerts, &step, &v.vector, &e->eval->arena, &e->out, err);
-    int wrote = rc == -ENOMEM ? 0 : write_alerts(e, r, at, grid, first);
+    // A failed evaluation writes nothing, unless it dropped alerts (over the limit).
+    int wrote = rc < 0 && first == e->out.n ? 0 : write_alerts(e, r, at, grid, first);
     if (wrote == -ENOSPC)
         err_set(err, "the series limit is reached");
     return rc < 0 ? rc : wrote;
