@@ -75,6 +75,10 @@ const struct verb VERBS[] = {
         alerts_main},
     {"query", NULL, "EXPR", 1, 1, "evaluate a PromQL expression",
         "Exit status 1 when the expression has a mistake.", QUERY_OPTIONS, query_main},
+    {"top", NULL, "[WORD]", 0, 1, "live view of services and alerts; q quits",
+        "WORD shows only services and hosts whose name holds it. Without a terminal one picture\n"
+        "is printed.",
+        NULL, top_main},
     {"rules", "check", "PATH...", 1, -1, "check rule files and folders of them",
         "Exit status 1 when they must not be loaded.", RULES_OPTIONS, rules_main},
     {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",
