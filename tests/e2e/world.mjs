@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { createServer as httpServer, get as httpGet, request as httpRequest } from "node:http";
 import { createServer as netServer } from "node:net";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -61,6 +61,7 @@ export function fetchText(url, { method = "GET", body, headers = {}, timeout = 5
 export class World {
   constructor() {
     this.dir = mkdtempSync(join(tmpdir(), "tocsin-e2e-"));
+    chmodSync(this.dir, 0o755); // workers of nginx are nobody
     this.children = new Set();
     this.hooks = []; // {at (performance.now), path, body}
     this.waiting = [];
