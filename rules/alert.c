@@ -370,7 +370,8 @@ static void end(struct alert_set *s, const struct rule_group *g, const struct ru
     slot->a.resolved_at_ms = t_ms;
     if (slot->a.cause_ms < slot->a.fired_at_ms)
         slot->a.cause_ms = t_ms;
-    emit(out, g, r, &slot->a, from, t_ms);
+    if (from != ALERT_INACTIVE)
+        emit(out, g, r, &slot->a, from, t_ms);
     s->ended[s->n_ended++] = slot;
 }
 
@@ -436,6 +437,20 @@ static void commit(struct alert_set *s, const struct alert_step *step, struct in
     }
 }
 
+// What this step started was never to be seen: it leaves no transition, the rest ends.
+static void drop_over_limit(struct alert_set *s, const struct alert_step *step, size_t first,
+    struct transition_list *out)
+{
+    size_t kept = first;
+    for (size_t i = first; i < out->n; i++)
+        if (out->t[i].to == ALERT_INACTIVE)
+            out->t[kept++] = out->t[i];
+    out->n = kept;
+    for (size_t i = 0; i < s->n; i++)
+        s->slot[i]->a.state = s->slot[i]->before;
+    drop_all(s, step->group, step->rule, step->t_ms, out);
+}
+
 int alert_set_step(struct alert_set *s, const struct alert_step *step, const struct vector *v,
     struct arena *scratch, struct transition_list *out, struct err *err)
 {
@@ -457,12 +472,13 @@ int alert_set_step(struct alert_set *s, const struct alert_step *step, const str
         take_back(s, before, in, v->n);
         return rc;
     }
+    size_t first = out->n, limit = step->group->limit;
+    for (size_t i = 0; i < s->n; i++)
+        s->slot[i]->before = s->slot[i]->a.state;
     commit(s, step, in, in ? v->n : 0, before, out);
-    size_t limit = step->group->limit;
-    if (limit && s->n > limit) {
-        err_set(err, "exceeded limit of %zu with %zu alerts", limit, s->n);
-        drop_all(s, step->group, step->rule, step->t_ms, out);
-        return -EINVAL;
-    }
-    return 0;
+    if (!limit || s->n <= limit)
+        return 0;
+    err_set(err, "exceeded limit of %zu with %zu alerts", limit, s->n);
+    drop_over_limit(s, step, first, out);
+    return -EINVAL;
 }

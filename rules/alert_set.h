@@ -11,9 +11,10 @@
 
 struct alert_slot {
     struct alert a;
-    uint64_t element_hash; // labels of the element it came from, without the name
-    uint64_t value_bits;   // the annotations were expanded for this value
-    uint64_t seen;         // epoch of the last evaluation that had it
+    uint64_t element_hash;   // labels of the element it came from, without the name
+    uint64_t value_bits;     // the annotations were expanded for this value
+    uint64_t seen;           // epoch of the last evaluation that had it
+    enum alert_state before; // at the start of this step
 };
 struct slot_index {
     uint32_t *at; // slot + 1, 0 = free
