@@ -96,7 +96,7 @@ void self_record(const struct self *s, struct pipeline *p, int64_t now_ms)
     pipeline_record(p, "tocsin_collector_store_bytes", NULL, 0, now_ms, (double)ss.bytes);
     pipeline_record(p, "tocsin_collector_samples_total", NULL, 0, now_ms, (double)ss.samples);
     pipeline_record(
-        p, "tocsin_collector_samples_duplicate_total", NULL, 0, now_ms, (double)ss.duplicates);
+        p, "tocsin_collector_duplicate_samples_total", NULL, 0, now_ms, (double)ss.duplicates);
     pipeline_record(
         p, "tocsin_collector_groups_refused_total", NULL, 0, now_ms, (double)ps.groups_refused);
     pipeline_record(p, "tocsin_collector_stalled_seconds_total", NULL, 0, now_ms,

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/config.h"
+#include "tests/lib/oom.h"
+#include "tests/lib/run.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char WHOLE[] =
+    "listen: {http: '127.0.0.1:0', agents: '[::1]:0'}\n"
+    "state_dir: /s\n"
+    "external_url: https://t.example/\n"
+    "log_level: warn\n"
+    "rules: [a.yaml, rules.d]\n"
+    "evaluation: {interval: 5s, grace: 100ms}\n"
+    "retention: 1h\n"
+    "limits: {series_per_agent: 500, series: 9000, connections: 64, connections_per_ip: 8}\n"
+    "route: {receiver: r, group_by: [b, a], group_wait: 1s, group_interval: 2m, repeat_interval: 1h}\n"
+    "receivers:\n"
+    "  - name: r\n"
+    "    webhook_configs:\n"
+    "      - {url: 'http://h/x', send_resolved: false, max_alerts: 7}\n"
+    "      - {url_file: /f}\n"
+    "  - name: other\n";
+
+// Parses, and returns the text of the first mistake ("" = none).
+static const char *first(const char *text, struct config *c)
+{
+    static char msg[300];
+    struct diags d;
+    diags_init(&d);
+    int rc = config_parse(text, strlen(text), c, &d);
+    snprintf(msg, sizeof(msg), "%s", d.n ? d.items[0].msg : "");
+    CU_ASSERT_EQUAL(rc == 0, d.errors == 0);
+    diags_done(&d);
+    return msg;
+}
+
+static void reads_every_key(void)
+{
+    struct config c;
+    CU_ASSERT_STRING_EQUAL(first(WHOLE, &c), "");
+    CU_ASSERT_STRING_EQUAL(c.listen_http, "127.0.0.1:0");
+    CU_ASSERT_STRING_EQUAL(c.listen_agents, "[::1]:0");
+    CU_ASSERT_STRING_EQUAL(c.state_dir, "/s");
+    CU_ASSERT_STRING_EQUAL(c.external_url, "https://t.example/");
+    CU_ASSERT_EQUAL_FATAL(c.n_rules, 2);
+    CU_ASSERT_STRING_EQUAL(c.rules[1], "rules.d");
+    CU_ASSERT_EQUAL(c.interval_ms, 5000);
+    CU_ASSERT_EQUAL(c.grace_ms, 100);
+    CU_ASSERT_EQUAL(c.retention_ms, 3600000);
+    CU_ASSERT_TRUE(c.series_per_agent == 500 && c.series_max == 9000 &&
+                   c.connections_max == 64 && c.connections_per_ip == 8);
+    CU_ASSERT_TRUE(c.has_route && c.route.n_group_by == 2);
+    CU_ASSERT_STRING_EQUAL(c.route.group_by[0], "a"); // sorted for who groups
+    CU_ASSERT_EQUAL(c.route.repeat_interval_ms, 3600000);
+    const struct config_receiver *r = config_receiver(&c, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(r);
+    CU_ASSERT_EQUAL_FATAL(r->n_webhooks, 2);
+    CU_ASSERT_FALSE(r->webhooks[0].send_resolved);
+    CU_ASSERT_TRUE(r->webhooks[1].send_resolved);
+    CU_ASSERT_EQUAL(r->webhooks[0].max_alerts, 7);
+    CU_ASSERT_STRING_EQUAL(r->webhooks[1].url_file, "/f");
+    config_done(&c);
+}
+
+static void nothing_gives_the_defaults(void)
+{
+    struct config c, d;
+    CU_ASSERT_STRING_EQUAL(first("", &c), "");
+    config_defaults(&d);
+    CU_ASSERT_STRING_EQUAL(c.listen_http, "127.0.0.1:7311");
+    CU_ASSERT_STRING_EQUAL(c.listen_agents, d.listen_agents);
+    CU_ASSERT_EQUAL(c.series_per_agent, 20000);
+    CU_ASSERT_FALSE(c.has_route);
+    config_done(&c);
+    config_done(&d);
+}
+
+static void what_is_printed_parses_to_the_defaults(void)
+{
+    struct buf b;
+    struct config c, d;
+    buf_init(&b, 1 << 20);
+    CU_ASSERT_EQUAL(config_print(&b), 0);
+    CU_ASSERT_STRING_EQUAL(first(buf_cstr(&b), &c), "");
+    config_defaults(&d);
+    CU_ASSERT_STRING_EQUAL(c.state_dir, d.state_dir);
+    CU_ASSERT_EQUAL(c.retention_ms, d.retention_ms);
+    CU_ASSERT_EQUAL(c.connections_max, d.connections_max);
+    CU_ASSERT_EQUAL(c.n_rules, 0);
+    config_done(&c);
+    config_done(&d);
+    buf_done(&b);
+}
+
+static void each_mistake_has_its_text(void)
+{
+    static const struct {
+        const char *text, *want;
+    } CASES[] = {
+        {"listne: {}", "unknown key `listne`"},
+        {"listen: {htpp: x}", "unknown key `htpp` in listen"},
+        {"listen: [1]", "`listen` is a map"},
+        {"listen: {http: nowhere}", "listen.http: `nowhere` is not an address"},
+        {"listen: {http: '0.0.0.0:1'}", "reachable from other hosts: set token_file"},
+        {"listen: {agents: '0.0.0.0:1'}\ntoken_file: /t", "no TLS"},
+        {"retention: 5", "not a duration"},
+        {"retention: 1s", "`retention` is 1m to 1d"},
+        {"limits: {series: many}", "is a number from 1000"},
+        {"limits: {series_per_agent: -1}", "is a number from 100"},
+        {"rules: a.yaml", "is a list of paths"},
+        {"rules: ['*.yaml']", "not supported yet"},
+        {"insecure_plaintext: yes please", "true or false"},
+        {"log_level: loud", "`log_level` is"},
+        {"external_url: nope", "not a URL"},
+        {"state_dir: ''", "empty"},
+        {"inhibit_rules: []", "`inhibit_rules` is not supported yet"},
+        {"route: {receiver: x}", "there is no receiver `x`"},
+        {"route: {}", "needs a `receiver`"},
+        {"receivers: [{name: a}]", "no `route` to them"},
+        {"route: {receiver: a, routes: []}\nreceivers: [{name: a}]",
+            "`routes` in route is not supported yet"},
+        {"route: {receiver: a, group_by: ['...', x]}\nreceivers: [{name: a}]", "stands alone"},
+        {"route: {receiver: a}\nreceivers: [{name: a}, {name: a}]", "there twice"},
+        {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: []}]",
+            "`slack_configs` in a receiver is not"},
+        {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{}]}]",
+            "needs `url` or `url_file`"},
+        {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'ftp://x'}]}]",
+            "not an http URL"},
+        {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://x', url_file: y}]}]",
+            "not both"},
+        {"route: {receiver: a}\nreceivers: [{webhook_configs: []}]", "needs a `name`"},
+        {"- a\n- b", "map of keys"},
+        {"state_dir: a\nstate_dir: b", "state_dir"},
+        {"a: [", ""},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct config c;
+        const char *got = first(CASES[i].text, &c);
+        bool ok = *got && strstr(got, CASES[i].want);
+        if (!ok)
+            printf("  case %zu `%s`: got `%s`\n", i, CASES[i].text, got);
+        CU_ASSERT_TRUE(ok);
+        config_done(&c);
+    }
+}
+
+static void a_near_miss_is_named(void)
+{
+    struct config c;
+    struct diags d;
+    diags_init(&d);
+    config_parse("retension: 1h", 13, &c, &d);
+    CU_ASSERT_EQUAL_FATAL(d.n, 1);
+    CU_ASSERT_STRING_EQUAL(d.items[0].hint, "did you mean `retention`?");
+    CU_ASSERT_TRUE(d.items[0].line == 1 && d.items[0].col == 1);
+    diags_done(&d);
+    config_done(&c);
+}
+
+static void all_mistakes_are_told_at_once(void)
+{
+    struct config c;
+    struct diags d;
+    static const char TEXT[] = "retention: x\nlog_level: y\nlimits: {series: z}\nnope: 1\n";
+    diags_init(&d);
+    config_parse(TEXT, sizeof(TEXT) - 1, &c, &d);
+    CU_ASSERT_EQUAL(d.errors, 4);
+    diags_done(&d);
+    config_done(&c);
+}
+
+static void every_failed_allocation_is_an_error(void)
+{
+    for (int nth = 1;; nth++) {
+        struct config c;
+        struct diags d;
+        diags_init(&d);
+        oom_fail_at(nth);
+        int rc = config_parse(WHOLE, sizeof(WHOLE) - 1, &c, &d);
+        bool hit = oom_stop();
+        config_done(&c);
+        diags_done(&d);
+        if (!hit) {
+            CU_ASSERT_EQUAL(rc, 0);
+            break;
+        }
+        CU_ASSERT_TRUE(rc < 0);
+    }
+}
+
+static const struct test TESTS[] = {
+    {"reads every key", reads_every_key},
+    {"nothing gives the defaults", nothing_gives_the_defaults},
+    {"what is printed parses to the defaults", what_is_printed_parses_to_the_defaults},
+    {"each mistake has its text", each_mistake_has_its_text},
+    {"a near miss is named", a_near_miss_is_named},
+    {"all mistakes are told at once", all_mistakes_are_told_at_once},
+    {"every failed allocation is an error", every_failed_allocation_is_an_error},
+};
+
+int main(void)
+{
+    return test_main("config", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+}
