@@ -78,7 +78,7 @@ static void on_live(void *ctx, int fd, uint32_t events)
     (void)fd;
     (void)events;
     if (live_client_step(t->live) < 0) {
-        lost(t, "the connection to the collector was lost; connecting again");
+        lost(t, "the connection to the collector was lost");
         return;
     }
     loop_io_mod(t->live_io, EPOLLIN | (live_client_wants_write(t->live) ? EPOLLOUT : 0));

@@ -391,6 +391,15 @@ static enum text_color state_color(const char *state)
     return rank < N_STATES ? COLORS[rank] : TEXT_PLAIN;
 }
 
+static void draw_error(const char *error, FILE *out)
+{
+    struct buf text;
+    buf_init(&text, 2048);
+    text_clean(error, &text);
+    fprintf(out, "services: %s\n", buf_cstr(&text));
+    buf_done(&text);
+}
+
 static bool draw_services(
     const struct top_view *v, size_t max, struct top_size size, bool color, FILE *out)
 {
@@ -418,7 +427,7 @@ static bool draw_services(
     if (n > max)
         fprintf(out, "%zu more\n", n - max);
     if (n == 0 && v->subs[0].error)
-        fprintf(out, "services cannot be asked for\n");
+        draw_error(v->subs[0].error, out);
     else if (n == 0)
         fputs(
             v->filter ? "no service or host matches\n" : "no service was reported yet\n", out);

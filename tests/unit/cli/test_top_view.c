@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/top_view.h"
+#include "tests/lib/oom.h"
 #include "tests/lib/run.h"
 #include "wire/live.h"
 #include <math.h>
@@ -172,6 +173,30 @@ static void as_json(void)
     top_view_free(v);
 }
 
+static void out_of_memory(void)
+{
+    struct live_head h = {.type = LIVE_SERIES, .sub = 1, .server_ms = 10000};
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    CU_ASSERT_EQUAL(live_encode_json(&h, SERIES, sizeof(SERIES) - 1, &b), 0);
+    for (int nth = 1;; nth++) {
+        struct top_view *v = whole(NULL);
+        oom_fail_at(nth);
+        bool taken = top_view_message(v, b.data, b.len);
+        bool hit = oom_stop();
+        // Taken or not, what is there can be drawn.
+        char *text = drawn(v, (struct top_size){0});
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "nginx"));
+        free(text);
+        top_view_free(v);
+        CU_ASSERT_TRUE(hit || taken);
+        if (!hit)
+            break;
+        CU_ASSERT_FALSE(taken);
+    }
+    buf_done(&b);
+}
+
 static const struct test TESTS[] = {
     {"alerts firing first, services worst first", worst_first},
     {"a word leaves only what holds it", filters},
@@ -180,6 +205,7 @@ static const struct test TESTS[] = {
     {"a new table replaces the old one", new_table},
     {"what is no live message is refused, an odd one harms nothing", refuses},
     {"the same as JSON", as_json},
+    {"a table that finds no memory leaves the old one", out_of_memory},
 };
 int main(void)
 {
