@@ -14,7 +14,7 @@ endif
 
 CC      ?= gcc
 CLANG   ?= clang-14
-PKGS    := libcurl libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3
+PKGS    := libcurl libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3
 CPPFLAGS += -I. -I$(G) -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith \
@@ -57,7 +57,7 @@ archives = $(foreach l,$(use_$(1)),$(B)/lib$(l).a)
 
 PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-collector $(B)/tocsin
 
-.PHONY: all check unit format lint fuzz bench install clean web layers e2e
+.PHONY: all check unit conformance format lint fuzz bench install clean web layers e2e
 all: $(PROGRAMS)
 
 $(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
@@ -149,6 +149,11 @@ format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
 lint:
 	$(Q)sh tests/lint.sh
+
+# PromQL results beside promtool's for as many random histories as fit into the time.
+CONFORMANCE_SECONDS ?= 60
+conformance: $(B)/unit/rules/test_differential
+	$(Q)DIFFERENTIAL_SECONDS=$(CONFORMANCE_SECONDS) $<
 
 # --- fuzzers: one program per parser, tests/fuzz/fuzz_x.c; FUZZ_SECONDS each -----------------
 FUZZ_SECONDS ?= 30
