@@ -157,6 +157,7 @@ static void scaled(double v, double step, const char *const *units, size_t n, ch
 const char *text_number(double v, enum text_unit unit, char ret[static TEXT_NUMBER_MAX])
 {
     static const char *const BYTES[] = {" B/s", " KiB/s", " MiB/s", " GiB/s", " TiB/s"};
+    static const char *const RATE[] = {"/s", "k/s", "M/s", "G/s", "T/s"};
     static const char *const COUNT[] = {"", "k", "M", "G", "T"};
     if (!isfinite(v)) {
         snprintf(ret, TEXT_NUMBER_MAX, "–");
@@ -169,7 +170,12 @@ const char *text_number(double v, enum text_unit unit, char ret[static TEXT_NUMB
         else
             digits(v, "", ret);
         break;
-    case TEXT_PER_SECOND: digits(v, "/s", ret); break;
+    case TEXT_PER_SECOND:
+        if (fabs(v) >= 1e5)
+            scaled(v, 1000, RATE, 5, ret);
+        else
+            digits(v, "/s", ret);
+        break;
     case TEXT_BYTES_PER_SECOND: scaled(v, 1024, BYTES, 5, ret); break;
     case TEXT_SECONDS:
         if (v != 0 && fabs(v) < 0.001)

@@ -428,6 +428,8 @@ static bool draw_services(
         fprintf(out, "%zu more\n", n - max);
     if (n == 0 && v->subs[0].error)
         draw_error(v->subs[0].error, out);
+    else if (n == 0 && !v->subs[0].answered)
+        fputs("waiting for the collector\n", out);
     else if (n == 0)
         fputs(
             v->filter ? "no service or host matches\n" : "no service was reported yet\n", out);

@@ -140,6 +140,15 @@ static const struct verb *find(const char *name, const char *sub)
     return NULL;
 }
 
+// What may follow name, when it takes a second word.
+static const char *second_word(const char *name)
+{
+    for (const struct verb *v = VERBS; v->name; v++)
+        if (strcmp(v->name, name) == 0)
+            return v->sub;
+    return NULL;
+}
+
 // The index of the option --name[=value] in list, or -1.
 static int match(const struct verb_option *list, const char *arg, const char **ret_value)
 {
@@ -287,7 +296,11 @@ int verb_main(struct cli *c, int argc, char **argv, struct err *err)
         return CLI_NO;
     }
     int rc = parse(&p, argc, argv, at, err);
-    if (rc == CLI_YES && word && !p.verb && !p.help) {
+    const char *sub = word && !p.verb ? second_word(word) : NULL;
+    if (rc == CLI_YES && sub && !p.help) {
+        err_set(err, "%s needs a second word: %s", word, sub);
+        rc = CLI_USAGE;
+    } else if (rc == CLI_YES && word && !p.verb && !p.help) {
         err_set(err, "unknown verb %s; see tocsin --help", word);
         rc = CLI_USAGE;
     } else if (rc == CLI_YES && !word && !p.help) {

@@ -70,6 +70,7 @@ static void numbers(void)
     CU_ASSERT_STRING_EQUAL(text_number(3, TEXT_COUNT, t), "3");
     CU_ASSERT_STRING_EQUAL(text_number(123456, TEXT_COUNT, t), "123k");
     CU_ASSERT_STRING_EQUAL(text_number(0.5, TEXT_PER_SECOND, t), "0.50/s");
+    CU_ASSERT_STRING_EQUAL(text_number(2.5e6, TEXT_PER_SECOND, t), "2.50M/s");
     CU_ASSERT_STRING_EQUAL(text_number(1536, TEXT_BYTES_PER_SECOND, t), "1.50 KiB/s");
     CU_ASSERT_STRING_EQUAL(text_number(0, TEXT_BYTES_PER_SECOND, t), "0 B/s");
     CU_ASSERT_STRING_EQUAL(text_number(0.00024, TEXT_SECONDS, t), "240 µs");

@@ -154,7 +154,7 @@ static void refuses(void)
     CU_ASSERT_TRUE(json(v, LIVE_SERIES, 1, "{}"));
     CU_ASSERT_TRUE(json(v, LIVE_STATE, 0, "[]"));
     char *text = drawn(v, (struct top_size){0});
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "no service was reported yet"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "waiting for the collector"));
     free(text);
     top_view_free(v);
 }

@@ -99,6 +99,7 @@ static void usage(void)
         const char *args[5], *says;
     } CASES[] = {
         {{"statsu"}, "unknown verb statsu"},
+        {{"rules", "chekc"}, "rules needs a second word: check"},
         {{"--json"}, "which verb?"},
         {{"query"}, "query needs EXPR"},
         {{"query", "a", "b"}, "too many arguments: b"},
