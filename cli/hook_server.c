@@ -127,6 +127,7 @@ static void on_accept(void *ctx, int fd, uint32_t events)
 {
     struct hook_server *s = ctx;
     (void)events;
+    // cppcheck-suppress nullPointer ; accept4 may be told to forget the peer's address
     int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (peer < 0)
         return;

@@ -24,7 +24,9 @@ static void *serve(void *ctx)
     char head[200];
     int fd = accept(f->fd, NULL, NULL);
     size_t len = 0;
-    while (fd >= 0 && len < sizeof(f->request) - 1 && !strstr(f->request, "\r\n\r\n")) {
+    if (fd < 0)
+        return NULL; // nobody asked
+    while (len < sizeof(f->request) - 1 && !strstr(f->request, "\r\n\r\n")) {
         ssize_t n = recv(fd, f->request + len, sizeof(f->request) - 1 - len, 0);
         if (n <= 0)
             break;
