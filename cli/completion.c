@@ -30,16 +30,16 @@ static void bash(FILE *out)
     fputs("# bash completion for tocsin\n"
           "_tocsin() {\n"
           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words\n"
-          "    case $prev in\n"
-          "    --token-file) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-          "    --url) return ;;\n",
+          "    case \"${COMP_WORDS[1]} $prev\" in\n"
+          "    *\\ --token-file) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+          "    *\\ --url) return ;;\n",
         out);
     for (const struct verb *v = VERBS; v->name; v++)
         for (const struct verb_option *o = v->options; o && o->name; o++)
             if (o->words)
                 fprintf(out,
-                    "    --%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n",
-                    o->name, o->words);
+                    "    '%s --%s') COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n",
+                    v->name, o->name, o->words);
     fputs("    esac\n    words='", out);
     list_names(out);
     fputs("'\n    case \"${COMP_WORDS[*]:1:COMP_CWORD-1}\" in\n", out);
