@@ -19,23 +19,24 @@
 #include "collector/request.h"
 #include "collector/shard.h"
 
-#define HUB_CLIENTS_MAX   500
-#define HUB_COMMAND_MAX   16384   // bytes of one command
-#define HUB_SILENT_MS     30000
+#define HUB_CLIENTS_MAX 500
+#define HUB_COMMAND_MAX 16384 // bytes of one command
+#define HUB_SILENT_MS   30000
 
 struct hub;
 struct hub_options {
     struct loop *loop;
-    struct shard *shard;             // borrowed
+    struct shard *shard; // borrowed
     struct clock clock;
-    const char *version, *instance;  // borrowed; LIVE_HELLO
+    const char *version, *instance; // borrowed; LIVE_HELLO
     int64_t interval_ms;
 };
-struct hub *hub_new(const struct hub_options *o);          // NULL: no memory
-void hub_free(struct hub *h);                              // closes all; NULL allowed
+struct hub *hub_new(const struct hub_options *o); // NULL: no memory
+void hub_free(struct hub *h);                     // closes all; NULL allowed
 // Answers a GET with `Upgrade: websocket`: 101 and a new client, or 400 / 426 / 503. Host, Origin and token
 // have been checked. Called in a call of the handler after its first one.
-enum MHD_Result hub_upgrade(struct hub *h, struct listener_conn *conn, struct MHD_Connection *c);
+enum MHD_Result hub_upgrade(
+    struct hub *h, struct listener_conn *conn, struct MHD_Connection *c);
 // From shard_replies: owns m.
 void hub_deliver(struct hub *h, struct live_out *m);
 // A live request that came back answered (subscribe with a bad expression ...): owns r.

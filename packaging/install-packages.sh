@@ -17,7 +17,7 @@ SUDO=
 # package[:a program that does as well]
 wanted='gcc make pkg-config libc6-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler
     protobuf-compiler libmicrohttpd-dev libcjson-dev libwslay-dev libyaml-dev liblz4-dev
-    libsqlite3-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
+    libsqlite3-dev libssl-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
 [ "$what" = test ] && wanted="$wanted libcunit1-dev nginx-light:nginx redis-server:redis-server
     redis-tools:redis-benchmark postgresql wrk:wrk prometheus:promtool chromium:chromium"
 
