@@ -29,10 +29,10 @@ await run([
       check(count === rows.length, `count_over_time ${count}, raw ${rows.length}`);
       const seqs = rows.map((r) => r[1]);
       check(new Set(seqs).size === seqs.length, "a frame is there twice");
-      const first = rows[0][0];
-      const last = rows[rows.length - 1][0];
-      const seconds = Math.round(last - first) + 1;
-      check(count === seconds, `one frame a second: ${count} rows over ${seconds} seconds; seq ${seqs.join(" ")}`);
+      const span = seqs[seqs.length - 1] - seqs[0] + 1;
+      check(count === span, `${count} rows for ${span} frames; seq ${seqs.join(" ")}`);
+      check(seqs.every((q, i) => q === seqs[0] + i), `out of order: ${seqs.join(" ")}`);
+      check(seqs[0] === 1, `the oldest frame the agent held is back: ${seqs[0]}`);
       console.log(`      ${count} rows, seq ${seqs[0]}..${seqs[seqs.length - 1]}`);
     },
   ],
