@@ -160,7 +160,8 @@ void expr_print(const struct expr *e, struct buf *out)
     switch (e->kind) {
     case EXPR_NUMBER:
         num_short(e->number, text);
-        buf_adds(out, text);
+        // "+Inf ^ 2" would read back as a plus in front of a power.
+        buf_adds(out, text[0] == '+' ? text + 1 : text);
         break;
     case EXPR_STRING: label_quote(e->string, e->string_len, out); break;
     case EXPR_SELECTOR:

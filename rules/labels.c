@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/labels.h"
 #include "base/map.h"
+#include "rules/rune.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,8 +219,10 @@ struct labels *labels_dup(const struct labels *s)
 void label_quote(const char *s, size_t len, struct buf *out)
 {
     buf_addc(out, '"');
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
+    for (size_t at = 0; at < len;) {
+        size_t from = at;
+        unsigned char c = (unsigned char)s[from];
+        bool broken = rune_decode(s, len, &at) == RUNE_BROKEN && at == from + 1;
         if (c == '"' || c == '\\') {
             buf_addc(out, '\\');
             buf_addc(out, (char)c);
@@ -229,10 +232,10 @@ void label_quote(const char *s, size_t len, struct buf *out)
             buf_adds(out, "\\t");
         } else if (c == '\r') {
             buf_adds(out, "\\r");
-        } else if (c < 0x20 || c == 0x7f) {
+        } else if (c < 0x20 || c == 0x7f || broken) {
             buf_addf(out, "\\x%02x", c);
         } else {
-            buf_addc(out, (char)c);
+            buf_add(out, s + from, at - from);
         }
     }
     buf_addc(out, '"');

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// links: rules base
+/* Any bytes as a template: a mistake inside the text, or a result. */
+#include "rules/template.h"
+#include <errno.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct label pairs[] = {
+        {LABEL_NAME, "up"}, {"host", "web-1.example.net:9100"}, {"job", "\xc3\xa9 a*b"}};
+    static const struct labels labels = {pairs, 3};
+    const struct template_data d = {&labels, 1234.5, "http://h"};
+    struct arena arena;
+    struct err err = {0};
+    struct buf out;
+
+    arena_init(&arena, 256U << 20);
+    buf_init(&out, 1U << 20);
+    struct template *t = template_parse((const char *)data, size, &arena, &err);
+    if (t) {
+        int rc = template_expand(t, &d, &out);
+        if (rc != 0 && rc != -EINVAL && rc != -EMSGSIZE && rc != -ENOMEM)
+            abort();
+        (void)template_uses_value(t);
+        (void)template_is_plain(t);
+    } else if (!err.msg[0] || err.col < 1 || (size_t)err.col > size + 1) {
+        abort();
+    }
+    buf_done(&out);
+    arena_done(&arena);
+    return 0;
+}
