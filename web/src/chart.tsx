@@ -160,7 +160,8 @@ export function Chart(props: {
       if (!visible || hovering || paused.value || !el.clientWidth) return;
       const failed = subs.find((s) => s.error.value);
       const { names, data } = join(subs, props.lines);
-      note.current!.textContent = failed ? failed.error.value : names.length ? "" : "No such series on any agent yet.";
+      const answered = subs.every((s) => s.table.version > 0);
+      note.current!.textContent = failed ? failed.error.value : names.length || !answered ? "" : "No such series on any agent yet.";
       const next = `${theme.value} ${el.clientWidth} ${names.join("\n")}`;
       if (!plot || next !== shape) {
         plot?.destroy();
@@ -173,10 +174,13 @@ export function Chart(props: {
       theme.value;
       if (!paused.value) enqueue(draw);
     });
-    const seen = new IntersectionObserver(([e]) => {
-      visible = e.isIntersecting;
-      if (visible) enqueue(draw);
-    });
+    const seen = new IntersectionObserver(
+      ([e]) => {
+        visible = e.isIntersecting;
+        if (visible) enqueue(draw);
+      },
+      { rootMargin: "300px" }, // drawn before it is scrolled to
+    );
     seen.observe(el);
     const sized = new ResizeObserver(() => enqueue(draw));
     sized.observe(el);
