@@ -462,8 +462,11 @@ static void *run(void *ctx)
     return NULL;
 }
 
-static void ingest_free(struct ingest *g)
+void ingest_free(struct ingest *g)
 {
+    if (!g)
+        return;
+    ingest_stop(g);
     loop_timer_free(g->stall);
     loop_timer_free(g->retry);
     listener_free(g->listener);
@@ -547,10 +550,9 @@ const struct ingest_stats *ingest_stats(const struct ingest *g)
 
 void ingest_stop(struct ingest *g)
 {
-    if (!g)
+    if (!g || !g->running)
         return;
     loop_stop(g->loop);
-    if (g->running)
-        pthread_join(g->thread, NULL);
-    ingest_free(g);
+    pthread_join(g->thread, NULL);
+    g->running = false;
 }

@@ -42,4 +42,7 @@ struct ingest_options {
 struct ingest *ingest_start(const struct ingest_options *o, struct err *err); // NULL with err
 const char *ingest_address(const struct ingest *g);
 const struct ingest_stats *ingest_stats(const struct ingest *g);
-void ingest_stop(struct ingest *g); // NULL allowed; joins
+// Ends the thread: nothing is accepted or pushed any more. Statistics can be read until ingest_free, which
+// closes the connections; what that tells the shard is nobody's any more. NULL allowed.
+void ingest_stop(struct ingest *g);
+void ingest_free(struct ingest *g);

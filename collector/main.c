@@ -419,11 +419,11 @@ static void stop(struct daemon *d)
 {
     if (d->http)
         http_ready(d->http, false);
-    atomic_store(&d->self.ingest, NULL);
     ingest_stop(d->ingest);
     shard_stop(d->shard);
     http_stop(d->http);
     notify_stop(d->notify, NOTIFY_GRACE_MS);
+    ingest_free(d->ingest);
     shard_free(d->shard);
     inventory_stop(d->inventory);
     board_free(d->board);

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGENTS_MAX    16384
-#define HOUSE_MS      1000
-#define SWEEP_MS      5000 // a new session has shown all it has by then
-#define NOTE_MS       60000
-#define RETENTION_MS  600000
+#define AGENTS_MAX   16384
+#define HOUSE_MS     1000
+#define SWEEP_MS     5000 // a new session has shown all it has by then
+#define NOTE_MS      60000
+#define RETENTION_MS 600000
+#define SUSPECT_STEP_MS                                                                        \
+    50 // suspicion may be this late, so that 10,000 agents are not walked at each frame
 #define EVENT_GOODBYE 7 // EventKind of tocsin.proto; a test holds the two together
 
 struct agent {
@@ -45,6 +47,8 @@ struct pipeline {
     int64_t alive_next; // no liveness deadline before this, monotonic
     int64_t house_ms;   // next housekeeping, wall
     int64_t watermark_ms;
+    const struct agent
+        *slowest; // who holds the watermark back: only its moves need a look at all
     bool watermark_moved;
     uint64_t notice_id;
     struct pipeline_stats stats;
@@ -140,13 +144,15 @@ static void record_of(struct agent *a, const char *name, const char *job, int64_
     record(a->p, l, 3, t_ms, v, feed, event);
 }
 
+// A steady 1 is no news to a rule that waits for arrivals; the grid reads it anyway.
 static void record_up(struct agent *a, int64_t t_ms, double v, bool event)
 {
+    bool news = double_bits(a->up) != double_bits(v);
     if (t_ms <= a->up_ms)
         t_ms = a->up_ms + 1;
     a->up = v;
     a->up_ms = t_ms;
-    record_of(a, "up", "node", t_ms, v, true, event);
+    record_of(a, "up", "node", t_ms, v, news, event);
 }
 
 static int by_name(const void *a, const void *b)
@@ -340,7 +346,7 @@ static void tick_up(struct agent *a, int64_t t_ms, bool backfill)
         record_of(a, "up", "node", t_ms, 1, false, false);
     }
     record_of(a, "tocsin_agent_clock_skew_seconds", "tocsin", t_ms, (double)a->skew_ms / 1000,
-        !backfill, false);
+        false, false);
 }
 
 static void count_seq(struct agent *a, uint64_t seq)
@@ -391,7 +397,7 @@ void pipeline_frame(struct pipeline *p, const struct frame *f, int64_t now_ms, i
         tick_up(a, t_ms, f->backfill);
     if (ticked && !f->backfill && t_ms > a->watermark_ms) {
         a->watermark_ms = t_ms < p->now_ms ? t_ms : p->now_ms;
-        p->watermark_moved = true;
+        p->watermark_moved |= !p->slowest || p->slowest == a;
     }
     for (size_t i = 0; i < b->n_events; i++)
         if (b->events[i].kind == EVENT_GOODBYE && b->seq >= a->last_seq) {
@@ -460,6 +466,8 @@ static void alive(struct pipeline *p)
     for (struct agent *a = p->first; a; a = a->next) {
         agent_alive(a);
         int64_t next = liveness_next(&a->live);
+        if (a->live.state == LIVENESS_UP && next < p->mono_ms + SUSPECT_STEP_MS)
+            next = p->mono_ms + SUSPECT_STEP_MS;
         if (next < p->alive_next)
             p->alive_next = next;
     }
@@ -501,6 +509,10 @@ static void house(struct pipeline *p)
         if (agent_over(a)) {
             *at = a->next;
             p->n_agents--;
+            if (p->slowest == a) {
+                p->slowest = NULL;
+                p->watermark_moved = true;
+            }
             map_del(&p->agents, a->id, 16);
             store_agent_forget(p->store, a->store);
             agent_free(a);
@@ -517,9 +529,12 @@ static void watermark(struct pipeline *p)
         return;
     p->watermark_moved = false;
     int64_t lowest = INT64_MAX;
+    p->slowest = NULL;
     for (const struct agent *a = p->first; a; a = a->next)
-        if (a->live.state == LIVENESS_UP && a->watermark_ms && a->watermark_ms < lowest)
+        if (a->live.state == LIVENESS_UP && a->watermark_ms && a->watermark_ms < lowest) {
             lowest = a->watermark_ms;
+            p->slowest = a;
+        }
     if (lowest != INT64_MAX && lowest > p->watermark_ms) {
         p->watermark_ms = lowest;
         engine_watermark(p->engine, lowest);

@@ -27,6 +27,7 @@ struct series {
     bool declared;             // by the running session of its agent: samples may come
     bool silent;               // recorded: what it was computed from is silent
     struct agent_store *agent; // last to declare it; NULL = recorded
+    struct series *agent_next, *agent_prev; // in the agent's list
     struct column_ref *cols;
     struct track track;
 };

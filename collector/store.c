@@ -38,7 +38,8 @@ struct agent_store {
     uint64_t epoch, session; // session counts ours, from 1
     struct wire_series *wire;
     uint32_t n_wire;
-    size_t series; // that have it as their agent
+    struct series *list; // those that have it as their agent
+    size_t series;
     uint64_t refused;
     struct agent_block *blocks;
     size_t n_blocks;
@@ -326,10 +327,34 @@ static void block_drop(struct agent_store *a, struct agent_block **at)
     agent_block_free(b);
 }
 
+// Moves a series to an agent, or to none.
+static void series_owner(struct series *x, struct agent_store *a)
+{
+    if (x->agent == a)
+        return;
+    if (x->agent) {
+        if (x->agent_prev)
+            x->agent_prev->agent_next = x->agent_next;
+        else
+            x->agent->list = x->agent_next;
+        if (x->agent_next)
+            x->agent_next->agent_prev = x->agent_prev;
+        x->agent->series--;
+    }
+    x->agent = a;
+    x->agent_prev = NULL;
+    x->agent_next = a ? a->list : NULL;
+    if (!a)
+        return;
+    if (a->list)
+        a->list->agent_prev = x;
+    a->list = x;
+    a->series++;
+}
+
 static void series_drop(struct store *s, struct series *x)
 {
-    if (x->agent)
-        x->agent->series--;
+    series_owner(x, NULL);
     // Blocks keep the id by column; ids are not reused, so it just finds nothing.
     series_forget(&s->table, x);
 }
@@ -338,16 +363,12 @@ void store_agent_forget(struct store *s, struct agent_store *a)
 {
     while (a->blocks)
         block_drop(a, &a->blocks);
-    for (uint32_t id = 1; id < s->table.n_ids; id++) {
-        struct series *x = series_by_id(&s->table, id);
-        if (!x || x->agent != a)
-            continue;
-        if (x->cols) { // another agent wrote it too and will again
-            x->agent = NULL;
-            a->series--;
-        } else {
+    while (a->list) {
+        struct series *x = a->list;
+        if (x->cols) // another agent wrote it too and will again
+            series_owner(x, NULL);
+        else
             series_drop(s, x);
-        }
     }
     for (struct agent_store **at = &s->first; *at; at = &(*at)->next)
         if (*at == a) {
@@ -377,22 +398,15 @@ static void series_end(struct store *s, struct series *x, int64_t t_ms)
 
 void store_agent_end(struct agent_store *a, int64_t t_ms)
 {
-    struct store *s = a->store;
-    for (uint32_t id = 1; id < s->table.n_ids; id++) {
-        struct series *x = series_by_id(&s->table, id);
-        if (x && x->agent == a)
-            series_end(s, x, t_ms);
-    }
+    for (struct series *x = a->list; x; x = x->agent_next)
+        series_end(a->store, x, t_ms);
 }
 
 void store_agent_sweep(struct agent_store *a, int64_t t_ms)
 {
-    struct store *s = a->store;
-    for (uint32_t id = 1; id < s->table.n_ids; id++) {
-        struct series *x = series_by_id(&s->table, id);
-        if (x && x->agent == a && !x->declared)
-            series_end(s, x, t_ms);
-    }
+    for (struct series *x = a->list; x; x = x->agent_next)
+        if (!x->declared)
+            series_end(a->store, x, t_ms);
 }
 
 void store_agent_session(struct agent_store *a, uint64_t epoch)
@@ -497,12 +511,7 @@ uint32_t store_declare(struct agent_store *a, const struct batch_declare *d)
         }
         return STORE_REFUSED;
     }
-    if (counts) {
-        if (x->agent)
-            x->agent->series--;
-        x->agent = a;
-        a->series++;
-    }
+    series_owner(x, a);
     x->declared = true;
     w->series = x->id;
     return x->id;

@@ -2,12 +2,14 @@
 /*
  * What a hostile peer can do to the ingest port, done to a running collector:
  *
- *     hostile PORT PID
+ *     hostile PORT PID [slow]
  *
  * While each attack runs, two well-behaved agents on an address of their own push: one over a
  * connection it keeps, one over a new connection each time. Each attack must end in 4xx or a
  * closed connection within 10 s, nobody well-behaved may wait longer than 1 s, and the collector's
- * peak memory (VmHWM) must stay below 256 MiB. Prints what it found and `N passed, N failed`.
+ * peak memory (VmHWM) must stay below 256 MiB. `slow` is for a collector
+ * under a sanitizer: memory is not judged, others may wait 5 s and be told 429. Prints what it
+ * found and `N passed, N failed`.
  */
 #include "wire/decode.h"
 #include "wire/encode.h"
@@ -34,6 +36,7 @@
 #define RSS_MAX_KIB  (256 * 1024)
 
 static int port, passed, failed;
+static bool slow;
 
 static int64_t now_ms(void)
 {
@@ -455,16 +458,17 @@ static void during(const char *what, void (*attack)(void), const char *pid)
         (long long)worst_ms, (int)refused, peak_kib(pid) / 1024);
     char name[96];
     snprintf(name, sizeof(name), "others meanwhile (%s)", what);
-    check(worst_ms <= 1000 && refused == 0, name, text);
+    check(worst_ms <= (slow ? 5000 : 1000) && (slow || refused == 0), name, text);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fputs("usage: hostile PORT PID\n", stderr);
+    if (argc < 3) {
+        fputs("usage: hostile PORT PID [slow]\n", stderr);
         return 2;
     }
     port = atoi(argv[1]);
+    slow = argc > 3;
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct rlimit r;
     getrlimit(RLIMIT_NOFILE, &r);
@@ -484,8 +488,9 @@ int main(int argc, char **argv)
     pthread_join(fresh, NULL);
     char text[32];
     snprintf(text, sizeof(text), "%ld MiB", peak_kib(argv[2]) / 1024);
-    check(peak_kib(argv[2]) > 0 && peak_kib(argv[2]) <= RSS_MAX_KIB,
-        "peak memory at most 256 MiB", text);
+    if (!slow)
+        check(peak_kib(argv[2]) > 0 && peak_kib(argv[2]) <= RSS_MAX_KIB,
+            "peak memory at most 256 MiB", text);
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;
 }
