@@ -223,7 +223,7 @@ static void read_groups(struct reading *r, const struct yaml_node *list)
     struct ruleset *s = r->set;
     size_t at = 0, n = list->n;
 
-    if (!room_for_groups(r, n))
+    if (n == 0 || !room_for_groups(r, n))
         return;
     while (at < s->n_groups && strcmp(s->groups[at].file, r->file) <= 0)
         at++;

@@ -454,55 +454,69 @@ static struct regex_node *atom(struct parser *p)
     return p->rc ? NULL : char_node(p, rune);
 }
 
-// \Q...\E appends its characters; a repeat after it binds to the last one.
-static struct regex_node **quoted(struct parser *p, struct regex_node **tail)
+// The nodes of a sequence as they come; `last` is where the latest operand hangs.
+struct sequence {
+    struct regex_node *first, **last, **tail;
+};
+
+static void append(struct sequence *s, struct regex_node *n)
+{
+    s->last = s->tail;
+    *s->last = n;
+    s->tail = &n->next;
+}
+
+// \Q...\E: its characters, none of them special.
+static void quoted(struct parser *p, struct sequence *s)
 {
     p->at += 2;
-    while (p->at < p->len) {
+    while (p->at < p->len && p->rc == 0) {
         if (p->len - p->at >= 2 && p->p[p->at] == '\\' && p->p[p->at + 1] == 'E') {
             p->at += 2;
             break;
         }
         uint32_t rune = next_rune(p);
         struct regex_node *n = p->rc ? NULL : char_node(p, rune);
-        bool last = p->at == p->len || (p->len - p->at >= 2 && !memcmp(p->p + p->at, "\\E", 2));
-        if (n && last) {
-            p->at += p->at < p->len ? 2 : 0;
-            *tail = repeated(p, n);
-            return *tail ? &(*tail)->next : tail;
-        }
-        *tail = n;
-        if (!n)
-            break;
-        tail = &n->next;
+        if (n)
+            append(s, n);
     }
-    return tail;
+}
+
+static bool repeat_ahead(struct parser *p)
+{
+    int min, max;
+    char c = p->p[p->at];
+    return c == '*' || c == '+' || c == '?' || (c == '{' && count(p, &min, &max));
 }
 
 static struct regex_node *concat(struct parser *p)
 {
-    struct regex_node *list = NULL, **tail = &list;
+    struct sequence s = {.tail = &s.first};
     int copies = 1;
 
     while (p->at < p->len && p->p[p->at] != '|' && p->p[p->at] != ')') {
         if (p->len - p->at >= 2 && p->p[p->at] == '\\' && p->p[p->at + 1] == 'Q') {
-            tail = quoted(p, tail);
+            quoted(p, &s);
             if (p->rc)
                 return NULL;
             continue;
         }
-        bool flags = p->p[p->at] == '(';
-        struct regex_node *n = atom(p);
+        bool paren = p->p[p->at] == '(';
+        // Behind \E and (?i) a repeat takes what stands in front of them.
+        bool again = s.last && repeat_ahead(p);
+        struct regex_node *n = again ? *s.last : atom(p);
         if (!n)
             return NULL;
-        // (?i) is no operand: a repeat behind it has nothing to repeat.
-        if (!(flags && n->kind == RX_EMPTY))
-            n = repeated(p, n);
+        if (paren && n->kind == RX_EMPTY)
+            continue;
+        if (again)
+            s.tail = s.last;
+        n = repeated(p, n);
         if (!n)
             return NULL;
-        *tail = n;
-        tail = &n->next;
+        append(&s, n);
     }
+    struct regex_node *list = s.first;
     for (struct regex_node *n = list; n; n = n->next)
         if (n->copies > copies)
             copies = n->copies;

@@ -80,6 +80,9 @@ static const struct {
     {"x{", "x{", true},
     {"\\Qa.b\\E+", "a.bbb", true},
     {"\\Qa.b", "a.b", true},
+    {"ab\\Q\\E*", "abb", true},
+    {"ab(?i)*c", "abbC", true},
+    {"a*(?i)+", "aa", true},
     {"\\x41\\x{1F600}\\101\\t",
         "A\xf0\x9f\x98\x80"
         "A\t",
@@ -119,6 +122,8 @@ static const struct {
     {"[a", "missing closing ]", 1},
     {"[z-a]", "invalid range", 2},
     {"*a", "missing argument", 1},
+    {"(?i)*", "missing argument", 5},
+    {"\\Q\\E*", "missing argument", 5},
     {"a|+", "missing argument", 3},
     {"a**", "nested repetition", 3},
     {"a{2}{3}", "nested repetition", 5},
