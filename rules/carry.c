@@ -9,7 +9,6 @@ static void rule_state_done(struct rule_state *r)
     selections_free(r->selections);
     alert_set_done(&r->alerts);
     recorded_done(&r->recorded);
-    free(r->reads);
 }
 
 void group_states_free(struct engine *e, struct group_state *g, size_t n)
@@ -88,6 +87,7 @@ static void carry(struct engine *e, struct group_state *groups, size_t n)
             to->drained_ms = from->drained_ms;
             to->dirty_ms = from->dirty_ms;
             to->urgent = from->urgent;
+            to->retry_ms = from->retry_ms;
             // Its annotations are the old rule's: no value equals this, so they are made anew.
             for (size_t a = 0; a < to->alerts.n; a++)
                 to->alerts.slot[a]->value_bits = NAN_ABSENT_BITS;
@@ -101,7 +101,8 @@ static void carry(struct engine *e, struct group_state *groups, size_t n)
 int engine_load(struct engine *e, struct ruleset *set)
 {
     size_t n = set->n_groups;
-    bool arrival = false;
+    size_t n_arrival = 0;
+    struct rule_place *arrival = NULL;
     struct group_state *groups = calloc(n ? n : 1, sizeof(*groups));
     struct retired *old = calloc(1, sizeof(*old));
     if (!groups || !old)
@@ -118,9 +119,9 @@ int engine_load(struct engine *e, struct ruleset *set)
         for (size_t k = 0; k < g->group->n_rules; k++) {
             struct rule_state *r = &g->rules[k];
             r->rule = &g->group->rules[k];
-            r->dirty_ms = r->drained_ms = r->tried_ms = INT64_MIN;
+            r->dirty_ms = r->drained_ms = r->tried_ms = r->retry_ms = INT64_MIN;
             r->timer_ms = NEVER;
-            arrival |= !r->rule->disabled && r->rule->evaluate == EVALUATE_ARRIVAL;
+            n_arrival += !r->rule->disabled && r->rule->evaluate == EVALUATE_ARRIVAL;
         }
         for (size_t k = 0; k < g->group->n_rules; k++) {
             g->rules[k].selections = selections_new(&g->group->rules[k].expr);
@@ -128,6 +129,16 @@ int engine_load(struct engine *e, struct ruleset *set)
                 goto oom;
         }
     }
+    arrival = calloc(n_arrival ? n_arrival : 1, sizeof(*arrival));
+    if (!arrival)
+        goto oom;
+    n_arrival = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < groups[i].group->n_rules; k++) {
+            const struct rule *r = groups[i].rules[k].rule;
+            if (!r->disabled && r->evaluate == EVALUATE_ARRIVAL)
+                arrival[n_arrival++] = (struct rule_place){(uint32_t)i, (uint32_t)k};
+        }
     carry(e, groups, n);
     *old = (struct retired){e->set, e->groups, e->n_groups, e->retired};
     if (e->set)
@@ -137,7 +148,9 @@ int engine_load(struct engine *e, struct ruleset *set)
     e->set = set;
     e->groups = groups;
     e->n_groups = n;
-    e->any_arrival = arrival;
+    free(e->arrival);
+    e->arrival = arrival;
+    e->n_arrival = n_arrival;
     e->map_valid = false;
     return 0;
 oom:

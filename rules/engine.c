@@ -40,7 +40,10 @@ void engine_free(struct engine *e)
     ruleset_free(e->set);
     eval_free(e->eval);
     free(e->out.t);
-    free(e->reads);
+    free(e->work);
+    free(e->arrival);
+    free(e->reader);
+    free(e->first);
     free(e->fresh);
     free(e);
 }
@@ -60,20 +63,14 @@ int64_t engine_reach_ms(const struct engine *e)
     return reach;
 }
 
-// One thing to do at one instant of collector time.
-struct work {
-    int64_t t_ms;
-    size_t group, rule; // rule == SIZE_MAX: the whole group's tick
-};
-
 static int by_time(const void *a, const void *b)
 {
     const struct work *x = a, *y = b;
     if (x->t_ms != y->t_ms)
         return x->t_ms < y->t_ms ? -1 : 1;
-    bool tx = x->rule == SIZE_MAX, ty = y->rule == SIZE_MAX;
-    if (tx != ty)
-        return tx ? -1 : 1; // the grid first: it may reset what an arrival then starts
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1
+                                 : 1; // the grid first: it may reset what an arrival starts
     if (x->group != y->group)
         return x->group < y->group ? -1 : 1;
     return (x->rule > y->rule) - (x->rule < y->rule);
@@ -97,6 +94,20 @@ static bool due_tick(const struct engine *e, const struct group_state *g, int64_
     return true;
 }
 
+static int run_on_grid(
+    struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms)
+{
+    int rc = rule_run(e, g, r, t_ms, true);
+    r->retry_ms = rc < 0 ? t_ms : INT64_MIN;
+    e->retry |= rc < 0;
+    if (rc == 0 && r->dirty_ms <= t_ms) {
+        r->dirty_ms = INT64_MIN; // seen by this tick
+        r->urgent = false;
+    }
+    rule_set_timer(r);
+    return rc;
+}
+
 static int tick(struct engine *e, struct group_state *g, int64_t t_ms)
 {
     int failed = 0;
@@ -104,82 +115,102 @@ static int tick(struct engine *e, struct group_state *g, int64_t t_ms)
     g->next_ms = t_ms + g->interval_ms;
     g->last_tick_ms = t_ms;
     for (size_t k = 0; k < g->group->n_rules; k++) {
-        struct rule_state *r = &g->rules[k];
-        if (r->rule->disabled)
+        if (g->rules[k].rule->disabled)
             continue;
-        int rc = rule_run(e, g, r, t_ms, true);
+        int rc = run_on_grid(e, g, &g->rules[k], t_ms);
         failed = rc < 0 ? rc : failed;
-        if (r->dirty_ms <= t_ms) {
-            r->dirty_ms = INT64_MIN; // seen by this tick
-            r->urgent = false;
-        }
-        rule_set_timer(r);
     }
     return failed;
 }
 
 static int arrive(struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms)
 {
-    if (t_ms == r->dirty_ms) {
+    bool drained = t_ms == r->dirty_ms;
+    int rc = rule_run(e, g, r, t_ms, false);
+    // Without memory it stays as dirty, or its timer as due, as it was: the next advance tries.
+    if (rc < 0) {
+        r->urgent |= drained;
+        return rc;
+    }
+    if (drained) {
         r->dirty_ms = INT64_MIN;
         r->urgent = false;
         r->drained_ms = e->now_ms;
     }
-    int rc = rule_run(e, g, r, t_ms, false);
     // While a tick before it is open, an alert whose time has come is tried again after that.
     if (g->next_ms >= t_ms && t_ms > r->tried_ms)
         r->tried_ms = t_ms;
     rule_set_timer(r);
+    return 0;
+}
+
+static int add_work(struct engine *e, size_t *n, struct work w)
+{
+    if (*n == e->cap_work) {
+        size_t cap = e->cap_work ? e->cap_work * 2 : 64;
+        struct work *grown = realloc(e->work, cap * sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        e->work = grown;
+        e->cap_work = cap;
+    }
+    e->work[(*n)++] = w;
+    return 0;
+}
+
+static int find_work(struct engine *e, size_t *n)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < e->n_groups; i++) {
+        struct group_state *g = &e->groups[i];
+        int64_t t;
+        if (due_tick(e, g, &t))
+            rc = add_work(e, n, (struct work){t, i, WORK_TICK, 0});
+        for (uint32_t k = 0; rc == 0 && e->retry && k < g->group->n_rules; k++)
+            if (g->rules[k].retry_ms != INT64_MIN)
+                rc = add_work(e, n, (struct work){g->rules[k].retry_ms, i, WORK_RETRY, k});
+    }
+    for (size_t i = 0; rc == 0 && i < e->n_arrival; i++) {
+        struct rule_place p = e->arrival[i];
+        const struct rule_state *r = &e->groups[p.group].rules[p.rule];
+        if (arrival_due_ms(e, r) <= e->now_ms)
+            rc = add_work(e, n, (struct work){r->dirty_ms, p.group, WORK_ARRIVAL, p.rule});
+    }
     return rc;
 }
 
 static int run_due(struct engine *e)
 {
-    size_t most = 0, n = 0;
-    int failed = 0;
-    for (size_t i = 0; i < e->n_groups; i++)
-        most += 1 + 2 * e->groups[i].group->n_rules;
-    if (!most)
-        return 0;
-    eval_reset(e->eval);
-    struct work *w = malloc(most * sizeof(*w));
-    if (!w)
-        return -ENOMEM;
-    for (size_t i = 0; i < e->n_groups; i++) {
-        struct group_state *g = &e->groups[i];
-        int64_t t;
-        if (due_tick(e, g, &t))
-            w[n++] = (struct work){t, i, SIZE_MAX};
-        for (size_t k = 0; e->any_arrival && k < g->group->n_rules; k++) {
-            struct rule_state *r = &g->rules[k];
-            if (r->rule->disabled || r->rule->evaluate != EVALUATE_ARRIVAL)
-                continue;
-            if (arrival_due_ms(e, r) <= e->now_ms)
-                w[n++] = (struct work){r->dirty_ms, i, k};
-        }
-    }
-    qsort(w, n, sizeof(*w), by_time);
+    size_t n = 0;
+    int failed = find_work(e, &n);
+    if (failed < 0)
+        return failed;
+    e->retry = false;
+    if (n > 1)
+        qsort(e->work, n, sizeof(*e->work), by_time);
     for (size_t i = 0; i < n; i++) {
-        struct group_state *g = &e->groups[w[i].group];
+        const struct work *w = &e->work[i];
+        struct group_state *g = &e->groups[w->group];
         int rc = 0;
-        if (w[i].rule == SIZE_MAX)
-            rc = tick(e, g, w[i].t_ms);
-        else if (g->rules[w[i].rule].dirty_ms == w[i].t_ms) // no tick has seen it meanwhile
-            rc = arrive(e, g, &g->rules[w[i].rule], w[i].t_ms);
+        if (w->kind == WORK_TICK)
+            rc = tick(e, g, w->t_ms);
+        else if (w->kind == WORK_RETRY)
+            rc = run_on_grid(e, g, &g->rules[w->rule], w->t_ms);
+        else if (g->rules[w->rule].dirty_ms == w->t_ms) // no tick has seen it meanwhile
+            rc = arrive(e, g, &g->rules[w->rule], w->t_ms);
         failed = rc < 0 ? rc : failed;
     }
-    free(w);
     // Timers last: what was evaluated above may have reset or fired the alert they wait for.
-    for (size_t i = 0; e->any_arrival && i < e->n_groups; i++) {
-        struct group_state *g = &e->groups[i];
-        for (size_t k = 0; k < g->group->n_rules; k++)
-            while (timer_due_ms(e, g, &g->rules[k]) <= e->now_ms) {
-                int64_t before = g->rules[k].timer_ms;
-                int rc = arrive(e, g, &g->rules[k], before);
-                failed = rc < 0 ? rc : failed;
-                if (g->rules[k].timer_ms == before)
-                    break;
-            }
+    for (size_t i = 0; i < e->n_arrival; i++) {
+        struct group_state *g = &e->groups[e->arrival[i].group];
+        struct rule_state *r = &g->rules[e->arrival[i].rule];
+        while (timer_due_ms(e, g, r) <= e->now_ms) {
+            int64_t before = r->timer_ms;
+            int rc = arrive(e, g, r, before);
+            failed = rc < 0 ? rc : failed;
+            if (r->timer_ms == before)
+                break;
+        }
     }
     return failed;
 }
@@ -196,9 +227,10 @@ int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret)
         struct group_state *g = &e->groups[i];
         if (g->next_ms == INT64_MIN)
             g->next_ms = floor_to(e->now_ms + g->interval_ms - 1, g->interval_ms);
-        for (size_t k = 0; k < g->group->n_rules; k++)
+        for (size_t k = 0; e->sweep && k < g->group->n_rules; k++)
             alert_set_sweep(&g->rules[k].alerts);
     }
+    e->sweep = false;
     int rc = retired_end(e, e->now_ms);
     int mapped = arrival_map_refresh(e);
     int ran = run_due(e);

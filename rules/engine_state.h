@@ -17,9 +17,8 @@ struct rule_state {
     int64_t last_ms, last_ns, total_ns;
     uint64_t evaluations;
     size_t elements;
+    int64_t retry_ms; // grid tick that failed for want of memory; INT64_MIN = none
     // evaluate: arrival
-    uint64_t *reads; // bit per series id
-    size_t words;
     int64_t dirty_ms;   // newest sample not evaluated yet; INT64_MIN = clean
     bool urgent;        // an event: no gap
     int64_t drained_ms; // when it was last drained, now of advance
@@ -40,6 +39,17 @@ struct retired { // a ruleset that transitions may still point into
     size_t n_groups;
     struct retired *next;
 };
+// One rule, by its place.
+struct rule_place {
+    uint32_t group, rule;
+};
+// One thing to do at one instant of collector time.
+struct work {
+    int64_t t_ms;
+    uint32_t group;
+    enum { WORK_RETRY, WORK_TICK, WORK_ARRIVAL } kind;
+    uint32_t rule;
+};
 struct engine {
     struct source src;
     struct engine_options o;
@@ -52,10 +62,17 @@ struct engine {
     struct transition_list out;
     int64_t now_ms, watermark_ms;
     bool started;
-    // which series any arrival rule reads
-    bool any_arrival;
-    uint64_t *reads;
-    size_t words;
+    bool sweep;        // a rule has alerts that ended in the last advance
+    bool retry;        // a rule has a tick to be tried again
+    struct work *work; // of one advance
+    size_t cap_work;
+    // Rules that are evaluated on arrival, and which of them read a series: those of series i are
+    // reader[first[i]] to reader[first[i + 1]].
+    struct rule_place *arrival;
+    size_t n_arrival;
+    struct rule_place *reader;
+    uint32_t *first;
+    size_t n_ids;
     uint64_t generation;
     bool map_valid;
     struct fresh {

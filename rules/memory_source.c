@@ -168,11 +168,10 @@ static struct labels labels_of(void *self, uint32_t id)
 static int range(void *self, uint32_t id, int64_t from_ms, int64_t to_ms, struct points *out)
 {
     const struct points *p = &((struct memory_source *)self)->series[id].points;
-    size_t end = after(p, to_ms);
-    for (size_t i = after(p, from_ms); i < end; i++)
-        if (!points_add(out, p->p[i].t_ms, p->p[i].v, p->p[i].h))
-            return -ENOMEM;
-    return 0;
+    size_t first = after(p, from_ms), end = after(p, to_ms);
+    if (first >= end)
+        return 0;
+    return points_append(out, p->p + first, end - first) ? 0 : -ENOMEM;
 }
 
 static bool latest(void *self, uint32_t id, int64_t t_ms, struct point *ret)

@@ -163,6 +163,7 @@ int rule_run(
     eval_reset(e->eval);
     int rc = evaluate(e, g, r, t_ms, grid, &err);
     r->failed = rc < 0;
+    e->sweep |= r->alerts.n_ended > 0;
     if (rc == -ENOMEM)
         err_set(&err, "out of memory");
     snprintf(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/source.h"
 #include <stdlib.h>
+#include <string.h>
 
 bool points_add(struct points *p, int64_t t_ms, double v, const struct histogram *h)
 {
@@ -13,6 +14,23 @@ bool points_add(struct points *p, int64_t t_ms, double v, const struct histogram
         p->cap = cap;
     }
     p->p[p->n++] = (struct point){t_ms, v, h};
+    return true;
+}
+
+bool points_append(struct points *p, const struct point *more, size_t n)
+{
+    if (!n)
+        return true;
+    if (p->cap - p->n < n) {
+        size_t cap = (p->n + n) * 2;
+        struct point *q = realloc(p->p, cap * sizeof(*q));
+        if (!q)
+            return false;
+        p->p = q;
+        p->cap = cap;
+    }
+    memcpy(p->p + p->n, more, n * sizeof(*more));
+    p->n += n;
     return true;
 }
 

@@ -49,4 +49,5 @@ struct source {
 
 // Room for one more; grows the array. false on no memory. For those who implement a source.
 bool points_add(struct points *p, int64_t t_ms, double v, const struct histogram *h);
+bool points_append(struct points *p, const struct point *more, size_t n);
 bool series_ids_add(struct series_ids *s, uint32_t id);
