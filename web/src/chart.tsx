@@ -99,7 +99,7 @@ function options(names: string[], unit: Unit, width: number, height: number, win
     },
     axes: [
       { stroke: ink, grid, ticks: grid, values: (_u, ts) => ts.map((t) => clock(t * 1000)), space: 90 },
-      { stroke: ink, grid, ticks: grid, size: 74, values: (_u, vs) => vs.map((v) => value(v, unit)) },
+      { stroke: ink, grid, ticks: grid, size: 86, values: (_u, vs) => vs.map((v) => value(v, unit)) },
     ],
     series: [
       { value: (_u, t) => (t == null ? "–" : clock(t * 1000)) },
@@ -168,6 +168,8 @@ export function Chart(props: {
         plot = names.length ? new uPlot(options(names, props.unit, el.clientWidth, height, windowMs, props.marks ?? []), data, el) : null;
         shape = next;
       } else plot.setData(data);
+      // Without a pointer the legend tells the newest values.
+      plot?.setLegend({ idx: data[0].length - 1 }, false);
     };
     const stop = effect(() => {
       for (const s of subs) s.changed.value;
