@@ -68,8 +68,9 @@ static ssize_t on_recv(
         w->turn -= (size_t)n;
         return n;
     }
-    bool wait = n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    wslay_event_set_error(ctx, wait ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
+    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+        die(w);
+    wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
     return -1;
 }
 
@@ -106,8 +107,9 @@ static void receive(struct ws *w)
     w->turn = TURN_BYTES;
     if (!wslay_event_get_read_enabled(w->wslay))
         drain(w);
-    else if (wslay_event_recv(w->wslay) != 0 ||
-             wslay_event_get_queued_msg_count(w->wslay) > CONTROL_MAX)
+    else if (wslay_event_recv(w->wslay) != 0 && wslay_event_get_read_enabled(w->wslay))
+        die(w); // no memory; for a mistake of the peer's a close frame is queued
+    if (wslay_event_get_queued_msg_count(w->wslay) > CONTROL_MAX)
         die(w);
 }
 
