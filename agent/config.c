@@ -454,8 +454,9 @@ static void fill_defaults(struct reader *r)
     }
     for (size_t i = 0; i < c->n_probes && c->host; i++) {
         struct probe_config *p = &c->probes[i];
+        p->local = p->host && is_this_host(p->host, c->host);
         if (!p->every_ms)
-            p->every_ms = p->host && is_this_host(p->host, c->host) ? 250 : 1000;
+            p->every_ms = p->local ? 250 : 1000;
     }
 }
 

@@ -31,6 +31,7 @@ struct probe_config {
     const char *service;       // NULL: none
     const char *host;          // of the target, brackets off
     uint16_t port;
+    bool local;                // host is an address or a name of this host
     const char *method, *body; // HTTP; body NULL: not looked at
     struct {
         uint16_t low, high;

@@ -13,7 +13,8 @@ struct feed {
     struct buf frame;
     struct loop_timer *timer; // an event frame that waits for the gap
     uint64_t next_seq, failures;
-    int64_t last_event_ns;
+    int64_t
+        earned_ns; // event frames are paid from here: FEED_GAP_NS each, FEED_BURST saved up at most
     uint32_t seq_id;
     bool waiting;
 };
@@ -35,7 +36,7 @@ struct feed *feed_new(struct loop *loop, struct output *out, struct spool *spool
     f->out = out;
     f->spool = spool;
     f->next_seq = 1;
-    f->last_event_ns = INT64_MIN / 2;
+    f->earned_ns = INT64_MIN / 2;
     buf_init(&f->frame, WIRE_UNPACKED_MAX / 2);
     f->chain = chain_out_new();
     f->timer = loop_timer_new(loop, on_gap, f);
@@ -99,13 +100,15 @@ int feed_second(struct feed *f, int64_t wall_ms, int64_t mono_ns)
 
 int feed_event(struct feed *f, int64_t now_ns)
 {
-    if (now_ns - f->last_event_ns < FEED_GAP_NS) {
+    if (now_ns - f->earned_ns < FEED_GAP_NS) {
         if (!f->waiting)
-            loop_timer_set(f->timer, f->last_event_ns + FEED_GAP_NS);
+            loop_timer_set(f->timer, f->earned_ns + FEED_GAP_NS);
         f->waiting = true;
         return 0;
     }
-    f->last_event_ns = now_ns;
+    if (now_ns - f->earned_ns > FEED_BURST * FEED_GAP_NS)
+        f->earned_ns = now_ns - FEED_BURST * FEED_GAP_NS;
+    f->earned_ns += FEED_GAP_NS;
     int64_t wall_ms = schedule_wall_us(f->schedule, now_ns) / 1000;
     output_group(f->out, 0, 0, wall_ms);
     feed_write_seq(f);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * From samples to frames: takes what the samplers wrote, encodes it once, keeps it in the spool and
- * tells the pusher. One frame a second, and one at once when something happened; a storm of events
- * shares frames, FEED_GAP_NS apart.
+ * tells the pusher. One frame a second, and one at once when something happened. A storm of events
+ * shares frames: after FEED_BURST at once there is one every FEED_GAP_NS, so that what matters is not
+ * held up by a lesser event just before it.
  *
  * Every frame carries its own number as tocsin_agent_frame_seq, so a query can count what is
  * missing. Loop thread; borrows output, spool and pusher.
@@ -14,6 +15,7 @@
 #include "agent/spool.h"
 
 #define FEED_GAP_NS (10 * NS_PER_MS)
+#define FEED_BURST  4
 
 struct feed;
 struct feed *feed_new(

@@ -3,13 +3,15 @@
  * Sampler "tcp.listen": every TCP port somebody listens on becomes a service, found by itself.
  *
  *     destroy multicast --> one LISTEN dump --> services (pure) --> events and samples, at once
- *     20 Hz timer --------> one LISTEN dump --> new listeners, accept queues, their maximum
+ *     20 Hz timer --------> queues of the known --> accept queues, their maximum
+ *       each fifth -------> one LISTEN dump --> new listeners too
  *     process deaths -----> services ---------> the same dump if that may have taken a listener
  *
- * The kernel announces sockets that go, not those that come. A LISTEN dump costs 15-20 us whatever
- * the number of connections, so it is taken 20 times a second: that bounds the time until a new
- * listener is seen, and makes a 100 ms burst in an accept queue visible in `_max`. The multicast
- * only says "look": what counts is the dump, so a lost message (ENOBUFS) costs nothing but a look.
+ * The kernel announces sockets that go, not those that come, so a dump four times a second finds
+ * the new ones; while some service is down and may come back, and while one waits for its name,
+ * each look is a dump. Queues are looked at 20 times a second, which makes a 100 ms burst visible in
+ * `_max`. The multicast only says "look": what counts is the dump, so a lost message (ENOBUFS) costs
+ * nothing but a look.
  *
  * Naming a new listener may take a search through /proc, which goes on in slices of 2 ms between
  * other work; the service appears when it has its name.

@@ -75,6 +75,24 @@ int netlink_send(
     return sendmsg(nl->fd, &message, 0) == -1 ? -errno : 0;
 }
 
+int netlink_send_all(struct netlink *nl, uint8_t *messages, size_t len)
+{
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    size_t at = 0;
+
+    nl->seq++;
+    while (len - at >= sizeof(struct nlmsghdr)) {
+        struct nlmsghdr header;
+        memcpy(&header, messages + at, sizeof(header));
+        header.nlmsg_seq = nl->seq;
+        memcpy(messages + at, &header, sizeof(header));
+        at += NLMSG_ALIGN((size_t)header.nlmsg_len);
+    }
+    return sendto(nl->fd, messages, len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) == -1
+               ? -errno
+               : 0;
+}
+
 int netlink_receive(struct netlink *nl)
 {
     for (;;) {

@@ -31,6 +31,9 @@ int netlink_filter(struct netlink *nl, const struct sock_filter *code, unsigned 
 // Sends header and body; header->nlmsg_len and nlmsg_seq are filled in.
 int netlink_send(
     struct netlink *nl, uint16_t type, uint16_t flags, const void *body, size_t len);
+// Whole messages behind each other in one datagram, all of the same new nlmsg_seq, which is written
+// into them. Each must be well formed.
+int netlink_send_all(struct netlink *nl, uint8_t *messages, size_t len);
 // One datagram into nl->chunk: its length, 0 = nothing there now. Datagrams that were not sent by
 // the kernel are dropped unseen.
 int netlink_receive(struct netlink *nl);

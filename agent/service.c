@@ -233,6 +233,14 @@ void service_owner(struct service *s, int32_t pid, int32_t parent)
         s->owners[s->n_owners++] = (struct service_owner){.pid = pid, .parent = parent};
 }
 
+bool service_owned_by(const struct service *s, int32_t pid)
+{
+    for (size_t i = 0; i < s->n_owners; i++)
+        if (s->owners[i].pid == pid && !s->owners[i].dead)
+            return true;
+    return false;
+}
+
 void service_owners_clear(struct service *s)
 {
     s->n_owners = 0;
@@ -267,8 +275,10 @@ static bool is_error_code(int code)
 
 static void evidence(struct services *m, struct service *s, const char *what, int64_t now_ns)
 {
+    // The cause comes before what it led to.
+    if (!recent(s->evidence_ns, now_ns))
+        snprintf(s->evidence, sizeof(s->evidence), "%s", what);
     s->evidence_ns = now_ns;
-    snprintf(s->evidence, sizeof(s->evidence), "%s", what);
     if (s->state == SERVICE_STARTING && recent(s->down_ns, now_ns))
         turn(m, s, SERVICE_CRASHED, s->evidence);
 }
@@ -313,6 +323,14 @@ bool services_exit(struct services *m, const struct service_exit *e, int64_t now
 void services_oom(struct services *m, struct service *s, int64_t now_ns)
 {
     evidence(m, s, "killed for want of memory", now_ns);
+}
+
+bool services_waiting(const struct services *m, int64_t now_ns)
+{
+    for (const struct service *s = m->list; s; s = s->next)
+        if (s->state != SERVICE_UP && now_ns - s->down_ns < SERVICE_WAIT_NS)
+            return true;
+    return false;
 }
 
 static void grace_over(struct services *m, struct service *s)

@@ -17,7 +17,9 @@
  *
  * Evidence is the death of a process that held the listener, by a signal nobody uses to stop a
  * service, or an OOM kill. It may come before or after the listener goes: the two are put together
- * within SERVICE_GRACE_NS. A worker's death is evidence only when it was the last holder; that of a
+ * within SERVICE_GRACE_NS; the first of several is told. A `docker stop` that its container ignores
+ * ends in SIGKILL ten seconds later and counts as a crash: the service did not stop as asked.
+ * A worker's death is evidence only when it was the last holder; that of a
  * process no other holder started (nginx's master) always is, but only once the listener is gone.
  *
  * Listeners that come and go are not services yet: one that has not listened for SERVICE_SETTLE_NS,
@@ -40,6 +42,7 @@
 #define SERVICE_GRACE_NS    2000000000LL
 #define SERVICE_SETTLE_NS   10000000000LL
 #define SERVICE_ANNOUNCE_NS 1000000000LL
+#define SERVICE_WAIT_NS     60000000000LL
 #define SERVICE_KEEP_NS     86400000000000LL
 
 enum service_state { SERVICE_UP, SERVICE_STARTING, SERVICE_STOPPED, SERVICE_CRASHED };
@@ -112,6 +115,7 @@ void services_end(struct services *m, int64_t now_ns);
 
 // A process that holds a listener of s. parent 0 = not known. Known ones are updated.
 void service_owner(struct service *s, int32_t pid, int32_t parent);
+bool service_owned_by(const struct service *s, int32_t pid);
 void service_owners_clear(struct service *s);
 // Listening, and all who are known to have held it are dead: look again.
 bool service_owners_unknown(const struct service *s);
@@ -128,5 +132,7 @@ bool services_exit(struct services *m, const struct service_exit *e, int64_t now
 void services_oom(struct services *m, struct service *s, int64_t now_ns);
 // Grace, settling, announcing, forgetting. Often enough: 20 times a second.
 void services_advance(struct services *m, int64_t now_ns);
+// Some service is down since so short a time that it may come back any moment.
+bool services_waiting(const struct services *m, int64_t now_ns);
 // The first service listening on the port; NULL = no listener there.
 struct service *services_port(const struct services *m, uint16_t port);

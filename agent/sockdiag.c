@@ -5,6 +5,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -43,6 +44,29 @@ size_t sockdiag_request(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint32_t state
     *ret_type = TCPDIAG_GETSOCK;
     *ret_flags = NLM_F_DUMP;
     return sizeof(request);
+}
+
+void sockdiag_ask(uint8_t message[static SOCKDIAG_ASK_SIZE], const struct sockdiag *s)
+{
+    struct inet_diag_req_v2 request = {.sdiag_family = s->family,
+        .sdiag_protocol = IPPROTO_TCP,
+        .idiag_ext = 1 << (ATTRIBUTE_MEMORY - 1),
+        .idiag_states = SOCKDIAG_BIT(SOCKDIAG_LISTEN)};
+    struct nlmsghdr header = {.nlmsg_len = SOCKDIAG_ASK_SIZE,
+        .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+        .nlmsg_flags = NLM_F_REQUEST};
+
+    _Static_assert(sizeof(header) + sizeof(request) == SOCKDIAG_ASK_SIZE, "no padding");
+    request.id.idiag_sport = htons(s->local_port);
+    request.id.idiag_if = s->interface;
+    request.id.idiag_cookie[0] = (uint32_t)s->cookie;
+    request.id.idiag_cookie[1] = (uint32_t)(s->cookie >> 32);
+    if (s->family == AF_INET6)
+        memcpy(request.id.idiag_src, s->local, 16);
+    else
+        memcpy(request.id.idiag_src, s->local + 12, 4);
+    memcpy(message, &header, sizeof(header));
+    memcpy(message + sizeof(header), &request, sizeof(request));
 }
 
 bool sockdiag_is_socket(uint16_t type)
@@ -114,6 +138,7 @@ int sockdiag_parse(const uint8_t *body, size_t len, struct sockdiag *ret)
     ret->cookie = (uint64_t)m.id.idiag_cookie[1] << 32 | m.id.idiag_cookie[0];
     ret->receive_queue = m.idiag_rqueue;
     ret->send_queue = m.idiag_wqueue;
+    ret->interface = m.id.idiag_if;
     ret->uid = m.idiag_uid;
     ret->inode = m.idiag_inode;
 
@@ -149,7 +174,10 @@ int sockdiag_parse(const uint8_t *body, size_t len, struct sockdiag *ret)
 uint16_t sockdiag_local_port(const uint8_t *body, size_t len)
 {
     size_t at = offsetof(struct inet_diag_msg, id.idiag_sport);
-    return len >= at + 2 ? (uint16_t)(body[at] << 8 | body[at + 1]) : 0;
+    uint16_t port = 0;
+    if (len >= at + sizeof(port))
+        memcpy(&port, body + at, sizeof(port));
+    return ntohs(port);
 }
 
 const char *sockdiag_state_name(unsigned state)

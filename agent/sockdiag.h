@@ -50,6 +50,7 @@ struct sockdiag {
     uint32_t segments_out, segments_retransmitted, rtt_us;
     uint32_t receive_queue, send_queue; // LISTEN: waiting to be accepted, and their limit
     uint32_t drops, inode, uid;
+    uint32_t interface; // bound to; 0 = any
     uint16_t local_port, peer_port;
     uint8_t family, state;
     uint8_t have;
@@ -60,6 +61,9 @@ struct sockdiag {
 #define SOCKDIAG_REQUEST_MAX 72
 size_t sockdiag_request(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint32_t states, bool info,
     bool memory, uint16_t *ret_type, uint16_t *ret_flags);
+// A whole message that asks for this one socket, a listener; its nlmsg_seq is the sender's to fill in.
+#define SOCKDIAG_ASK_SIZE 72
+void sockdiag_ask(uint8_t message[static SOCKDIAG_ASK_SIZE], const struct sockdiag *s);
 // True for the message types that sockdiag_parse reads.
 bool sockdiag_is_socket(uint16_t type);
 // Every field of *ret is written. -EBADMSG when shorter than its parts say, or of another family.
