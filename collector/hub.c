@@ -26,6 +26,7 @@ struct leaver {
 
 struct hub {
     struct hub_options o;
+    struct listener *listener; // of the connections that came so far; it outlives the hub
     struct loop_timer *beat;
     struct client *clients; // by ascending number: each new one has the highest
     size_t n, cap;
@@ -97,6 +98,7 @@ static void on_closed(void *ctx, struct viewer *v)
     h->n--;
     viewer_free(v);
     MHD_upgrade_action(urh, MHD_UPGRADE_ACTION_CLOSE);
+    listener_kick(h->listener);
     leave(h, number);
 }
 
@@ -245,6 +247,7 @@ static void on_upgrade(void *ctx, struct MHD_Connection *m, void *req, const cha
     return;
 fail:
     MHD_upgrade_action(urh, MHD_UPGRADE_ACTION_CLOSE);
+    listener_kick(h->listener);
 }
 
 enum MHD_Result hub_upgrade(struct hub *h, struct listener_conn *conn, struct MHD_Connection *c)
@@ -271,8 +274,10 @@ enum MHD_Result hub_upgrade(struct hub *h, struct listener_conn *conn, struct MH
         MHD_add_response_header(r, MHD_HTTP_HEADER_SEC_WEBSOCKET_ACCEPT, accept) == MHD_YES)
         rc = MHD_queue_response(c, MHD_HTTP_SWITCHING_PROTOCOLS, r);
     MHD_destroy_response(r);
-    if (rc == MHD_YES)
+    if (rc == MHD_YES) {
+        h->listener = listener_of(conn);
         listener_upgraded(conn);
+    }
     return rc;
 }
 

@@ -210,6 +210,11 @@ static void conn_end(struct conn *c)
     shutdown(c->pub.fd, SHUT_RDWR);
 }
 
+struct listener *listener_of(const struct listener_conn *conn)
+{
+    return ((const struct conn *)conn)->l;
+}
+
 void listener_upgraded(struct listener_conn *conn)
 {
     struct conn *c = (struct conn *)conn;

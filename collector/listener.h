@@ -76,7 +76,10 @@ bool listener_loopback(const struct listener *l);
 void listener_stop_accepting(struct listener *l); // an orderly end begins
 // After MHD_resume_connection: have MHD look at its connections in this turn of the loop.
 void listener_kick(struct listener *l);
-// The connection now belongs to an upgraded protocol: no deadline of ours any more.
+// The listener of a connection, for whoever is handed only that.
+struct listener *listener_of(const struct listener_conn *conn);
+// The connection now belongs to an upgraded protocol: no deadline of ours any more. After
+// MHD_upgrade_action it takes a listener_kick for MHD to close it.
 void listener_upgraded(struct listener_conn *conn);
 void listener_stats(const struct listener *l, struct listener_stats *ret);
 
