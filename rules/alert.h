@@ -18,11 +18,11 @@
 enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
 
 struct alert {
-    struct labels *labels;               // with alertname; heap
-    struct labels *annotations;          // as of the last true evaluation; heap
+    struct labels *labels;      // with alertname; heap
+    struct labels *annotations; // as of the last true evaluation; heap
     uint64_t fingerprint;
     enum alert_state state;
-    bool stale;                          // its source is silent
+    bool stale; // its source is silent
     double value;
     int64_t active_at_ms;                // first true evaluation of this episode
     int64_t fired_at_ms, resolved_at_ms; // 0 = not
@@ -36,6 +36,6 @@ struct transition {
     const struct rule *rule;
     const struct alert *alert;
     enum alert_state from, to;
-    int64_t at_ms;                       // evaluation time
+    int64_t at_ms; // evaluation time
 };
 const char *alert_state_name(enum alert_state s);

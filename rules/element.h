@@ -24,8 +24,8 @@ struct element {
     struct labels labels;
     enum element_state state;
     double value;
-    const struct histogram *hist;    // NULL for a float
-    int64_t sample_ms;               // newest sample this came from: the cause time of an alert
+    const struct histogram *hist; // NULL for a float
+    int64_t sample_ms;            // newest sample this came from: the cause time of an alert
 };
 
 struct vector {

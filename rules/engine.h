@@ -20,12 +20,12 @@
 #include "rules/eval.h"
 
 struct engine_options {
-    int64_t interval_ms;                 // groups that name none; 0 = 1000
-    int64_t grace_ms;                    // 0 = 250
-    int64_t arrival_gap_ms;              // 0 = 100
-    size_t elements_max;                 // per rule; 0 = 100000
-    const char *external_url;            // borrowed; templates and generatorURL
-    const struct clock *clock;           // only to measure cost; NULL = do not measure
+    int64_t interval_ms;       // groups that name none; 0 = 1000
+    int64_t grace_ms;          // 0 = 250
+    int64_t arrival_gap_ms;    // 0 = 100
+    size_t elements_max;       // per rule; 0 = 100000
+    const char *external_url;  // borrowed; templates and generatorURL
+    const struct clock *clock; // only to measure cost; NULL = do not measure
     bool compat_2_42, parity;
 };
 struct engine;
@@ -56,15 +56,18 @@ int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret);
 struct rule_status {
     const struct rule_group *group;
     const struct rule *rule;
-    const char *health;                  // "unknown", "ok", "err"
-    const char *error;                   // "" when ok
-    int64_t last_ms;                     // evaluation time of the last run, 0 = never
-    int64_t last_ns, total_ns;           // cost
+    const char *health;        // "unknown", "ok", "err"
+    const char *error;         // "" when ok
+    int64_t last_ms;           // evaluation time of the last run, 0 = never
+    int64_t last_ns, total_ns; // cost
     uint64_t evaluations, missed;
-    size_t elements, pending, firing;    // series read matched none: elements == 0
-    enum alert_state state;              // worst of its alerts
+    size_t elements, pending, firing; // series read matched none: elements == 0
+    enum alert_state state;           // worst of its alerts
 };
 // Stable order: file, group, rule; then labels. Return false from fn to stop.
-void engine_each_rule(const struct engine *e, bool (*fn)(void *ctx, const struct rule_status *s), void *ctx);
+void engine_each_rule(
+    const struct engine *e, bool (*fn)(void *ctx, const struct rule_status *s), void *ctx);
 void engine_each_alert(const struct engine *e,
-    bool (*fn)(void *ctx, const struct rule_group *g, const struct rule *r, const struct alert *a), void *ctx);
+    bool (*fn)(
+        void *ctx, const struct rule_group *g, const struct rule *r, const struct alert *a),
+    void *ctx);

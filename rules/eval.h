@@ -11,17 +11,17 @@
 #include "rules/ast.h"
 #include "rules/source.h"
 
-#define EVAL_LOOKBACK_MS    300000
+#define EVAL_LOOKBACK_MS      300000
 #define EVAL_SUBQUERY_STEP_MS 60000
-#define EVAL_SAMPLES_MAX    50000000     // per evaluation, as Prometheus
-#define EVAL_ARENA_MAX      (256u << 20)
+#define EVAL_SAMPLES_MAX      50000000 // per evaluation, as Prometheus
+#define EVAL_ARENA_MAX        (256u << 20)
 
-struct eval;                             // scratch memory, selection caches
+struct eval; // scratch memory, selection caches
 struct eval_options {
-    int64_t lookback_ms;                 // 0 = EVAL_LOOKBACK_MS
-    int64_t subquery_step_ms;            // 0 = EVAL_SUBQUERY_STEP_MS
-    bool compat_2_42;                    // closed left boundary, old zero limit: differential tests only
-    bool parity;                         // ignore silent sources: `rules test`, differential tests
+    int64_t lookback_ms;      // 0 = EVAL_LOOKBACK_MS
+    int64_t subquery_step_ms; // 0 = EVAL_SUBQUERY_STEP_MS
+    bool compat_2_42;         // closed left boundary, old zero limit: differential tests only
+    bool parity;              // ignore silent sources: `rules test`, differential tests
 };
 struct eval *eval_new(const struct source *src, const struct eval_options *o);
 void eval_free(struct eval *e);
@@ -30,30 +30,30 @@ void eval_reset(struct eval *e);
 struct value {
     enum value_type type;
     double scalar;
-    bool no_data;                        // a scalar taken from a NO_DATA element
+    bool no_data; // a scalar taken from a NO_DATA element
     const char *string;
-    struct vector vector;                // FILTERED and NO_DATA elements included, marked
+    struct vector vector; // FILTERED and NO_DATA elements included, marked
 };
 // 0; -EINVAL with err (an evaluation error Prometheus would report too: many-to-many match ...);
 // -ENOMEM; -E2BIG over a limit. selections may be NULL; otherwise per-expression caches, see below.
 struct selections;
-int eval_instant(struct eval *e, const struct expr_root *x, struct selections *sel, int64_t t_ms,
-    struct value *ret, struct err *err);
+int eval_instant(struct eval *e, const struct expr_root *x, struct selections *sel,
+    int64_t t_ms, struct value *ret, struct err *err);
 
 // One row per output series, v[i] at start + i * step, NaN-absent (NAN_ABSENT_BITS) where there is nothing.
 struct matrix_row {
     struct labels labels;
     double *v;
-    const struct histogram **h;          // NULL when all floats
+    const struct histogram **h; // NULL when all floats
 };
 struct matrix {
     int64_t start_ms, step_ms;
     size_t steps, n;
-    struct matrix_row *rows;             // sorted by labels
+    struct matrix_row *rows; // sorted by labels
 };
 #define EVAL_STEPS_MAX 11000
-int eval_range(struct eval *e, const struct expr_root *x, int64_t start_ms, int64_t end_ms, int64_t step_ms,
-    struct matrix *ret, struct err *err);
+int eval_range(struct eval *e, const struct expr_root *x, int64_t start_ms, int64_t end_ms,
+    int64_t step_ms, struct matrix *ret, struct err *err);
 
 // Which series each selector of an expression chose, valid for one generation of the source; kept
 // by whoever evaluates an expression again and again (a rule, a live subscription).

@@ -93,8 +93,8 @@ int64_t eval_time(
 // A range vector, one series at a time.
 struct window {
     const struct labels *labels;
-    const struct point *p; // no stale markers
-    size_t n;
+    const struct point *p;  // no stale markers
+    size_t n, n_hist;       // samples, histograms among them
     int64_t from_ms, to_ms; // what was asked for, offset applied
     int64_t range_ms, t_ms; // t_ms: evaluation time
     bool silent;            // has no more samples because its source is silent

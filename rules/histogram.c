@@ -28,13 +28,10 @@ static struct histogram *blank(struct arena *a, const struct histogram *like, si
     h->n = 0;
     h->index = NULL;
     h->bucket = NULL;
-    if (room) {
-        h->index = arena_alloc(a, room * sizeof(*h->index));
-        h->bucket = arena_alloc(a, room * sizeof(*h->bucket));
-        if (!h->index || !h->bucket)
-            return NULL;
-    }
-    return h;
+    room = room ? room : 1;
+    h->index = arena_alloc(a, room * sizeof(*h->index));
+    h->bucket = arena_alloc(a, room * sizeof(*h->bucket));
+    return h->index && h->bucket ? h : NULL;
 }
 
 // Writable views of what blank() allocated.

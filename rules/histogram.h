@@ -16,8 +16,8 @@
 struct histogram {
     int32_t schema;
     double zero_threshold, zero_count, count, sum;
-    uint32_t n;                  // buckets, rising index
-    bool reset;                  // starts anew here
+    uint32_t n; // buckets, rising index
+    bool reset; // starts anew here
     const int32_t *index;
     const double *bucket;
 };
@@ -27,9 +27,12 @@ double histogram_upper(int32_t schema, int32_t index);
 // All return a value in the arena, or NULL when it is full. Operands of different schemas are
 // brought to the coarser one first.
 const struct histogram *histogram_copy(struct arena *a, const struct histogram *h);
-const struct histogram *histogram_add(struct arena *a, const struct histogram *x, const struct histogram *y);
-const struct histogram *histogram_sub(struct arena *a, const struct histogram *x, const struct histogram *y);
-const struct histogram *histogram_scale(struct arena *a, const struct histogram *x, double factor);
+const struct histogram *histogram_add(
+    struct arena *a, const struct histogram *x, const struct histogram *y);
+const struct histogram *histogram_sub(
+    struct arena *a, const struct histogram *x, const struct histogram *y);
+const struct histogram *histogram_scale(
+    struct arena *a, const struct histogram *x, double factor);
 bool histogram_is_reset(const struct histogram *before, const struct histogram *after);
 // Exponential interpolation within a bucket, as Prometheus 3.x. NaN when empty.
 double histogram_quantile(double q, const struct histogram *h);

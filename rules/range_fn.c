@@ -21,18 +21,12 @@ struct range_call {
 
 static bool all_floats(const struct window *w)
 {
-    for (size_t i = 0; i < w->n; i++)
-        if (w->p[i].h)
-            return false;
-    return true;
+    return !w->n_hist;
 }
 
 static bool all_histograms(const struct window *w)
 {
-    for (size_t i = 0; i < w->n; i++)
-        if (!w->p[i].h)
-            return false;
-    return true;
+    return w->n_hist == w->n;
 }
 
 // Last minus first, with what was lost at each reset added back. 1 = ok, 0 = nothing, -ENOMEM.
@@ -259,7 +253,7 @@ static int floats_of(struct eval *e, const struct window *w, struct window *ret)
         return eval_full(e, w->n, sizeof(*p));
     *ret = *w;
     ret->p = p;
-    ret->n = 0;
+    ret->n = ret->n_hist = 0;
     for (size_t i = 0; i < w->n; i++)
         if (!w->p[i].h)
             p[ret->n++] = w->p[i];
@@ -404,5 +398,9 @@ int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct v
     int rc = eval_windows(e, range, t_ms, on_window, &c);
     if (rc < 0)
         return rc;
+    // Series of one metric differ in more than the name that was dropped.
+    range = expr_inner(range);
+    if (range->kind == EXPR_MATRIX && expr_inner(range->lhs)->name)
+        return 0;
     return vector_unique(e, &ret->vector);
 }

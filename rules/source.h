@@ -12,10 +12,10 @@
 
 struct point {
     int64_t t_ms;
-    double v;                        // may be the stale marker
-    const struct histogram *h;       // NULL for a float
+    double v;                  // may be the stale marker
+    const struct histogram *h; // NULL for a float
 };
-struct points {                      // caller-owned, grows; one is reused over many reads
+struct points { // caller-owned, grows; one is reused over many reads
     struct point *p;
     size_t n, cap;
 };
@@ -44,7 +44,8 @@ struct source {
     // its next sample. A second sample at the same time replaces the first (an arrival and a grid
     // evaluation can meet). Visible to the next rule of the same tick. 0, -ENOMEM, -ENOSPC
     // (series limit).
-    int (*record)(void *self, const struct labels *s, int64_t t_ms, double v, const struct histogram *h);
+    int (*record)(
+        void *self, const struct labels *s, int64_t t_ms, double v, const struct histogram *h);
 };
 
 // Room for one more; grows the array. false on no memory. For those who implement a source.

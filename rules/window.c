@@ -23,10 +23,16 @@ static int windows_of_selector(
             return rc;
         size_t n = 0;
         bool ended = false;
+        w.n_hist = 0;
         for (size_t k = 0; k < p->n; k++) {
-            ended = !p->p[k].h && is_stale(p->p[k].v);
-            if (!ended)
-                p->p[n++] = p->p[k];
+            bool hist = p->p[k].h != NULL;
+            ended = !hist && is_stale(p->p[k].v);
+            if (ended)
+                continue;
+            w.n_hist += hist;
+            if (n != k)
+                p->p[n] = p->p[k];
+            n++;
         }
         w.silent = false;
         if (!e->o.parity && !ended && e->src.silent(e->src.self, id)) {
@@ -53,7 +59,7 @@ static int windows_of_selector(
 struct track {
     struct labels labels;
     struct point *p;
-    size_t n, cap;
+    size_t n, n_hist, cap;
     bool silent;
 };
 struct tracks {
@@ -75,6 +81,7 @@ static int track_add(struct eval *e, struct track *t, const struct point *p, siz
         t->cap = cap;
     }
     t->p[t->n++] = *p;
+    t->n_hist += p->h != NULL;
     return 0;
 }
 
@@ -160,6 +167,7 @@ static int windows_of_subquery(
         w.labels = &ts.t[i].labels;
         w.p = ts.t[i].p;
         w.n = ts.t[i].n;
+        w.n_hist = ts.t[i].n_hist;
         w.silent = ts.t[i].silent;
         int rc = fn(e, &w, ctx);
         if (rc < 0)

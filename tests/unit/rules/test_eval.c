@@ -99,6 +99,12 @@ static void errors(void)
         "vector cannot contain metrics with the same labelset");
     check(&s, "label_join(a, \"i\", \"\")",
         "vector cannot contain metrics with the same labelset");
+    scene_put(&s, "b{i=\"1\"}", 9000, 1);
+    check(&s, "count_over_time({__name__=~\"a|b\"}[1m])",
+        "vector cannot contain metrics with the same labelset");
+    check(&s, "count_over_time({__name__=~\"a|b\"}[1m:1s])",
+        "vector cannot contain metrics with the same labelset");
+    check(&s, "last_over_time({__name__=~\"a|b\",i=\"1\"}[1m])", "a{i=\"1\"} 1; b{i=\"1\"} 1");
     check(&s, "label_replace(a, \"i\", \"x\", \"i\", \"1\")", "a{i=\"2\"} 1; a{i=\"x\"} 1");
     scene_close(&s);
 }
