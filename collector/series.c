@@ -105,7 +105,8 @@ static int grow_ids(struct series_table *t)
 
 int series_intern(struct series_table *t, const struct labels *l, struct series **ret)
 {
-    if (grow_slots(t) < 0 || grow_ids(t) < 0)
+    // In this order: a table with slots has by_id[0], which series_find returns for an empty one.
+    if (grow_ids(t) < 0 || grow_slots(t) < 0)
         return -ENOMEM;
     uint64_t hash = hash_labels(t, l);
     size_t i = slot_of(t, l, hash);
