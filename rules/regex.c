@@ -396,16 +396,24 @@ size_t regex_search(const struct regex *re, const char *text, size_t len, size_t
     return spans_of(re, saves, saves[re->n_saves - 1], end, spans, n);
 }
 
-// The group a template names with $name, ${name}, $1: -1 when there is none.
-static int named_group(const struct regex *re, const char *name, size_t len)
+// The group that $name, ${name} or $1 stands for; -1 when none of them took part. A name may be
+// given to several groups, then it is the first that did.
+static int named_group(const struct regex *re, const char *name, size_t len,
+    const struct regex_span *spans, size_t n)
 {
-    int v = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (name[i] < '0' || name[i] > '9')
-            return regex_group_index(re, name, len);
-        v = v < 1000 ? v * 10 + (name[i] - '0') : v;
+    int v = 0, best = -1;
+    bool number = !(len > 1 && name[0] == '0');
+    for (size_t i = 0; i < len && number; i++) {
+        number = name[i] >= '0' && name[i] <= '9';
+        v = number && v < 1000 ? v * 10 + (name[i] - '0') : v;
     }
-    return v;
+    if (number)
+        return (size_t)v < n && spans[v].start >= 0 ? v : -1;
+    for (const struct regex_name *g = re->tree.names; g; g = g->next)
+        if (strlen(g->name) == len && !memcmp(g->name, name, len) && (size_t)g->group < n &&
+            spans[g->group].start >= 0 && (best < 0 || g->group < best))
+            best = g->group;
+    return best;
 }
 
 static bool word_char(char c)
@@ -439,8 +447,8 @@ void regex_expand(const struct regex *re, const char *template, size_t template_
             left -= used;
             continue;
         }
-        int g = named_group(re, s + start, end - start);
-        if (g >= 0 && (size_t)g < n && spans[g].start >= 0)
+        int g = named_group(re, s + start, end - start, spans, n);
+        if (g >= 0)
             buf_add(out, text + spans[g].start, (size_t)(spans[g].end - spans[g].start));
         s += end + brace;
         left -= end + brace;
@@ -449,8 +457,10 @@ void regex_expand(const struct regex *re, const char *template, size_t template_
 
 int regex_group_index(const struct regex *re, const char *name, size_t len)
 {
+    int best = -1;
     for (const struct regex_name *g = re->tree.names; g; g = g->next)
-        if (strlen(g->name) == len && !memcmp(g->name, name, len))
-            return g->group;
-    return -1;
+        if (strlen(g->name) == len && !memcmp(g->name, name, len) &&
+            (best < 0 || g->group < best))
+            best = g->group;
+    return best;
 }

@@ -257,9 +257,6 @@ static void group_name(struct parser *p, int group)
         err_set(p->err, "out of memory for the regular expression");
         return;
     }
-    for (struct regex_name *o = p->tree->names; o; o = o->next)
-        if (!strcmp(o->name, text))
-            fail(p, start, "duplicate capture group name");
     *n = (struct regex_name){text, group, p->tree->names};
     p->tree->names = n;
     p->at++;

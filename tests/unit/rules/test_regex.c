@@ -141,7 +141,6 @@ static const struct {
     {"\\x{110000}", "invalid escape", 1},
     {"\\pL", "not supported yet", 1},
     {"[[:nope:]]", "unknown character class", 2},
-    {"(?P<n>a)(?P<n>b)", "duplicate", 13},
     {"(?P<>a)", "named capture", 5},
     {"a\xff", "UTF-8", 2},
 };
@@ -208,6 +207,15 @@ static void expands_groups(void)
     }
     CU_ASSERT_EQUAL(regex_group_index(re, "host", 4), 1);
     CU_ASSERT_EQUAL(regex_group_index(re, "port", 4), -1);
+    regex_free(re);
+    // Of groups with one name the first that took part counts.
+    re = compiled("(?P<n>a)|(?P<n>b)");
+    CU_ASSERT_EQUAL(regex_group_index(re, "n", 1), 1);
+    CU_ASSERT_EQUAL_FATAL(regex_captures(re, "b", 1, s, 3), 3);
+    buf_init(&out, 1000);
+    regex_expand(re, "<$n>", 4, "b", s, 3, &out);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&out), "<b>");
+    buf_done(&out);
     regex_free(re);
 }
 
