@@ -34,14 +34,14 @@ static struct checked *add_file(struct check *c, const char *path)
         c->files = more;
         c->cap = cap;
     }
-    struct checked *f = &c->files[c->n];
-    *f = (struct checked){.path = strdup(path)};
-    if (!f->path)
+    char *copy = strdup(path);
+    if (!copy)
         return NULL;
+    struct checked *f = &c->files[c->n++];
+    *f = (struct checked){.path = copy};
     // One byte more than a rule file may have, so that one too large is seen to be so.
     buf_init(&f->text, RULE_FILE_MAX + 1);
     diags_init(&f->d);
-    c->n++;
     return f;
 }
 

@@ -69,12 +69,13 @@ static void read_kind(struct reading *r, const struct yaml_node *node, struct ru
         const struct yaml_node *a = key_of(node, "alert"), *b = key_of(node, "record");
         reading_mark(r, DIAG_ERROR, a->offset > b->offset ? a : b, "T015", "make it two rules",
             "a rule is an `alert` or a `record`, not both");
-    } else if (!alert && !record) {
+    }
+    const struct yaml_node *name = alert ? alert : record;
+    if (!name) {
         reading_mark(
             r, DIAG_ERROR, node, "T012", NULL, "a rule needs `alert` or `record` with a name");
         return;
     }
-    const struct yaml_node *name = alert ? alert : record;
     rule->line = key_of(node, alert ? "alert" : "record")->line;
     rule->name = reading_copy(r, name->text, name->len);
     if (record && !alert)
