@@ -156,7 +156,7 @@ static int classic(struct eval *e, const struct vector *in, double q, struct val
 int eval_histogram_quantile(
     struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
-    struct value q, in;
+    struct value q, in = {0};
     int rc = eval_node(e, x->args[0], t_ms, &q);
     if (rc == 0)
         rc = eval_node(e, x->args[1], t_ms, &in);

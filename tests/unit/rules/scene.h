@@ -102,7 +102,7 @@ static inline const char *scene_eval(struct scene *s, const char *text)
     struct expr_root x;
     struct value v;
     struct err err = {0};
-    char *line[64];
+    char *line[64] = {NULL};
     size_t n = 0;
     scene_parse(&a, text, &x);
     if (!s->e)

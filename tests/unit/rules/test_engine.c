@@ -315,6 +315,36 @@ static void chain_in_one_tick(void)
     stop(&b);
 }
 
+// Silence goes through a recording rule: what it wrote is silent too, not ended.
+static void silence_through_records(void)
+{
+    struct bench b;
+    bool kept = false;
+    start(&b,
+        "groups:\n- name: g\n  rules:\n  - record: y\n    expr: x * 2\n  - alert: A\n"
+        "    expr: y > 5\n",
+        NULL);
+    put(&b, T0, 9);
+    CU_ASSERT_EQUAL(tick(&b, T0), 1);
+    memory_source_silence(b.m, b.id, true);
+    for (int64_t s = 1; s < 700; s++)
+        CU_ASSERT_EQUAL(tick(&b, T0 + s * 1000), 0);
+    engine_each_alert(b.e, see_stale, &kept);
+    CU_ASSERT_TRUE(kept);
+    // Heard again with a low value: it resolves at that tick.
+    memory_source_silence(b.m, b.id, false);
+    put(&b, T0 + 700000, 1);
+    CU_ASSERT_EQUAL(tick(&b, T0 + 700000), 1);
+    CU_ASSERT_EQUAL(b.ts.t[0].to, ALERT_INACTIVE);
+    // An announced end goes through as well.
+    put(&b, T0 + 701000, 9);
+    CU_ASSERT_EQUAL(tick(&b, T0 + 701000), 1);
+    put(&b, T0 + 701500, stale());
+    CU_ASSERT_EQUAL(tick(&b, T0 + 702000), 1);
+    CU_ASSERT_EQUAL(b.ts.t[0].to, ALERT_INACTIVE);
+    stop(&b);
+}
+
 // Whatever fails at T0 is done by the next advance, at the same instant, not by the next tick.
 static void tick_is_retried(void)
 {
@@ -468,6 +498,7 @@ static const struct test TESTS[] = {
     {"a reload keeps what did not change and ends what is gone", reload_keeps},
     {"a recorded series is seen by the next rule of its tick", chain_in_one_tick},
     {"a sample on arrival touches the rules that read it", arrival_touches_readers},
+    {"silence goes through a recording rule", silence_through_records},
     {"a tick without memory is done by the next advance", tick_is_retried},
     {"an arrival without memory is done by the next advance", arrival_is_retried},
     {"a timer without memory is done by the next advance", timer_is_retried},
