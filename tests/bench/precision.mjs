@@ -13,7 +13,7 @@ import { World, freePort, sleep, until } from "../e2e/world.mjs";
 const restarts = Number(process.argv[2] ?? 100);
 const idle = Number(process.argv[3] ?? 3600);
 const w = new World();
-const pages = () => w.hooks.flatMap((h) => h.body.alerts.map((a) => `${a.status} ${JSON.stringify(a.labels)}`));
+const pages = () => w.pages(0);
 
 try {
   await w.collector();

@@ -40,7 +40,7 @@ await run([
     "nobody was paged about it",
     async () => {
       await sleep(2000);
-      check(w.hooks.length === 0, JSON.stringify(w.hooks.map((h) => h.body)));
+      check(w.pages(0).length === 0, w.pages(0).join("\n"));
     },
   ],
   [

@@ -16,6 +16,7 @@ export const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 export const now = () => performance.now();
 
 /** A free port below the ephemeral range: there the agent expects services, not passing listeners. */
+const given = new Set();
 export async function freePort() {
   for (;;) {
     const port = 15000 + Math.floor(Math.random() * 17000);
@@ -24,7 +25,9 @@ export async function freePort() {
       s.once("error", () => resolve(false));
       s.listen(port, "127.0.0.1", () => s.close(() => resolve(true)));
     });
-    if (free) return port;
+    if (!free || given.has(port)) continue;
+    given.add(port);
+    return port;
   }
 }
 
@@ -121,6 +124,18 @@ export class World {
     await new Promise((r) => server.listen(0, "127.0.0.1", r));
     this.receiverServer = server;
     return (this.hookPort = server.address().port);
+  }
+
+  /**
+   * Alerts received since then. The agent sees all of the machine, so what other programs on it do to
+   * their listeners is left out: only ports this world has given out count.
+   */
+  pages(since) {
+    return this.hooks
+      .filter((h) => h.at >= since && h.path === "/tocsin")
+      .flatMap((h) => h.body.alerts)
+      .filter((a) => !a.labels.service || given.has(Number(a.labels.port)))
+      .map((a) => `${a.status} ${a.labels.alertname} ${a.labels.service ?? ""} ${a.startsAt}`);
   }
 
   /** First webhook at or after `since` that matches; null after timeoutMs. */
