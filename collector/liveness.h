@@ -17,19 +17,20 @@
 enum liveness_state { LIVENESS_UP, LIVENESS_SUSPECT, LIVENESS_DOWN, LIVENESS_GONE };
 struct liveness {
     enum liveness_state state;
-    int64_t heard_ms, closed_ms;     // last frame; connection closed since (0 = open)
-    int64_t excused_ms;              // collector's own stalls since last heard
+    int64_t heard_ms, closed_ms; // last frame; connection closed since (0 = open)
+    int64_t excused_ms;          // collector's own stalls since last heard
 };
 #define LIVENESS_SUSPECT_MS     1000
 #define LIVENESS_DOWN_MS        3000
 #define LIVENESS_CLOSED_DOWN_MS 1000
 
-void liveness_init(struct liveness *l, int64_t now_ms);                // known from the inventory, not heard yet
+void liveness_init(
+    struct liveness *l, int64_t now_ms); // known from the inventory, not heard yet
 // Each returns true when state changed.
 bool liveness_frame(struct liveness *l, int64_t now_ms);
-bool liveness_closed(struct liveness *l, int64_t now_ms);             // its last connection closed
+bool liveness_closed(struct liveness *l, int64_t now_ms); // its last connection closed
 bool liveness_goodbye(struct liveness *l, int64_t now_ms);
 void liveness_stall(struct liveness *l, int64_t stalled_ms);
 bool liveness_advance(struct liveness *l, int64_t now_ms);
-int64_t liveness_next(const struct liveness *l);                      // INT64_MAX = nothing pending
+int64_t liveness_next(const struct liveness *l); // INT64_MAX = nothing pending
 const char *liveness_name(enum liveness_state s);

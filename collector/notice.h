@@ -7,16 +7,17 @@
 #include "rules/alert.h"
 
 struct notice {
-    uint64_t id;                     // rising, unique per collector run
+    uint64_t id; // rising, unique per collector run
     struct labels labels, annotations;
     const char *group, *file, *expr;
     int line;
     uint64_t fingerprint;
-    enum alert_state from, to;       // to INACTIVE from FIRING = resolved
+    enum alert_state from, to; // to INACTIVE from FIRING = resolved
     double value;
-    int64_t starts_at_ms;            // Alertmanager's startsAt: when it began firing
-    int64_t ends_at_ms;              // 0 while firing
-    int64_t active_at_ms, cause_ms;  // first true; the sample's time
-    int64_t decided_ms;              // wall clock when the transition was made
+    int64_t starts_at_ms;           // Alertmanager's startsAt: when it began firing
+    int64_t ends_at_ms;             // 0 while firing
+    int64_t active_at_ms, cause_ms; // first true; the sample's time
+    int64_t decided_ms;             // wall clock when the transition was made
 };
-struct notice *notice_new(const struct transition *t, uint64_t id, int64_t decided_ms);   // NULL: no memory
+struct notice *notice_new(
+    const struct transition *t, uint64_t id, int64_t decided_ms); // NULL: no memory

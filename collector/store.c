@@ -611,6 +611,8 @@ static bool columns_for(
 {
     if (!col_of_room(b, a->n_wire))
         return false;
+    if (!b->col_of) // nothing is declared: every sample is passed over
+        return true;
     for (size_t i = 0; i < g->n; i++) {
         uint32_t id = g->samples[i].id;
         if (id >= a->n_wire || b->col_of[id])
