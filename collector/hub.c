@@ -4,6 +4,7 @@
 #include "collector/viewer.h"
 #include "collector/ws.h"
 #include "wire/live.h"
+#include <assert.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -92,6 +93,7 @@ static void on_closed(void *ctx, struct viewer *v)
     struct hub *h = ctx;
     uint64_t number = viewer_number(v);
     struct client *c = client_find(h, number);
+    assert(c);
     struct MHD_UpgradeResponseHandle *urh = c->urh;
     size_t after = h->n - (size_t)(c - h->clients) - 1;
     memmove(c, c + 1, after * sizeof(*c));

@@ -16,16 +16,6 @@
 #define ANY_SEQ         UINT32_MAX
 #define NS_PER_MS       1000000LL
 
-struct live_shared {
-    size_t refs;
-    struct live_out *m;
-};
-
-struct pending {
-    struct pending *next;
-    struct live_shared *s;
-};
-
 struct watched {
     uint16_t id;
     bool fresh, lost;
@@ -41,34 +31,13 @@ struct viewer {
     struct viewer_options o;
     struct ws *ws;
     struct live_shared *going; // the message on its way
-    struct pending *first, **end;
-    size_t bytes;
+    struct outbox waiting;
     struct watched *subs;
     size_t n, cap;
     bool greeted; // the shard knows of us
 };
 
 // --- messages ----------------------------------------------------------------------------------
-
-struct live_shared *live_shared_new(struct live_out *m)
-{
-    struct live_shared *s = calloc(1, sizeof(*s));
-    if (!s) {
-        live_out_free(m);
-        return NULL;
-    }
-    s->refs = 1;
-    s->m = m;
-    return s;
-}
-
-void live_shared_unref(struct live_shared *s)
-{
-    if (!s || --s->refs)
-        return;
-    live_out_free(s->m);
-    free(s);
-}
 
 static uint64_t little(const uint8_t *at, unsigned bytes)
 {
@@ -81,11 +50,6 @@ static uint64_t little(const uint8_t *at, unsigned bytes)
 static uint32_t message_seq(const struct live_out *m)
 {
     return m->message.len >= LIVE_HEADER ? (uint32_t)little(m->message.data + 4, 4) : 0;
-}
-
-static bool message_snapshot(const struct live_out *m)
-{
-    return m->type == LIVE_POINTS && (m->message.data[1] & LIVE_FLAG_SNAPSHOT);
 }
 
 // Time of the last row of points, or 0.
@@ -119,22 +83,32 @@ static void watched_remove(struct viewer *v, struct watched *w)
     *w = v->subs[--v->n];
 }
 
-static bool ask(struct viewer *v, enum request_kind kind, const struct watched *w, uint16_t id)
+static struct request *request_of(
+    const struct viewer *v, enum request_kind kind, const struct watched *w, uint16_t id)
 {
     struct request *r = calloc(1, sizeof(*r));
     if (!r)
-        return false;
+        return NULL;
     *r = (struct request){.kind = kind, .client = v->o.number, .sub = id};
-    if (w) {
-        r->expr = strdup(w->expr);
-        r->window_ms = w->window_ms;
-        r->step_ms = w->step_ms;
-        r->since_ms = w->newest_ms;
-    }
-    if ((!w || r->expr) && v->o.ask(v->o.ctx, r))
-        return true;
+    if (!w)
+        return r;
+    r->expr = strdup(w->expr);
+    r->window_ms = w->window_ms;
+    r->step_ms = w->step_ms;
+    r->since_ms = w->newest_ms;
+    if (r->expr)
+        return r;
     request_free(r);
-    return false;
+    return NULL;
+}
+
+static bool ask(struct viewer *v, enum request_kind kind, const struct watched *w, uint16_t id)
+{
+    struct request *r = request_of(v, kind, w, id);
+    bool taken = r && v->o.ask(v->o.ctx, r);
+    if (!taken)
+        request_free(r);
+    return taken;
 }
 
 static void greet(struct viewer *v)
@@ -171,43 +145,12 @@ static bool watched_takes(struct viewer *v, struct watched *w, const struct live
     return !w->lost;
 }
 
-// --- the queue ---------------------------------------------------------------------------------
-
-static void pending_remove(struct viewer *v, struct pending **at)
-{
-    struct pending *p = *at;
-    *at = p->next;
-    if (!p->next)
-        v->end = at;
-    v->bytes -= p->s->m->message.len;
-    live_shared_unref(p->s);
-    free(p);
-}
-
-static struct pending **pending_find(struct viewer *v, uint8_t type, uint16_t sub)
-{
-    for (struct pending **at = &v->first; *at; at = &(*at)->next)
-        if ((*at)->s->m->type == type && (*at)->s->m->sub == sub)
-            return at;
-    return NULL;
-}
-
-static void pending_clear(struct viewer *v, uint16_t sub)
-{
-    struct pending **at = &v->first;
-    while (*at)
-        if ((*at)->s->m->sub == sub && sub)
-            pending_remove(v, at);
-        else
-            at = &(*at)->next;
-}
+// --- sending -----------------------------------------------------------------------------------
 
 static void pump(struct viewer *v)
 {
-    while (v->first && ws_idle(v->ws)) {
-        struct live_shared *s = v->first->s;
-        s->refs++;
-        pending_remove(v, &v->first);
+    struct live_shared *s;
+    while (ws_idle(v->ws) && (s = outbox_take(&v->waiting))) {
         struct watched *w = watched_find(v, s->m->sub);
         int64_t newest = message_newest(s->m);
         if (w && newest > w->newest_ms)
@@ -218,7 +161,7 @@ static void pump(struct viewer *v)
             v->going = s;
     }
     // All has gone: what was dropped on the way is asked for again.
-    for (size_t i = 0; i < v->n && !v->first && ws_idle(v->ws); i++)
+    for (size_t i = 0; i < v->n && !v->waiting.n && ws_idle(v->ws); i++)
         if (v->subs[i].lost)
             (void)ask_points(v, &v->subs[i], v->subs[i].seq);
 }
@@ -246,34 +189,8 @@ void viewer_send(struct viewer *v, struct live_shared *s)
     }
     if (w && !watched_takes(v, w, m))
         return;
-    struct pending **same = pending_find(v, m->type, m->sub);
-    if (data && (v->bytes + m->message.len > VIEWER_PENDING_MAX ||
-                    (m->type == LIVE_POINTS && same && !message_snapshot(m)))) {
+    if (outbox_put(&v->waiting, s) < 0 && w && data)
         w->lost = true;
-        return;
-    }
-    struct pending *p = calloc(1, sizeof(*p));
-    if (!p) {
-        if (w)
-            w->lost = data;
-        return;
-    }
-    p->s = s;
-    s->refs++;
-    v->bytes += m->message.len;
-    // A snapshot goes behind its table; anything else takes the place of what it replaces.
-    if (same && m->type != LIVE_POINTS) {
-        p->next = *same;
-        *same = p;
-        if (v->end == same)
-            v->end = &p->next;
-        pending_remove(v, &p->next);
-    } else {
-        if (same)
-            pending_remove(v, same);
-        *v->end = p;
-        v->end = &p->next;
-    }
     pump(v);
 }
 
@@ -300,16 +217,9 @@ static void send_error(struct viewer *v, uint16_t sub, const char *text)
     if (!s)
         return;
     // Not viewer_send: a refused subscription is nobody's yet.
-    struct pending *p = pending_find(v, LIVE_ERROR, sub) ? NULL : calloc(1, sizeof(*p));
-    if (!p || m->message.len == 0) {
-        free(p);
-        live_shared_unref(s);
-        return;
-    }
-    p->s = s;
-    v->bytes += m->message.len;
-    *v->end = p;
-    v->end = &p->next;
+    if (m->message.len)
+        (void)outbox_put(&v->waiting, s);
+    live_shared_unref(s);
     pump(v);
 }
 
@@ -331,7 +241,7 @@ static void subscribe(struct viewer *v, struct command *c)
         v->cap = cap;
     }
     uint32_t seq = w ? w->seq : ANY_SEQ;
-    pending_clear(v, c->id);
+    outbox_clear(&v->waiting, c->id);
     if (!w)
         v->subs[v->n++] = (struct watched){0};
     else
@@ -373,7 +283,7 @@ static void on_text(void *ctx, const char *text, size_t len)
         struct watched *w = watched_find(v, c.id);
         if (w)
             watched_remove(v, w);
-        pending_clear(v, c.id);
+        outbox_clear(&v->waiting, c.id);
         (void)ask(v, REQUEST_UNSUBSCRIBE, NULL, c.id);
     }
     free(c.expr);
@@ -393,7 +303,6 @@ struct viewer *viewer_new(const struct viewer_options *o)
     if (!v)
         return NULL;
     v->o = *o;
-    v->end = &v->first;
     struct ws_handler h = {.ctx = v, .text = on_text, .ready = on_ready, .closed = on_closed};
     v->ws = ws_new(o->loop, o->fd, o->text_max, &h);
     if (!v->ws) {
@@ -410,8 +319,7 @@ void viewer_free(struct viewer *v)
         return;
     ws_free(v->ws);
     live_shared_unref(v->going);
-    while (v->first)
-        pending_remove(v, &v->first);
+    outbox_done(&v->waiting);
     for (size_t i = 0; i < v->n; i++)
         free(v->subs[i].expr);
     free(v->subs);

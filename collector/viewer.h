@@ -13,16 +13,9 @@
  */
 #pragma once
 #include "base/loop.h"
-#include "collector/request.h"
+#include "collector/outbox.h"
 
-#define VIEWER_PENDING_MAX (32u << 20) // bytes waiting; beyond, points are dropped early
-#define VIEWER_FRESH_MS    5000        // then a subscription takes what comes
-
-// A message on its way to many viewers: one copy, freed with the last reference.
-struct live_shared;
-struct live_shared *live_shared_new(
-    struct live_out *m);                       // owns m; one reference; NULL: no memory
-void live_shared_unref(struct live_shared *s); // NULL allowed
+#define VIEWER_FRESH_MS 5000 // then a subscription takes what comes
 
 struct viewer;
 struct viewer_options {
