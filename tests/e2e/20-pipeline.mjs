@@ -42,19 +42,22 @@ await run([
     },
   ],
   [
-    "nginx and redis appear by name within 2 s of listening",
+    "nginx, redis and postgres appear by name within 2 s of listening",
     async () => {
-      const begun = now();
+      const appears = async (name, port) => {
+        const begun = now(); // it listens since a moment before
+        await until(name, async () => (await services()).get(port)?.startsWith(name));
+        const took = now() - begun;
+        console.log(`      ${name}: ${took.toFixed(0)} ms`);
+        check(took < 2000, `${name} took ${took.toFixed(0)} ms`);
+      };
       nginx = await w.nginx();
-      const port = await freePort();
-      w.redis = await redis(port);
-      w.redisPort = port;
-      await until("both services", async () => {
-        const s = await services();
-        return s.get(nginx.port) === "nginx" && s.get(port)?.startsWith("redis");
-      });
-      const took = now() - begun;
-      check(took < 4000, `took ${took.toFixed(0)} ms for both, started one after the other`);
+      await appears("nginx", nginx.port);
+      w.redisPort = await freePort();
+      w.redis = await redis(w.redisPort);
+      await appears("redis", w.redisPort);
+      w.pg = await w.postgres();
+      await appears("postgres", w.pg.port);
     },
   ],
   [
@@ -67,6 +70,11 @@ await run([
       check((await one(`tocsin_service_sent_bytes_total{port="${nginx.port}"}`)) > 100000, "bytes sent were counted");
       check((await one(`tocsin_service_connections_opened_total{port="${nginx.port}"}`)) >= 8, "opened connections were counted");
       execFileSync("redis-benchmark", ["-p", String(w.redisPort), "-q", "-n", "20000", "-c", "4", "-t", "get"]);
+      w.pg.psql("pgbench", "-i", "-q", "postgres");
+      const pgbench = w.spawn("pgbench", `${w.pg.bins}/pgbench`, ["-h", "127.0.0.1", "-p", String(w.pg.port), "-U", "postgres", "-S", "-c", "4", "-T", "3", "postgres"]);
+      await until("postgres connections", async () => (await one(`tocsin_service_connections{port="${w.pg.port}",state="established"}`)) >= 4, 6000);
+      await pgbench.gone;
+      await until("postgres bytes", async () => (await one(`tocsin_service_sent_bytes_total{port="${w.pg.port}"}`)) > 100000, 4000);
       await until("redis bytes", async () => (await one(`tocsin_service_received_bytes_total{port="${w.redisPort}"}`)) > 100000, 4000);
     },
   ],

@@ -3,10 +3,10 @@
 // services to break. Every port is free, everything lives in one temporary folder, and close() ends
 // what was started, by pid.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createServer as httpServer, get as httpGet, request as httpRequest } from "node:http";
 import { createServer as netServer } from "node:net";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -225,6 +225,24 @@ http {
     const child = this.spawn(`nginx-${port}`, "/usr/sbin/nginx", ["-p", p, "-c", join(p, "nginx.conf")]);
     await until("nginx", async () => (await fetchText(`http://127.0.0.1:${port}/`)).status === 200);
     return { port, child, prefix: p };
+  }
+
+  /** A PostgreSQL cluster of its own; as root it runs as the package's user. */
+  async postgres() {
+    const port = await freePort();
+    const bins = `/usr/lib/postgresql/${readdirSync("/usr/lib/postgresql").sort().at(-1)}/bin`;
+    const data = join(this.dir, "postgres");
+    mkdirSync(data);
+    const root = process.getuid() === 0;
+    if (root) execFileSync("chown", ["postgres", data]);
+    const as = root ? ["runuser", "-u", "postgres", "--"] : [];
+    const [first, ...rest] = [...as, `${bins}/initdb`, "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"];
+    execFileSync(first, rest, { stdio: "pipe" });
+    const [run, ...args] = [...as, `${bins}/postgres`, "-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", data, "-F"];
+    const child = this.spawn("postgres", run, args);
+    const psql = (tool, ...more) => execFileSync(`${bins}/${tool}`, ["-h", "127.0.0.1", "-p", String(port), "-U", "postgres", ...more], { stdio: "pipe" });
+    await until("postgres", () => psql("psql", "-c", "select 1").length > 0);
+    return { port, child, bins, psql };
   }
 
   async close() {
