@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tocsin alerts`: firing first, then pending, oldest first, so that a second look shows the same
 // lines in the same places.
+#include "base/num.h"
 #include "cli/client.h"
 #include "cli/text.h"
 #include "cli/when.h"
@@ -45,7 +46,15 @@ static void add_row(struct table *t, const struct row *r, int64_t now_ms)
     table_cell(t, TEXT_BOLD, json_text(labels, "alertname"));
     table_cell(t, TEXT_PLAIN, json_text(labels, "severity"));
     table_cell(t, TEXT_PLAIN, r->active_ms ? text_age(now_ms - r->active_ms, age) : "–");
-    table_cell(t, TEXT_PLAIN, json_text(r->alert, "value"));
+    // The API prints values as Prometheus does, "1e+00"; a person reads 1.
+    const char *value = json_text(r->alert, "value");
+    char text[NUM_TEXT_MAX];
+    double v;
+    if (num_parse(value, strlen(value), &v)) {
+        num_short(v, text);
+        value = text;
+    }
+    table_cell(t, TEXT_PLAIN, value);
     table_cell(t, TEXT_DIM, rest ? rest : "");
     table_cell(t, TEXT_PLAIN,
         json_text(cJSON_GetObjectItemCaseSensitive(r->alert, "annotations"), "summary"));
