@@ -168,6 +168,27 @@ int agentid_open(
     return 0;
 }
 
+int agentid_peek(const char *state_dir, struct agentid *ret, struct err *err)
+{
+    char text[FILE_MAX];
+    struct agentid a = {.kept = true, .lock_fd = -1};
+    int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = dir == -1 ? -errno : read_text(dir, "identity", text);
+
+    if (dir != -1)
+        close(dir);
+    if (rc == 0 && !parse(text, &a))
+        rc = -EINVAL;
+    if (rc == 0)
+        *ret = a;
+    else
+        err_set(err, "%s: %s", state_dir,
+            rc == -ENOENT   ? "no identity yet, the first start makes one"
+            : rc == -EINVAL ? "the identity is damaged, the next start makes another"
+                            : strerror(-rc));
+    return rc;
+}
+
 void agentid_close(struct agentid *a)
 {
     if (a->lock_fd != -1)

@@ -23,4 +23,8 @@ struct agentid {
 // another agent runs with this directory. -EIO: no random bytes. proc_root: "/proc".
 int agentid_open(
     const char *state_dir, const char *proc_root, struct agentid *ret, struct err *err);
+// Only looks: takes no lock and no session number, so that it may be asked beside a running agent.
+// epoch is that of the last session. -ENOENT: no agent has run with this directory yet; -EINVAL: the
+// file is damaged; -errno.
+int agentid_peek(const char *state_dir, struct agentid *ret, struct err *err);
 void agentid_close(struct agentid *a);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/doctor.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,11 +21,14 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
     buf_addf(out, "  %-16s %-4s %s\n", "host", "", c->host);
     print_file(out, "token_file", c->token_file);
     print_file(out, "ca_file", c->ca_file);
-    buf_addf(out, "  %-16s %-4s %s%s%s\n", "state_dir", id && id->kept ? "ok" : "NO",
-        c->state_dir, id_error && *id_error ? ": " : "", id_error ? id_error : "");
+    bool usable = access(c->state_dir, W_OK) == 0 || errno == ENOENT; // made at the first start
+    buf_addf(out, "  %-16s %-4s %s%s%s\n", "state_dir", usable ? "ok" : "NO", c->state_dir,
+        usable ? "" : ": ", usable ? "" : strerror(errno));
     if (id)
-        buf_addf(out, "  %-16s %-4s %02x%02x%02x%02x..., session %" PRIu64 "\n", "identity",
-            id->kept ? "ok" : "NO", id->id[0], id->id[1], id->id[2], id->id[3], id->epoch);
+        buf_addf(out, "  %-16s %-4s %02x%02x%02x%02x..., last session %" PRIu64 "\n",
+            "identity", "ok", id->id[0], id->id[1], id->id[2], id->id[3], id->epoch);
+    else
+        buf_addf(out, "  %-16s %-4s %s\n", "identity", "", id_error);
     buf_adds(out, "samplers\n");
     for (size_t i = 0; i < schedule_count(s); i++) {
         const struct sampler *p = schedule_at(s, i);

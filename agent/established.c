@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/established.h"
 #include "agent/connections.h"
+#include "agent/few.h"
 #include "agent/listen.h"
 #include "agent/netlink.h"
 #include "agent/sockdiag.h"
@@ -16,6 +17,7 @@
 #define SLICE_NS         150000
 #define DRAIN_NS         (20 * NS_PER_MS)
 #define WALK_PATIENCE_NS (2 * NS_PER_S) // a dump that has not ended by then is given up
+#define WHOLE_NS         (5 * NS_PER_S) // at least as often, a walk: handshakes are no opens yet
 #define BUDGET           100            // interval >= cost * this: 1 % of a core
 #define RECEIVE_BYTES    (8 << 20)
 #define PORT_CACHE       64
@@ -47,12 +49,16 @@ struct established {
     struct loop_io *dump_io, *destroy_io;
     struct loop_timer *begin, *drain;
     struct connections connections;
+    struct few few;
     struct carried *list;
     struct {
         uint16_t port;
         bool known;
         struct carried *carried;
     } cache[PORT_CACHE];
+    bool asking; // one_socket is given answers, not a walk
+    uint64_t lost_before;
+    int64_t whole_ns;   // when the last walk began
     bool walking, torn; // torn: the kernel says the table changed under the walk
     int64_t begun_ns, cost_ns, longest_ns, lead_ns;
     uint64_t seen;
@@ -83,6 +89,7 @@ static struct carried *carried_of(struct established *e, uint16_t port)
         c->next = e->list;
         e->list = c;
         s->data[1] = c;
+        e->few.usable = false; // walks have passed over what it has open already
     }
     // One that stopped listening still has connections to finish.
     for (struct carried *old = e->list; !s && !c && old; old = old->next)
@@ -92,6 +99,17 @@ static struct carried *carried_of(struct established *e, uint16_t port)
     e->cache[at].known = true;
     e->cache[at].carried = c;
     return c;
+}
+
+// Every listening service has these series, also one nobody has connected to; and a walk counts for
+// all that were known when it began.
+static void carry_all(struct established *e)
+{
+    if (!e->sampler->env->listen)
+        return;
+    for (struct service *v = listen_services(e->sampler->env->listen); v; v = v->next)
+        if (v->announced && v->sockets > 0 && !v->data[1])
+            carried_of(e, v->port);
 }
 
 static void end_series(struct output *o, const struct carried *c)
@@ -128,14 +146,8 @@ static void on_service_end(void *ctx, struct service *s)
 
 // --- the walk ------------------------------------------------------------------------------------
 
-static void walk_over(struct established *e, bool whole)
+static void publish(struct established *e)
 {
-    int64_t took = real_ns() - e->begun_ns;
-
-    e->walking = false;
-    connections_sweep(&e->connections, whole);
-    if (!whole)
-        return;
     for (struct carried *c = e->list; c; c = c->next) {
         const struct traffic *t = &c->traffic;
         memcpy(c->live, t->live, sizeof(c->live));
@@ -145,6 +157,18 @@ static void walk_over(struct established *e, bool whole)
         c->rtt_max_s = t->rtt_top_us / 1e6;
         c->walked = true;
     }
+}
+
+static void walk_over(struct established *e, bool whole)
+{
+    int64_t took = real_ns() - e->begun_ns;
+
+    e->walking = false;
+    connections_sweep(&e->connections, whole);
+    few_end(&e->few, whole);
+    if (!whole)
+        return;
+    publish(e);
     e->last.sockets = e->seen;
     e->last.cpu_ns = e->cost_ns;
     e->last.longest_slice_ns = e->longest_ns;
@@ -169,8 +193,11 @@ static void one_socket(struct established *e, const struct netlink_message *m)
 
     e->seen++;
     c = carried_of(e, sockdiag_local_port(m->body, m->len));
-    if (c && sockdiag_parse(m->body, m->len, &k) == 0)
-        connections_dump(&e->connections, &c->traffic, &k, c->walked || !c->service->present);
+    if (!c || sockdiag_parse(m->body, m->len, &k) != 0)
+        return;
+    connections_dump(&e->connections, &c->traffic, &k, c->walked || !c->service->present);
+    if (!e->asking)
+        few_add(&e->few, &k);
 }
 
 // One receive. False when the walk is over or nothing more is there now.
@@ -227,44 +254,6 @@ static void on_dump(void *ctx, int fd, uint32_t events)
     sampler_cpu_end(e->sampler, begun);
 }
 
-static void walk_begin(struct established *e)
-{
-    uint8_t request[SOCKDIAG_REQUEST_MAX];
-    uint16_t type, flags;
-    size_t len = sockdiag_request(request, STATES, true, false, &type, &flags);
-    int64_t begun = sampler_cpu_begin(), wall = real_ns();
-
-    if (e->walking) {
-        if (wall - e->begun_ns < WALK_PATIENCE_NS)
-            return;
-        walk_over(e, false);
-    }
-    memset(e->cache, 0, sizeof(e->cache));
-    for (struct carried *c = e->list; c; c = c->next) {
-        memset(c->traffic.live, 0, sizeof(c->traffic.live));
-        c->traffic.rtt_sum_us = c->traffic.rtt_n = c->traffic.rtt_top_us = 0;
-    }
-    e->walking = true;
-    e->torn = false;
-    e->begun_ns = wall;
-    e->seen = 0;
-    e->cost_ns = e->longest_ns = 0;
-    connections_begin(&e->connections);
-    if (netlink_send(&e->dump, type, flags, request, len) != 0) {
-        walk_over(e, false);
-        return;
-    }
-    walk_slice(e, begun, wall);
-    sampler_cpu_end(e->sampler, begun);
-}
-
-static void on_begin(void *ctx, int64_t due, int64_t now)
-{
-    (void)due;
-    (void)now;
-    walk_begin(ctx);
-}
-
 // --- what closes ---------------------------------------------------------------------------------
 
 static void one_close(struct established *e, const struct netlink_message *m)
@@ -277,18 +266,17 @@ static void one_close(struct established *e, const struct netlink_message *m)
     if (!c || sockdiag_parse(m->body, m->len, &k) != 0)
         return;
     // A connection that was there before us and that no walk has seen: unknown how much is new.
+    if (!connections_get(&e->connections, k.cookie))
+        e->few.closed_since++;
     bool countable = c->walked || !c->service->present;
     connections_final(&e->connections, countable ? &c->traffic : NULL, &k);
 }
 
-static void on_drain(void *ctx, int64_t due, int64_t now)
+static void drain(struct established *e)
 {
-    struct established *e = ctx;
-    int64_t begun = sampler_cpu_begin(), wall = real_ns();
+    int64_t wall = real_ns();
     int n;
 
-    (void)due;
-    (void)now;
     memset(e->cache, 0, sizeof(e->cache)); // listeners may have come since
     while ((n = netlink_receive(&e->destroy)) != 0) {
         size_t at = 0;
@@ -306,7 +294,100 @@ static void on_drain(void *ctx, int64_t due, int64_t now)
     }
     if (n == 0)
         loop_io_mod(e->destroy_io, EPOLLIN);
+}
+
+static void on_drain(void *ctx, int64_t due, int64_t now)
+{
+    struct established *e = ctx;
+    int64_t begun = sampler_cpu_begin();
+
+    (void)due;
+    (void)now;
+    drain(e);
     sampler_cpu_end(e->sampler, begun);
+}
+
+// --- a round ---
+
+static void round_begin(struct established *e)
+{
+    memset(e->cache, 0, sizeof(e->cache));
+    for (struct carried *c = e->list; c; c = c->next) {
+        memset(c->traffic.live, 0, sizeof(c->traffic.live));
+        c->traffic.rtt_sum_us = c->traffic.rtt_n = c->traffic.rtt_top_us = 0;
+    }
+    connections_begin(&e->connections);
+}
+
+// A closed socket's TIME_WAIT has its address and its cookie: a walk does not ask for that state.
+static bool one_answer(void *ctx, const struct netlink_message *m)
+{
+    struct sockdiag k;
+
+    if (sockdiag_parse(m->body, m->len, &k) != 0 || !(STATES & SOCKDIAG_BIT(k.state)))
+        return false;
+    one_socket(ctx, m);
+    return true;
+}
+
+// Instead of a walk, while the connections we know are all there are. False: walk.
+static bool ask(struct established *e)
+{
+    if (real_ns() - e->whole_ns >= WHOLE_NS || e->last.lost != e->lost_before)
+        return false;
+    if (!few_complete(&e->few))
+        return false;
+    round_begin(e);
+    e->asking = true;
+    int rc = few_ask(&e->few, &e->dump, one_answer, e);
+    e->asking = false;
+    connections_sweep(&e->connections, rc == 0);
+    if (rc == 0)
+        publish(e);
+    return rc == 0;
+}
+
+static void walk_begin(struct established *e)
+{
+    uint8_t request[SOCKDIAG_REQUEST_MAX];
+    uint16_t type, flags;
+    size_t len = sockdiag_request(request, STATES, true, false, &type, &flags);
+    int64_t begun = sampler_cpu_begin(), wall = real_ns();
+
+    if (e->walking) {
+        if (wall - e->begun_ns < WALK_PATIENCE_NS)
+            return;
+        walk_over(e, false);
+    }
+    // What closed is told first: a round that misses it would count its end a second time.
+    drain(e);
+    if (ask(e)) {
+        sampler_cpu_end(e->sampler, begun);
+        return;
+    }
+    round_begin(e);
+    carry_all(e);
+    few_begin(&e->few);
+    e->whole_ns = wall;
+    e->lost_before = e->last.lost;
+    e->walking = true;
+    e->torn = false;
+    e->begun_ns = wall;
+    e->seen = 0;
+    e->cost_ns = e->longest_ns = 0;
+    if (netlink_send(&e->dump, type, flags, request, len) != 0) {
+        walk_over(e, false);
+        return;
+    }
+    walk_slice(e, begun, wall);
+    sampler_cpu_end(e->sampler, begun);
+}
+
+static void on_begin(void *ctx, int64_t due, int64_t now)
+{
+    (void)due;
+    (void)now;
+    walk_begin(ctx);
 }
 
 // Something closed: more will have by the time we look. Being woken for each costs three times as
@@ -400,11 +481,7 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
 {
     struct established *e = s->state;
 
-    // Every listening service has these series, also one nobody has connected to.
-    if (s->env->listen)
-        for (struct service *v = listen_services(s->env->listen); v; v = v->next)
-            if (v->announced && v->sockets > 0 && !v->data[1])
-                carried_of(e, v->port);
+    carry_all(e);
     for (struct carried *c = e->list; c; c = c->next)
         show(e, c);
     output_set(s->env->out, e->lost_id, (double)e->last.lost);
@@ -440,6 +517,7 @@ static void sampler_close(struct sampler *s)
     netlink_close(&e->dump);
     netlink_close(&e->destroy);
     connections_done(&e->connections);
+    few_done(&e->few);
     free(e);
     s->state = NULL;
 }
@@ -481,6 +559,7 @@ static int sampler_open(struct sampler *s)
     e->sampler = s;
     e->dump.fd = e->destroy.fd = -1;
     e->lead_ns = 5 * NS_PER_MS;
+    few_open(&e->few, s->env->proc);
     connections_init(&e->connections, (uint64_t)(uintptr_t)e);
     e->begin = loop_timer_new(s->env->loop, on_begin, e);
     e->drain = loop_timer_new(s->env->loop, on_drain, e);

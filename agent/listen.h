@@ -4,10 +4,10 @@
  *
  *     destroy multicast --> one LISTEN dump --> services (pure) --> events and samples, at once
  *     20 Hz timer --------> queues of the known --> accept queues, their maximum
- *       each fifth -------> one LISTEN dump --> new listeners too
+ *       each tenth -------> one LISTEN dump --> new listeners too
  *     process deaths -----> services ---------> the same dump if that may have taken a listener
  *
- * The kernel announces sockets that go, not those that come, so a dump four times a second finds
+ * The kernel announces sockets that go, not those that come, so a dump twice a second finds
  * the new ones; while some service is down and may come back, and while one waits for its name,
  * each look is a dump. Queues are looked at 20 times a second, which makes a 100 ms burst visible in
  * `_max`. The multicast only says "look": what counts is the dump, so a lost message (ENOBUFS) costs

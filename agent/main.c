@@ -330,10 +330,10 @@ static int run(struct core *c)
     c->feed = c->spool ? feed_new(c->env.loop, c->env.out, c->spool) : NULL;
     if (!c->schedule || !c->transfers || !c->stop_timer || !c->feed)
         goto out;
-    rc = open_identity(c, &err);
     if (c->options.doctor) {
         struct buf text;
         buf_init(&text, PROBLEMS_MAX);
+        rc = agentid_peek(c->config->state_dir, &c->id, &err);
         int missing = open_samplers(c);
         if (missing == 0)
             missing =
@@ -343,6 +343,7 @@ static int run(struct core *c)
         close_all(c);
         return missing ? EXIT_FAILURE : EXIT_SUCCESS;
     }
+    rc = open_identity(c, &err);
     if (rc < 0)
         goto out;
     if (!c->id.kept)

@@ -12,6 +12,9 @@
 #define REPLY_MAX           (64u << 10)
 #define FRAMES_PER_BODY     64
 #define RESUME_HOLD_NS      (2 * NS_PER_S) // a finished range is not begun again so soon
+#define MOVED_FAILURES_MAX  3
+#define PATH                "/v1/frames"
+#define ADDRESS_CHARS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]"
 #define CONNECT_MS          2000L
 #define LIVE_TIMEOUT_MS     5000L
 #define BACKFILL_TIMEOUT_MS 10000L
@@ -41,7 +44,10 @@ struct pusher {
     const struct wire_session *session;
     struct push_hooks hooks;
     struct lane lanes[2];
-    char *url;
+    char *url, *home; // where frames go now, and where the configuration says
+    struct loop_timer *move;
+    char *move_to; // where to when the timer fires; NULL = stay
+    unsigned failures_there;
     struct arena arena; // of one reply
     uint64_t live_next; // first seq the live lane has not delivered
     bool key_wanted;    // live waits for a key frame at or above live_next
@@ -91,6 +97,49 @@ static int64_t backoff(struct lane *l)
     return l->backoff_ms;
 }
 
+static int url_set(struct pusher *p, char *url)
+{
+    for (int i = 0; i < 2; i++)
+        if (curl_easy_setopt(p->lanes[i].easy, CURLOPT_URL, url) != CURLE_OK)
+            return -ENOMEM; // curl keeps a copy of the old one
+    if (p->url != p->home)
+        free(p->url);
+    p->url = url;
+    p->failures_there = 0;
+    return 0;
+}
+
+static void on_move(void *ctx, int64_t due_ns, int64_t now_ns)
+{
+    struct pusher *p = ctx;
+    (void)due_ns;
+    (void)now_ns;
+    // A body in flight is not disturbed: the next one goes there.
+    if (p->move_to && url_set(p, p->move_to) < 0)
+        free(p->move_to);
+    p->move_to = NULL;
+}
+
+// The collector sends us to another one, by "host:port", with the scheme we use already.
+static void take_goaway(struct pusher *p, const struct wire_reply *r)
+{
+    const char *to = r->goaway_to;
+    if (!to || !*to || p->move_to || strspn(to, ADDRESS_CHARS) != strlen(to))
+        return;
+    size_t scheme = (size_t)(strstr(p->home, "://") - p->home) + 3;
+    size_t size = scheme + strlen(to) + sizeof(PATH);
+    char *url = malloc(size);
+    if (!url)
+        return; // it will be asked for again
+    snprintf(url, size, "%.*s%s%s", (int)scheme, p->home, to, PATH);
+    if (strcmp(url, p->url) == 0) {
+        free(url);
+        return;
+    }
+    p->move_to = url;
+    loop_timer_set(p->move, clock_mono_ns(p->clock) + r->goaway_after_ms * NS_PER_MS);
+}
+
 static void failed(struct lane *l, const char *why)
 {
     struct pusher *p = l->p;
@@ -101,6 +150,9 @@ static void failed(struct lane *l, const char *why)
         ms = l->retry_after_ms;
     if (l->id == LIVE) {
         p->stats.connected = false;
+        // One we were sent to and that does not answer: back to the one we were told by its owner.
+        if (p->url != p->home && ++p->failures_there >= MOVED_FAILURES_MAX)
+            url_set(p, p->home);
         if (!p->noted_failure)
             p->hooks.note(p->hooks.ctx, true, why);
         p->noted_failure = true;
@@ -159,6 +211,8 @@ static void accepted(struct lane *l, const struct wire_reply *r)
         spool_durable(p->spool, r->durable_seq);
     }
     if (l->id == LIVE) {
+        take_goaway(p, r);
+        p->failures_there = 0;
         p->stats.connected = true;
         if (p->noted_failure || !p->noted_once)
             p->hooks.note(p->hooks.ctx, false, r->collector ? r->collector : "");
@@ -475,12 +529,13 @@ struct pusher *push_new(struct loop *loop, struct transfers *m, struct spool *sp
     size_t len = strlen(o->collector);
     while (len > 0 && o->collector[len - 1] == '/')
         len--;
-    p->url = malloc(len + sizeof("/v1/frames"));
+    p->home = p->url = malloc(len + sizeof(PATH));
+    p->move = loop_timer_new(loop, on_move, p);
     if (p->url) {
         memcpy(p->url, o->collector, len);
-        strcpy(p->url + len, "/v1/frames");
+        strcpy(p->url + len, PATH);
     }
-    if (!p->url || lane_init(&p->lanes[LIVE], p, LIVE, o) < 0 ||
+    if (!p->url || !p->move || lane_init(&p->lanes[LIVE], p, LIVE, o) < 0 ||
         lane_init(&p->lanes[BACKFILL], p, BACKFILL, o) < 0) {
         push_free(p);
         return NULL;
@@ -502,6 +557,10 @@ void push_free(struct pusher *p)
         buf_done(&l->reply);
     }
     arena_done(&p->arena);
-    free(p->url);
+    loop_timer_free(p->move);
+    free(p->move_to);
+    if (p->url != p->home)
+        free(p->url);
+    free(p->home);
     free(p);
 }

@@ -21,7 +21,7 @@ void queues_learn(struct queues *q, const struct sockdiag *view, size_t n)
                 memcmp(view[k].local, view[i].local, sizeof(view[i].local)) == 0)
                 return;
         q->cookies[i] = view[i].cookie;
-        sockdiag_ask(q->requests + i * SOCKDIAG_ASK_SIZE, &view[i]);
+        sockdiag_ask(q->requests + i * SOCKDIAG_ASK_SIZE, &view[i], false);
     }
     q->n = n;
 }

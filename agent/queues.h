@@ -17,7 +17,7 @@
 #include "agent/sockdiag.h"
 
 #define QUEUES_MAX    16
-#define QUEUES_ROUNDS 5
+#define QUEUES_ROUNDS 10
 
 struct queues {
     size_t n; // of requests; 0 = dump instead

@@ -46,25 +46,26 @@ size_t sockdiag_request(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint32_t state
     return sizeof(request);
 }
 
-void sockdiag_ask(uint8_t message[static SOCKDIAG_ASK_SIZE], const struct sockdiag *s)
+void sockdiag_ask(
+    uint8_t message[static SOCKDIAG_ASK_SIZE], const struct sockdiag *s, bool info)
 {
     struct inet_diag_req_v2 request = {.sdiag_family = s->family,
         .sdiag_protocol = IPPROTO_TCP,
-        .idiag_ext = 1 << (ATTRIBUTE_MEMORY - 1),
-        .idiag_states = SOCKDIAG_BIT(SOCKDIAG_LISTEN)};
+        .idiag_ext = (uint8_t)(1 << ((info ? ATTRIBUTE_INFO : ATTRIBUTE_MEMORY) - 1)),
+        .idiag_states = UINT32_MAX};
     struct nlmsghdr header = {.nlmsg_len = SOCKDIAG_ASK_SIZE,
         .nlmsg_type = SOCK_DIAG_BY_FAMILY,
         .nlmsg_flags = NLM_F_REQUEST};
 
     _Static_assert(sizeof(header) + sizeof(request) == SOCKDIAG_ASK_SIZE, "no padding");
+    size_t from = s->family == AF_INET6 ? 0 : 12; // IPv4 stands at the end of the 16 bytes
     request.id.idiag_sport = htons(s->local_port);
+    request.id.idiag_dport = htons(s->peer_port);
+    memcpy(request.id.idiag_src, s->local + from, 16 - from);
+    memcpy(request.id.idiag_dst, s->peer + from, 16 - from);
     request.id.idiag_if = s->interface;
     request.id.idiag_cookie[0] = (uint32_t)s->cookie;
     request.id.idiag_cookie[1] = (uint32_t)(s->cookie >> 32);
-    if (s->family == AF_INET6)
-        memcpy(request.id.idiag_src, s->local, 16);
-    else
-        memcpy(request.id.idiag_src, s->local + 12, 4);
     memcpy(message, &header, sizeof(header));
     memcpy(message + sizeof(header), &request, sizeof(request));
 }

@@ -61,9 +61,11 @@ struct sockdiag {
 #define SOCKDIAG_REQUEST_MAX 72
 size_t sockdiag_request(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint32_t states, bool info,
     bool memory, uint16_t *ret_type, uint16_t *ret_flags);
-// A whole message that asks for this one socket, a listener; its nlmsg_seq is the sender's to fill in.
+// A whole message that asks for this one socket: with tcp_info, or with its memory and drops. Its
+// nlmsg_seq is the sender's to fill in.
 #define SOCKDIAG_ASK_SIZE 72
-void sockdiag_ask(uint8_t message[static SOCKDIAG_ASK_SIZE], const struct sockdiag *s);
+void sockdiag_ask(
+    uint8_t message[static SOCKDIAG_ASK_SIZE], const struct sockdiag *s, bool info);
 // True for the message types that sockdiag_parse reads.
 bool sockdiag_is_socket(uint16_t type);
 // Every field of *ret is written. -EBADMSG when shorter than its parts say, or of another family.

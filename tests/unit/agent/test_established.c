@@ -2,9 +2,12 @@
 // The booking rules without a kernel, then a real service on loopback.
 #include "agent/connections.h"
 #include "agent/established.h"
+#include "agent/few.h"
 #include "agent/listen.h"
 #include "tests/lib/run.h"
 #include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +142,87 @@ static double value_of(const struct batch *b, const uint32_t *id)
     return -1;
 }
 
+static void walk(struct env *env, const struct sampler *e)
+{
+    uint64_t walks = established_last(e).walks;
+    int64_t until = clock_mono_ns(&env->clock) + 5 * NS_PER_S;
+
+    while (clock_mono_ns(&env->clock) < until && established_last(e).walks == walks)
+        loop_once(env->loop, 50);
+}
+
+static void passive_opens(void)
+{
+    static const char SNMP[] =
+        "Ip: Forwarding DefaultTTL\nIp: 1 64\n"
+        "Tcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens AttemptFails\n"
+        "Tcp: 1 -1 11 18446744073709551615 3\nUdp: InDatagrams\nUdp: 4\n";
+    uint64_t n = 7;
+
+    CU_ASSERT_TRUE(few_passive_opens(SNMP, &n));
+    CU_ASSERT_EQUAL(n, UINT64_MAX);
+    CU_ASSERT_FALSE(few_passive_opens("", &n));
+    CU_ASSERT_FALSE(few_passive_opens("Tcp: PassiveOpens\nUdp: 1\n", &n));
+    CU_ASSERT_FALSE(few_passive_opens("Tcp: ActiveOpens\nTcp: 1\n", &n));
+    CU_ASSERT_FALSE(few_passive_opens("Tcp: A PassiveOpens\nTcp: 1\n", &n));
+}
+
+static bool take_answer(void *ctx, const struct netlink_message *m)
+{
+    struct sockdiag *k = ctx;
+    return sockdiag_parse(m->body, m->len, k) == 0 && k->state == SOCKDIAG_ESTABLISHED;
+}
+
+// A connection is asked for by its address; when it is gone a walk is wanted.
+static void followed_without_a_walk(void)
+{
+    struct netlink nl;
+    struct few few;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client, server;
+
+    few_open(&few, "/proc");
+    if (netlink_open(&nl, NETLINK_SOCK_DIAG, 0, 0) != 0) {
+        printf("    skipped: no sock_diag here\n");
+        goto out;
+    }
+    CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&a, len), 0);
+    CU_ASSERT_EQUAL_FATAL(listen(fd, 4), 0);
+    getsockname(fd, (struct sockaddr *)&a, &len);
+    client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_EQUAL_FATAL(connect(client, (struct sockaddr *)&a, sizeof(a)), 0);
+    server = accept(fd, NULL, NULL);
+    few_begin(&few);
+    CU_ASSERT_TRUE(few.usable);
+    struct sockdiag k = {
+        .family = AF_INET, .local_port = ntohs(a.sin_port), .cookie = UINT64_MAX};
+    struct sockaddr_in peer;
+    len = sizeof(peer);
+    getpeername(server, (struct sockaddr *)&peer, &len);
+    k.peer_port = ntohs(peer.sin_port);
+    k.local[10] = k.local[11] = k.peer[10] = k.peer[11] = 0xff;
+    memcpy(k.local + 12, &a.sin_addr, 4);
+    memcpy(k.peer + 12, &peer.sin_addr, 4);
+    few_add(&few, &k); // the cookie of all ones asks whatever socket has the address
+    few_end(&few, true);
+    CU_ASSERT_EQUAL(few.n, 1);
+    struct sockdiag got = {0};
+    CU_ASSERT_EQUAL(send(client, "hello", 5, 0), 5);
+    CU_ASSERT_EQUAL(few_ask(&few, &nl, take_answer, &got), 0);
+    CU_ASSERT_EQUAL(got.local_port, k.local_port);
+    CU_ASSERT_EQUAL(got.peer_port, k.peer_port);
+    CU_ASSERT_EQUAL(got.state, SOCKDIAG_ESTABLISHED);
+    CU_ASSERT_EQUAL(got.bytes_received, 5);
+    close(client);
+    close(server);
+    CU_ASSERT_EQUAL(few_ask(&few, &nl, take_answer, &got), -EAGAIN);
+    netlink_close(&nl);
+out:
+    few_done(&few);
+    close(fd);
+}
+
 static void real_service(void)
 {
     struct env env = {.loop = loop_new(),
@@ -171,6 +255,10 @@ static void real_service(void)
         loop_once(env.loop, 50);
     CU_ASSERT_PTR_NOT_NULL_FATAL(listen_service(env.listen, ntohs(a.sin_port)));
     struct tick t = {.interval_ms = 1000, .intended_ns = clock_mono_ns(&env.clock) - NS_PER_S};
+    // A walk that knows the service: what comes after it is new. The tick begins one at once, its
+    // deadline being in the past.
+    established_sampler.tick(&e, &t);
+    walk(&env, &e);
     for (int i = 0; i < CLIENTS; i++) {
         client[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         CU_ASSERT_EQUAL_FATAL(connect(client[i], (struct sockaddr *)&a, sizeof(a)), 0);
@@ -179,12 +267,8 @@ static void real_service(void)
         CU_ASSERT_EQUAL(
             recv(server[i], data, sizeof(data), MSG_WAITALL), (ssize_t)sizeof(data));
     }
-    // The tick begins a walk at once, its deadline being in the past.
     established_sampler.tick(&e, &t);
-    uint64_t walks = established_last(&e).walks;
-    until = clock_mono_ns(&env.clock) + 5 * NS_PER_S;
-    while (clock_mono_ns(&env.clock) < until && established_last(&e).walks == walks)
-        loop_once(env.loop, 50);
+    walk(&env, &e);
     struct established_walk w = established_last(&e);
     CU_ASSERT_TRUE(w.sockets >= 2 * CLIENTS);
     printf("    walk: %llu sockets, %.2f us each, longest slice %.0f us\n",
@@ -247,6 +331,8 @@ static const struct test TESTS[] = {
     {"a dump's late answer does not open a closed connection again", late_answer},
     {"what is older than the agent is not growth, what is missed has closed", older_than_us},
     {"rows are found while others come and go", many_rows},
+    {"finds the passive opens of /proc/net/snmp", passive_opens},
+    {"a known connection is followed without a walk", followed_without_a_walk},
     {"counts a real service's connections and bytes exactly", real_service},
 };
 
