@@ -11,7 +11,7 @@ set -u
 CLANG=${CLANG:-clang-14}
 FUZZ_SECONDS=${FUZZ_SECONDS:-30}
 FUZZ=${FUZZ:-*}
-PKGS="libcurl libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3"
+PKGS="libcurl libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3"
 # shellcheck disable=SC2086
 FLAGS="-std=c17 -g -O1 -fno-omit-frame-pointer -ffp-contract=off -D_GNU_SOURCE -I. -Ibuild/gen
     -fsanitize=address,undefined -fno-sanitize-recover=all $(pkg-config --cflags $PKGS)"
@@ -34,20 +34,28 @@ object() {
 build() {
     src=tests/fuzz/fuzz_$1.c
     folders=$(sed -n '1,5s,^// links: ,,p' "$src")
-    objects=$(object "$src") || return 1
+    object=$(object "$src") || return 1
+    # Archives, so that only what a target uses has to be whole: the page's files are not here.
+    archives=
     for folder in ${folders:-base}; do
+        members=
         for c in "$folder"/*.c; do
             [ "$c" = "$folder/main.c" ] && continue
             o=$(object "$c") || return 1
-            objects="$objects $o"
+            members="$members $o"
         done
         if [ "$folder" = wire ]; then
             o=$(object build/gen/wire/tocsin.pb-c.c) || return 1
-            objects="$objects $o"
+            members="$members $o"
         fi
+        rm -f "build/fuzz/lib$folder.a"
+        # shellcheck disable=SC2086
+        ar rcs "build/fuzz/lib$folder.a" $members || return 1
+        archives="$archives build/fuzz/lib$folder.a"
     done
     # shellcheck disable=SC2086
-    "$CLANG" -fsanitize=fuzzer,address,undefined -o "build/fuzz/$1" $objects $LIBS
+    "$CLANG" -fsanitize=fuzzer,address,undefined -o "build/fuzz/$1" "$object" -Wl,--start-group $archives \
+        -Wl,--end-group $LIBS
 }
 
 mkdir -p build/fuzz
