@@ -222,7 +222,9 @@ void connections_sweep(struct connections *c, bool whole)
     c->walking = false;
     for (size_t i = 0; i < c->cap;) {
         struct connection *row = &c->rows[i];
-        bool lost = whole && row->walk != c->walk;
+        bool missed = whole && row->walk != c->walk, lost = missed && row->missed;
+        if (whole)
+            row->missed = missed;
         if (row->cookie == 0 || (row->traffic && !lost)) {
             i++;
             continue;

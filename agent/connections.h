@@ -41,6 +41,7 @@ struct connection {
     uint32_t retransmitted, segments;
     uint32_t walk;
     uint8_t state;
+    bool missed; // by the last whole walk
 };
 
 struct connections {
@@ -64,7 +65,8 @@ void connections_dump(
     struct connections *c, struct traffic *t, const struct sockdiag *s, bool opened);
 // Its end. t is where it belongs if no dump has seen it (then it counts as opened too).
 void connections_final(struct connections *c, struct traffic *t, const struct sockdiag *s);
-// After a walk: what it did not see has closed unheard, if it was whole.
+// After a walk: what two whole ones in a row did not see has closed unheard. One is not enough: the
+// kernel tells of a close a little after the socket has left its table.
 void connections_sweep(struct connections *c, bool whole);
 // The service ends: its rows go.
 void connections_forget(struct connections *c, const struct traffic *t);

@@ -56,6 +56,7 @@ struct established {
         bool known;
         struct carried *carried;
     } cache[PORT_CACHE];
+    bool heard;  // every close known to the kernel when the round began
     bool asking; // one_socket is given answers, not a walk
     uint64_t lost_before;
     int64_t whole_ns;   // when the last walk began
@@ -164,7 +165,7 @@ static void walk_over(struct established *e, bool whole)
     int64_t took = real_ns() - e->begun_ns;
 
     e->walking = false;
-    connections_sweep(&e->connections, whole);
+    connections_sweep(&e->connections, whole && e->heard);
     few_end(&e->few, whole);
     if (!whole)
         return;
@@ -272,7 +273,8 @@ static void one_close(struct established *e, const struct netlink_message *m)
     connections_final(&e->connections, countable ? &c->traffic : NULL, &k);
 }
 
-static void drain(struct established *e)
+// False: there is more, and the timer goes on with it.
+static bool drain(struct established *e)
 {
     int64_t wall = real_ns();
     int n;
@@ -294,6 +296,7 @@ static void drain(struct established *e)
     }
     if (n == 0)
         loop_io_mod(e->destroy_io, EPOLLIN);
+    return n == 0;
 }
 
 static void on_drain(void *ctx, int64_t due, int64_t now)
@@ -341,7 +344,7 @@ static bool ask(struct established *e)
     e->asking = true;
     int rc = few_ask(&e->few, &e->dump, one_answer, e);
     e->asking = false;
-    connections_sweep(&e->connections, rc == 0);
+    connections_sweep(&e->connections, rc == 0 && e->heard);
     if (rc == 0)
         publish(e);
     return rc == 0;
@@ -360,7 +363,7 @@ static void walk_begin(struct established *e)
         walk_over(e, false);
     }
     // What closed is told first: a round that misses it would count its end a second time.
-    drain(e);
+    e->heard = drain(e);
     if (ask(e)) {
         sampler_cpu_end(e->sampler, begun);
         return;
