@@ -153,10 +153,8 @@ static void sweep(struct schedule *s)
     s->n = kept;
 }
 
-static void on_timer(void *ctx, int64_t due_ns, int64_t now_ns)
+void schedule_run(struct schedule *s, int64_t now_ns)
 {
-    struct schedule *s = ctx;
-    (void)due_ns;
     s->running = true;
     clock_check(s, now_ns);
     for (size_t i = 0; i < s->n; i++) {
@@ -177,6 +175,12 @@ static void on_timer(void *ctx, int64_t due_ns, int64_t now_ns)
         s->frame(s->ctx, wall_ms(s, at), at, false);
     }
     arm(s);
+}
+
+static void on_timer(void *ctx, int64_t due_ns, int64_t now_ns)
+{
+    (void)due_ns;
+    schedule_run(ctx, now_ns);
 }
 
 struct schedule *schedule_new(struct env *env, schedule_frame_fn *frame, void *ctx)

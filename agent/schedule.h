@@ -38,6 +38,8 @@ struct sampler *schedule_add(
 void schedule_drop(struct schedule *s, struct sampler *sampler);
 // phase_ms of the wall clock's second, 0 to 999.
 void schedule_start(struct schedule *s, unsigned phase_ms);
+// Runs what is due at that instant. Called by the schedule's own timer, and by tests.
+void schedule_run(struct schedule *s, int64_t now_ns);
 // True while samplers run: a frame asked for now is made when the last one is through.
 bool schedule_running(const struct schedule *s);
 // Wall clock of a monotonic instant, in milliseconds / microseconds.
