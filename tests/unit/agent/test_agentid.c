@@ -73,12 +73,27 @@ static void goes_on_where_nothing_can_be_written(void)
     agentid_close(&a);
 }
 
+static void a_look_changes_nothing(void)
+{
+    struct agentid a, b;
+    struct err err;
+    CU_ASSERT_EQUAL(agentid_peek(dir("peek"), &b, &err), -ENOENT);
+    CU_ASSERT_EQUAL_FATAL(agentid_open(dir("peek"), "/proc", &a, &err), 0);
+    for (int i = 0; i < 2; i++) { // beside the agent that runs
+        CU_ASSERT_EQUAL(agentid_peek(dir("peek"), &b, &err), 0);
+        CU_ASSERT_EQUAL(b.epoch, 1);
+        CU_ASSERT_EQUAL(memcmp(a.id, b.id, 16), 0);
+    }
+    agentid_close(&a);
+}
+
 int main(void)
 {
     static const struct test TESTS[] = {
         {"keeps its id and counts sessions", keeps_its_id_and_counts_sessions},
         {"two agents do not share a directory", two_agents_do_not_share_a_directory},
         {"a damaged file is set aside", a_damaged_file_is_set_aside},
+        {"a look changes nothing", a_look_changes_nothing},
         {"goes on where nothing can be written", goes_on_where_nothing_can_be_written},
     };
     return test_main("agentid", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/identity.h"
+#include "agent/oom.h"
+#include "tests/lib/oom.h"
 #include "tests/lib/run.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +137,56 @@ static void trees(void)
     }
 }
 
+// The unprivileged evidence of an OOM kill: the count of the unit's cgroup has grown.
+static void oom_kills(void)
+{
+    static const char *const paths[] = {
+        "/system.slice/redis.service", "/system.slice/none.service"};
+    char base[512];
+    struct identity_roots r = {"/nowhere", base, "/nowhere"};
+    struct oom_watch w = {0}, none = {0};
+
+    snprintf(base, sizeof(base), "%s/oom", test_tmpdir());
+    mkdir(base, 0755);
+    put(base, "cgroup.controllers", "memory\n");
+    put(base, "system.slice/redis.service/memory.events", "low 0\noom 2\noom_kill 3\n");
+    oom_watch_init(&w, &r, paths[0]);
+    oom_watch_init(&none, &r, paths[1]);
+    CU_ASSERT_FALSE(oom_watch_hit(&w, &r));
+    put(base, "system.slice/redis.service/memory.events", "low 0\noom 3\noom_kill 4\n");
+    CU_ASSERT_TRUE(oom_watch_hit(&w, &r));
+    CU_ASSERT_FALSE(oom_watch_hit(&w, &r)); // told once
+    CU_ASSERT_FALSE(oom_watch_hit(&none, &r));
+    for (int nth = 1; nth < 3; nth++) { // without memory nothing is watched, and nothing breaks
+        oom_fail_at(nth);
+        oom_watch_init(&w, &r, paths[0]);
+        bool hit = oom_stop();
+        CU_ASSERT_EQUAL(w.path == NULL, hit);
+        CU_ASSERT_FALSE(oom_watch_hit(&w, &r));
+    }
+    oom_watch_done(&w);
+    oom_watch_done(&w);
+}
+
+static void search_without_memory(void)
+{
+    struct identity_roots r = {"/proc", "/nowhere", "/nowhere"};
+    struct identity_want want = {.inode = 1};
+
+    for (int nth = 1;; nth++) {
+        struct identity_scan s;
+        oom_fail_at(nth);
+        int rc = identity_scan_begin(&s, &r, &want, 1);
+        bool hit = oom_stop();
+        identity_scan_done(&s);
+        if (!hit) {
+            CU_ASSERT_EQUAL(rc, 0);
+            break;
+        }
+        CU_ASSERT_EQUAL(rc, -ENOMEM);
+    }
+}
+
 static void processes(void)
 {
     char root[512], services[512], link[600], name[IDENTITY_NAME_MAX];
@@ -191,6 +244,8 @@ static const struct test TESTS[] = {
     {"the path that tells is chosen on v1, v2 and hybrid", lines},
     {"a cgroup is found by its inode, with its processes", trees},
     {"a holder is found with its master and named", processes},
+    {"an OOM kill in a unit's cgroup is seen once", oom_kills},
+    {"a search without memory says so", search_without_memory},
 };
 
 int main(void)

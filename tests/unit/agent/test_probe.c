@@ -29,6 +29,8 @@ static struct world {
     int n_events, kinds[64];
     char details[64][256];
     uint64_t seq;
+    size_t wanted;
+    char success_port[8]; // label `port` of probe_success
 } w;
 
 static void frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
@@ -36,6 +38,11 @@ static void frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
     (void)ctx;
     (void)cut;
     const struct batch *b = output_take(w.env.out, ++w.seq, wall_ms, mono_ns);
+    for (size_t i = 0; i < b->n_declares; i++)
+        for (size_t k = 0; k < b->declares[i].n_labels; k++)
+            if (strcmp(b->declares[i].name, "probe_success") == 0 &&
+                strcmp(b->declares[i].labels[k].name, "port") == 0)
+                snprintf(w.success_port, 8, "%s", b->declares[i].labels[k].value);
     for (size_t i = 0; i < b->n_events && w.n_events < 64; i++) {
         w.kinds[w.n_events] = b->events[i].kind;
         snprintf(w.details[w.n_events++], 256, "%s", b->events[i].detail);
@@ -199,9 +206,37 @@ static void a_hang_is_told_before_its_timeout_and_once(void)
     close_world();
 }
 
+static bool has_series(void)
+{
+    return output_active(w.env.out) > 0;
+}
+
+static bool has_wanted(void)
+{
+    return output_active(w.env.out) >= w.wanted;
+}
+
+static bool has_success(void)
+{
+    return w.success_port[0] != '\0';
+}
+
+static void a_local_target_has_its_port_from_the_first_sample(void)
+{
+    char port[8];
+    open_world(true, "probes: [{name: db, tcp: '127.0.0.1:PORT', every: 50ms}]\n");
+    w.answer = "";
+    turn_until(has_success);
+    snprintf(port, sizeof(port), "%d", w.port);
+    CU_ASSERT_STRING_EQUAL(w.success_port, port);
+    close_world();
+}
+
 static void a_reload_keeps_what_did_not_change(void)
 {
     open_world(true, "probes: [{name: a, tcp: '127.0.0.1:PORT', every: 100ms}]\n");
+    w.answer = "";
+    turn_until(has_series);
     size_t series = output_active(w.env.out);
     uint32_t last = output_last_id(w.env.out);
     struct agent_config *next = NULL, *none = NULL;
@@ -215,6 +250,8 @@ static void a_reload_keeps_what_did_not_change(void)
     CU_ASSERT_EQUAL(probes_apply(w.probes, next), 0);
     config_free(w.config);
     w.config = next;
+    w.wanted = 2 * series;
+    turn_until(has_wanted);
     CU_ASSERT_EQUAL(output_active(w.env.out), 2 * series);
     CU_ASSERT_EQUAL(output_last_id(w.env.out), 2 * last);
     CU_ASSERT_EQUAL_FATAL(config_parse("", 0, "t", &none, &problems), 0);
@@ -235,6 +272,8 @@ int main(void)
         {"a missing text in the body is named", a_missing_text_in_the_body_is_named},
         {"a hang is told before its timeout, and once",
             a_hang_is_told_before_its_timeout_and_once},
+        {"a local target has its port from the first sample",
+            a_local_target_has_its_port_from_the_first_sample},
         {"a reload keeps what did not change", a_reload_keeps_what_did_not_change},
     };
     return test_main("probe", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));

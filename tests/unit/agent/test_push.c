@@ -462,6 +462,60 @@ static void durable_frames_leave_the_spool(void)
     close_world();
 }
 
+// To a collector that is not there: it comes back to the configured one, with nothing lost.
+static void comes_back_from_where_it_was_sent(void)
+{
+    int nobody = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    char to[64];
+    open_world();
+    CU_ASSERT_EQUAL_FATAL(bind(nobody, (struct sockaddr *)&a, len), 0);
+    getsockname(nobody, (struct sockaddr *)&a, &len);
+    snprintf(to, sizeof(to), "127.0.0.1:%d", ntohs(a.sin_port));
+    w.reply = (struct wire_reply){.goaway_to = to};
+    w.reply_times = 1;
+    frame();
+    UNTIL(w.n_seen == 1 && push_idle(w.push));
+    loop_once(w.loop, 20); // the move
+    frame();
+    UNTIL(w.failures == 1);
+    UNTIL(push_idle(w.push) && w.successes == 2);
+    CU_ASSERT_EQUAL(w.seen[w.n_seen - 1].last, 2);
+    CU_ASSERT_EQUAL(push_stats(w.push)->failures, 3);
+    close(nobody);
+    close_world();
+}
+
+static void goes_where_it_is_sent(void)
+{
+    struct sockaddr_in a;
+    socklen_t len = sizeof(a);
+    char to[64];
+    open_world();
+    getsockname(w.listen_fd, (struct sockaddr *)&a, &len);
+    // The same collector by another name, so that a new connection shows the move.
+    snprintf(to, sizeof(to), "localhost:%d", ntohs(a.sin_port));
+    w.reply = (struct wire_reply){.goaway_to = to};
+    w.reply_times = 1;
+    frame();
+    UNTIL(w.n_seen == 1 && push_idle(w.push));
+    loop_once(w.loop, 20);
+    frame();
+    UNTIL(w.n_seen == 2 && push_idle(w.push));
+    CU_ASSERT_EQUAL(w.n_conns, 2);
+    CU_ASSERT_EQUAL(w.failures, 0);
+    w.reply = (struct wire_reply){.goaway_to = "evil.example/x?y"};
+    w.reply_times = 1;
+    frame();
+    UNTIL(w.n_seen == 3 && push_idle(w.push));
+    loop_once(w.loop, 20);
+    frame();
+    UNTIL(w.n_seen == 4 && push_idle(w.push));
+    CU_ASSERT_EQUAL(w.n_conns, 2); // what is no address is not followed
+    close_world();
+}
+
 int main(void)
 {
     static const struct test TESTS[] = {
@@ -477,6 +531,8 @@ int main(void)
             replays_what_is_missing_from_the_key_frame_before},
         {"an outage costs no key frames", an_outage_costs_no_key_frames},
         {"measures the collector's clock", measures_the_collectors_clock},
+        {"goes where it is sent", goes_where_it_is_sent},
+        {"comes back from where it was sent", comes_back_from_where_it_was_sent},
         {"durable frames leave the spool", durable_frames_leave_the_spool},
     };
     return test_main("push", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole life of services on a clock that only moves when told.
 #include "agent/service.h"
+#include "tests/lib/oom.h"
 #include "tests/lib/run.h"
 #include <signal.h>
 #include <stdio.h>
@@ -479,6 +480,30 @@ static void limits(void)
     services_done(&w.m);
 }
 
+static void quiet(void *ctx, struct service *s, enum service_change change,
+    enum service_state from, const char *detail)
+{
+    (void)ctx, (void)s, (void)change, (void)from, (void)detail;
+}
+
+static void without_memory(void)
+{
+    for (int nth = 1;; nth++) {
+        struct services m;
+        struct service_listener l = {.cookie = 7, .name = "web", .port = 80};
+        services_init(&m, quiet, NULL);
+        oom_fail_at(nth);
+        struct service_socket *k = services_up(&m, &l, 1);
+        bool hit = oom_stop();
+        CU_ASSERT_EQUAL(k == NULL, hit);
+        CU_ASSERT_EQUAL(m.refused, hit);
+        CU_ASSERT_EQUAL(m.n, !hit);
+        services_done(&m);
+        if (!hit)
+            break;
+    }
+}
+
 static const struct test TESTS[] = {
     {"a death before the listener goes is a crash at once", death_first},
     {"a death after the listener went is a crash at once", death_last},
@@ -502,6 +527,7 @@ static const struct test TESTS[] = {
     {"flapping within the grace never stops", flapping},
     {"one whole look repairs what was lost", lost_messages},
     {"services are bounded and refusals counted", limits},
+    {"a view without memory refuses, counts it and leaks nothing", without_memory},
 };
 
 int main(void)
