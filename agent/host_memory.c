@@ -113,7 +113,8 @@ static void memory_tick(struct sampler *s, const struct tick *t)
     for (const char *p = m->vmstat.text; *p && at < N_VMSTAT; p = scan_line(p)) {
         size_t len;
         const char *word = scan_word(&p, &len);
-        for (int k = at; k < N_VMSTAT && k < at + 2; k++)
+        // In the kernel's order, but not all are everywhere: without swap there is no pswpin.
+        for (int k = at; k < N_VMSTAT; k++)
             if (strlen(VMSTAT[k]) == len && memcmp(VMSTAT[k], word, len) == 0) {
                 scan_u64(p, &v);
                 output_set(o, m->vm[k], (double)v);
