@@ -430,7 +430,11 @@ int main(int argc, char **argv)
     parse_options(argc, argv, &core.options);
     log_open("tocsin-agent", core.options.level);
     // One heap for the resolver threads of libcurl and us: memory is counted in megabytes here.
+    // And what is large goes back when it is freed: without a fixed threshold glibc raises it to the
+    // size of the first large block freed.
     mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 64 << 10);
+    mallopt(M_TRIM_THRESHOLD, 64 << 10);
     signal(SIGPIPE, SIG_IGN);
     buf_init(&text, PROBLEMS_MAX);
     int rc = config_load(core.options.config, &core.options.over, &core.config, &text);

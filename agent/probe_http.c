@@ -38,7 +38,7 @@ static double earliest_expiry(CURL *easy)
                 !strptime(l->data + sizeof(KEY) - 1, "%b %d %H:%M:%S %Y", &tm))
                 continue;
             double at = (double)timegm(&tm);
-            if (!earliest || at < earliest)
+            if (earliest == 0 || at < earliest)
                 earliest = at;
         }
     return earliest;

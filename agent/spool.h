@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SPOOL_BYTES_MAX (1536u << 10)
+#define SPOOL_BYTES_MAX (1024u << 10)
 #define SPOOL_AGE_NS    (600LL * 1000000000)
 #define SPOOL_FRAMES    4096
 

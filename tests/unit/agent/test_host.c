@@ -66,9 +66,8 @@ static void open_world(const char *proc, const char *sys)
 
 static void close_world(void)
 {
-    for (int i = 0; i < N_HOST; i++)
-        if (w.samplers[i].available)
-            HOST[i]->close(&w.samplers[i]);
+    for (int i = 0; i < N_HOST; i++) // also one that did not open: it may be half open
+        HOST[i]->close(&w.samplers[i]);
     for (uint32_t i = 0; i <= w.n; i++)
         free(w.names[i]);
     output_free(w.env.out);
