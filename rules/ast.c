@@ -2,6 +2,7 @@
 #include "rules/ast.h"
 #include "base/num.h"
 #include <string.h>
+#include <strings.h>
 
 const char *type_name(enum value_type t)
 {
@@ -87,10 +88,23 @@ static void print_duration(int64_t ms, struct buf *out)
     buf_adds(out, text);
 }
 
+// Words that never begin an expression as a metric's name, or are numbers: such a name is quoted.
+bool metric_word_reserved(const char *word, size_t len)
+{
+    static const char *const words[] = {
+        "on", "ignoring", "group_left", "group_right", "bool", "atan2", "inf", "nan"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (strlen(words[i]) == len && strncasecmp(words[i], word, len) == 0)
+            return true;
+    return false;
+}
+
 static void print_selector(const struct expr *e, struct buf *out)
 {
     static const char *const ops[] = {"=", "!=", "=~", "!~"};
-    bool plain = e->name && metric_name_plain(e->name), comma = false;
+    bool plain = e->name && metric_name_plain(e->name) &&
+                 !metric_word_reserved(e->name, strlen(e->name));
+    bool comma = false;
 
     if (plain)
         buf_adds(out, e->name);

@@ -11,16 +11,48 @@
 enum value_type { TYPE_SCALAR, TYPE_STRING, TYPE_VECTOR, TYPE_MATRIX };
 
 enum expr_kind {
-    EXPR_NUMBER, EXPR_STRING, EXPR_SELECTOR, EXPR_MATRIX, EXPR_SUBQUERY,
-    EXPR_CALL, EXPR_AGGREGATE, EXPR_BINARY, EXPR_UNARY, EXPR_PAREN,
+    EXPR_NUMBER,
+    EXPR_STRING,
+    EXPR_SELECTOR,
+    EXPR_MATRIX,
+    EXPR_SUBQUERY,
+    EXPR_CALL,
+    EXPR_AGGREGATE,
+    EXPR_BINARY,
+    EXPR_UNARY,
+    EXPR_PAREN,
 };
 enum binary_op {
-    OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_POW, OP_ATAN2,
-    OP_EQ, OP_NE, OP_GT, OP_LT, OP_GE, OP_LE, OP_AND, OP_OR, OP_UNLESS,
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_MOD,
+    OP_POW,
+    OP_ATAN2,
+    OP_EQ,
+    OP_NE,
+    OP_GT,
+    OP_LT,
+    OP_GE,
+    OP_LE,
+    OP_AND,
+    OP_OR,
+    OP_UNLESS,
 };
 enum aggregate_op {
-    AGG_SUM, AGG_AVG, AGG_MIN, AGG_MAX, AGG_COUNT, AGG_GROUP, AGG_STDDEV, AGG_STDVAR,
-    AGG_TOPK, AGG_BOTTOMK, AGG_QUANTILE, AGG_COUNT_VALUES,
+    AGG_SUM,
+    AGG_AVG,
+    AGG_MIN,
+    AGG_MAX,
+    AGG_COUNT,
+    AGG_GROUP,
+    AGG_STDDEV,
+    AGG_STDVAR,
+    AGG_TOPK,
+    AGG_BOTTOMK,
+    AGG_QUANTILE,
+    AGG_COUNT_VALUES,
 };
 enum match_card { CARD_ONE_TO_ONE, CARD_MANY_TO_ONE, CARD_ONE_TO_MANY, CARD_MANY_TO_MANY };
 enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
@@ -28,13 +60,13 @@ enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
 struct expr {
     enum expr_kind kind;
     enum value_type type;
-    int start, end;                              // byte span in the text
+    int start, end; // byte span in the text
     // NUMBER, STRING
     double number;
     const char *string;
     size_t string_len;
     // SELECTOR (also the inner of MATRIX); modifiers of SELECTOR, MATRIX (on its selector) and SUBQUERY
-    const char *name;                            // metric name or NULL; also among the matchers
+    const char *name; // metric name or NULL; also among the matchers
     struct matcher *matchers;
     size_t n_matchers;
     int64_t offset_ms;
@@ -52,21 +84,21 @@ struct expr {
     // BINARY
     enum binary_op op;
     bool return_bool;
-    bool on;                                     // on(...) instead of ignoring(...)
+    bool on; // on(...) instead of ignoring(...)
     bool matching_given;
     enum match_card card;
-    const char **include;                        // group_left(...) labels
+    const char **include; // group_left(...) labels
     size_t n_include;
     // AGGREGATE by/without, BINARY on/ignoring: label names sorted, unique
     const char **names;
     size_t n_names;
     // children: lhs is the operand of MATRIX (a SELECTOR), SUBQUERY, AGGREGATE, UNARY, PAREN
     struct expr *lhs, *rhs;
-    struct expr **args;                          // CALL
+    struct expr **args; // CALL
     size_t n_args;
-    bool negative;                               // UNARY minus
-    uint32_t slot;                               // number among the expression's SELECTORs, for caches
-    int height;                                  // 1 = leaf; at most EXPR_HEIGHT_MAX
+    bool negative; // UNARY minus
+    uint32_t slot; // number among the expression's SELECTORs, for caches
+    int height;    // 1 = leaf; at most EXPR_HEIGHT_MAX
 };
 
 // Everything that walks a tree recurses, so a chain like a+a+a+... must end somewhere.
@@ -75,9 +107,9 @@ struct expr {
 struct expr_root {
     struct arena *arena;
     struct expr *root;
-    const char *text;                            // NUL-terminated copy in the arena
+    const char *text; // NUL-terminated copy in the arena
     size_t len;
-    uint32_t n_slots;                            // selectors in it
+    uint32_t n_slots; // selectors in it
     struct regex **regexes;
     size_t n_regexes;
 };
@@ -88,3 +120,5 @@ const char *agg_name(enum aggregate_op op);
 int64_t expr_reach_ms(const struct expr *e);
 // Canonical text.
 void expr_print(const struct expr *e, struct buf *out);
+bool metric_word_reserved(
+    const char *word, size_t len); // `on`, `bool` ...: no metric name unless quoted

@@ -267,8 +267,6 @@ static struct expr *paren(struct parser *p)
 
 static struct expr *word(struct parser *p)
 {
-    static const char *const never[] = {
-        "on", "ignoring", "group_left", "group_right", "bool", "atan2"};
     char ahead = lex_ahead(&p->lex);
     enum aggregate_op op;
 
@@ -285,11 +283,9 @@ static struct expr *word(struct parser *p)
             return p->rc ? NULL : aggregate(p, op);
         return p->rc ? NULL : parse_selector(p);
     }
-    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-        if (parser_word(p, never[i])) {
-            parser_unexpected(p, "an expression");
-            return NULL;
-        }
+    if (metric_word_reserved(p->lex.text + p->tok.start, (size_t)(p->tok.end - p->tok.start))) {
+        parser_unexpected(p, "an expression");
+        return NULL;
     }
     if (ahead == '(' && (parser_word(p, "limitk") || parser_word(p, "limit_ratio"))) {
         parser_fail(p, "T303", p->tok.start, p->tok.end,
