@@ -2,8 +2,8 @@
 #include "agent/listen.h"
 #include "agent/identity.h"
 #include "agent/netlink.h"
-#include "agent/oom.h"
 #include "agent/queues.h"
+#include "agent/shown.h"
 #include "agent/sockdiag.h"
 #include "wire/tocsin.pb-c.h"
 #include <errno.h>
@@ -32,15 +32,6 @@ struct pending {
     bool present;   // found by the first dump
     bool again;     // has its name; only its owners are looked for anew
     bool searching; // its inode is among scan_wants
-};
-
-// What a service shows; service->data[0].
-struct shown {
-    uint32_t listening, state[SERVICE_STATES], queue, queue_max, limit, drops;
-    uint32_t queue_now, limit_now, queue_top;
-    uint64_t drops_total;
-    bool drops_known;
-    struct oom_watch oom; // of its unit's or container's cgroup
 };
 
 struct listen {
@@ -76,74 +67,7 @@ static int64_t now_ns(const struct listen *l)
     return clock_mono_ns(&l->sampler->env->clock);
 }
 
-// --- what is shown -------------------------------------------------------------------------------
-
-void listen_labels(
-    const struct service *s, struct wire_label labels[static LISTEN_LABELS], char buf[static 8])
-{
-    snprintf(buf, 8, "%u", s->port);
-    labels[0] = (struct wire_label){"job", "service"};
-    labels[1] = (struct wire_label){"port", buf};
-    labels[2] = (struct wire_label){"service", s->name};
-}
-
-static void declare(struct listen *l, struct service *s)
-{
-    struct output *o = l->sampler->env->out;
-    struct wire_label labels[LISTEN_LABELS + 1];
-    char port[8];
-    struct shown *w = calloc(1, sizeof(*w));
-
-    s->data[0] = w;
-    if (!w)
-        return;
-    listen_labels(s, labels, port);
-    w->listening =
-        output_series(o, "tocsin_service_listening", labels, LISTEN_LABELS, SERIES_STATE, "");
-    w->queue = output_series(
-        o, "tocsin_service_accept_queue_length", labels, LISTEN_LABELS, SERIES_GAUGE, "");
-    w->queue_max = output_series(
-        o, "tocsin_service_accept_queue_length_max", labels, LISTEN_LABELS, SERIES_GAUGE, "");
-    w->limit = output_series(
-        o, "tocsin_service_accept_queue_limit", labels, LISTEN_LABELS, SERIES_GAUGE, "");
-    w->drops = output_series(
-        o, "tocsin_service_listen_drops_total", labels, LISTEN_LABELS, SERIES_COUNTER, "");
-    for (int i = 0; i < SERVICE_STATES; i++) {
-        labels[LISTEN_LABELS] =
-            (struct wire_label){"state", service_state_name((enum service_state)i)};
-        w->state[i] = output_series(
-            o, "tocsin_service_state", labels, LISTEN_LABELS + 1, SERIES_STATE, "");
-    }
-}
-
-static void show_state(struct output *o, const struct service *s, const struct shown *w)
-{
-    // During the grace `listening` stays 1, so that a rule on it is silent over a restart.
-    output_set(o, w->listening, s->state == SERVICE_UP || s->state == SERVICE_STARTING);
-    for (int i = 0; i < SERVICE_STATES; i++)
-        output_set(o, w->state[i], s->state == (enum service_state)i);
-}
-
-static void show_end(struct output *o, const struct shown *w)
-{
-    output_end(o, w->listening);
-    output_end(o, w->queue);
-    output_end(o, w->queue_max);
-    output_end(o, w->limit);
-    output_end(o, w->drops);
-    for (int i = 0; i < SERVICE_STATES; i++)
-        output_end(o, w->state[i]);
-}
-
-static void shown_free(struct service *s)
-{
-    struct shown *w = s->data[0];
-
-    if (w)
-        oom_watch_done(&w->oom);
-    free(w);
-    s->data[0] = NULL;
-}
+// --- what is told -------------------------------------------------------------------------------
 
 static void tell(struct listen *l, const struct service *s, int kind, const char *detail)
 {
@@ -163,9 +87,9 @@ static void on_change(void *ctx, struct service *s, enum service_change change,
     output_group(o, 0, 0, clock_wall_ms(&l->sampler->env->clock));
     switch (change) {
     case SERVICE_APPEARED:
-        declare(l, s);
+        shown_declare(s, o);
         if (s->data[0])
-            show_state(o, s, s->data[0]);
+            shown_state(s->data[0], o, s);
         if (!s->present) {
             snprintf(text, sizeof(text), "listens on port %u", s->port);
             tell(l, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP, text);
@@ -175,13 +99,13 @@ static void on_change(void *ctx, struct service *s, enum service_change change,
         if (l->on_end)
             l->on_end(l->on_end_ctx, s);
         if (s->data[0])
-            show_end(o, s->data[0]);
+            shown_end(s->data[0], o);
         shown_free(s);
         return;
     case SERVICE_TURNED: break;
     }
     if (s->data[0])
-        show_state(o, s, s->data[0]);
+        shown_state(s->data[0], o, s);
     switch (s->state) {
     case SERVICE_UP:
         // A restart within its grace is no news.
@@ -823,7 +747,7 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
         struct shown *w = v->data[0];
         if (!w)
             continue;
-        show_state(o, v, w);
+        shown_state(w, o, v);
         if (v->sockets == 0)
             continue;
         output_set(o, w->queue, w->queue_now);

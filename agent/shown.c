@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shown.h"
+#include "agent/listen.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+void listen_labels(
+    const struct service *s, struct wire_label labels[static LISTEN_LABELS], char buf[static 8])
+{
+    snprintf(buf, 8, "%u", s->port);
+    labels[0] = (struct wire_label){"job", "service"};
+    labels[1] = (struct wire_label){"port", buf};
+    labels[2] = (struct wire_label){"service", s->name};
+}
+
+void shown_declare(struct service *s, struct output *o)
+{
+    struct wire_label labels[LISTEN_LABELS + 1];
+    char port[8];
+    struct shown *w = calloc(1, sizeof(*w));
+
+    s->data[0] = w;
+    if (!w)
+        return;
+    listen_labels(s, labels, port);
+    w->listening =
+        output_series(o, "tocsin_service_listening", labels, LISTEN_LABELS, SERIES_STATE, "");
+    w->queue = output_series(
+        o, "tocsin_service_accept_queue_length", labels, LISTEN_LABELS, SERIES_GAUGE, "");
+    w->queue_max = output_series(
+        o, "tocsin_service_accept_queue_length_max", labels, LISTEN_LABELS, SERIES_GAUGE, "");
+    w->limit = output_series(
+        o, "tocsin_service_accept_queue_limit", labels, LISTEN_LABELS, SERIES_GAUGE, "");
+    w->drops = output_series(
+        o, "tocsin_service_listen_drops_total", labels, LISTEN_LABELS, SERIES_COUNTER, "");
+    for (int i = 0; i < SERVICE_STATES; i++) {
+        labels[LISTEN_LABELS] =
+            (struct wire_label){"state", service_state_name((enum service_state)i)};
+        w->state[i] = output_series(
+            o, "tocsin_service_state", labels, LISTEN_LABELS + 1, SERIES_STATE, "");
+    }
+}
+
+void shown_state(const struct shown *w, struct output *o, const struct service *s)
+{
+    // During the grace `listening` stays 1, so that a rule on it is silent over a restart.
+    output_set(o, w->listening, s->state == SERVICE_UP || s->state == SERVICE_STARTING);
+    for (int i = 0; i < SERVICE_STATES; i++)
+        output_set(o, w->state[i], s->state == (enum service_state)i);
+}
+
+void shown_end(const struct shown *w, struct output *o)
+{
+    output_end(o, w->listening);
+    output_end(o, w->queue);
+    output_end(o, w->queue_max);
+    output_end(o, w->limit);
+    output_end(o, w->drops);
+    for (int i = 0; i < SERVICE_STATES; i++)
+        output_end(o, w->state[i]);
+}
+
+void shown_free(struct service *s)
+{
+    struct shown *w = s->data[0];
+
+    if (w)
+        oom_watch_done(&w->oom);
+    free(w);
+    s->data[0] = NULL;
+}
