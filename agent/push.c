@@ -12,7 +12,7 @@
 #define REPLY_MAX           (64u << 10)
 #define FRAMES_PER_BODY     64
 #define RESUME_HOLD_NS      (2 * NS_PER_S) // a finished range is not begun again so soon
-#define MOVED_FAILURES_MAX  3
+#define MOVED_FAILURES_MAX  2
 #define PATH                "/v1/frames"
 #define ADDRESS_CHARS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]"
 #define CONNECT_MS          2000L

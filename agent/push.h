@@ -14,7 +14,7 @@
  * frames. A frame counts as delivered when a reply has accepted its body; until then it is sent
  * again, and the collector drops what it has by seq.
  *
- * A reply's goaway_to moves both lanes to another collector; three failures there in a row move them
+ * A reply's goaway_to moves both lanes to another collector; two failures there in a row move them
  * back to the configured one.
  *
  * Loop thread. Borrows the spool and the transfers. Nothing here logs: push_note is called.
