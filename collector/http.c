@@ -2,8 +2,8 @@
 #include "collector/http.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "collector/answer.h"
 #include "collector/api.h"
-#include "collector/assets.h"
 #include "collector/hub.h"
 #include "collector/listener.h"
 #include "collector/params.h"
@@ -16,12 +16,6 @@
 #include <sys/epoll.h>
 
 #define LOOK_MS 250
-#define CSP                                                                                    \
-    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "      \
-    "form-action 'self'"
-#define JSON_TYPE "application/json"
-#define TEXT_TYPE "text/plain; charset=utf-8"
-#define HTML_TYPE "text/html; charset=utf-8"
 
 // One HTTP request. READING its body, WAITING for the shard (suspended), or ANSWERED.
 enum visit_state { VISIT_READING, VISIT_WAITING, VISIT_ANSWERED };
@@ -55,108 +49,6 @@ static int64_t mono_ms(const struct http *h)
     return clock_mono_ns(&h->o.clock) / NS_PER_MS;
 }
 
-// --- answers -----------------------------------------------------------------------------------
-
-// Takes r over; adds what every answer carries.
-static enum MHD_Result queue(
-    struct MHD_Connection *c, int status, const char *type, struct MHD_Response *r)
-{
-    if (!r)
-        return MHD_NO;
-    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    MHD_add_response_header(r, "Content-Security-Policy", CSP);
-    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-    if (status == 401)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"tocsin\"");
-    enum MHD_Result rc = MHD_queue_response(c, (unsigned)status, r);
-    MHD_destroy_response(r);
-    return rc;
-}
-
-static struct MHD_Response *copied(const char *text)
-{
-    // MHD copies; it never writes to what it is given.
-    union {
-        const char *in;
-        void *out;
-    } bytes = {.in = text};
-    return MHD_create_response_from_buffer(strlen(text), bytes.out, MHD_RESPMEM_MUST_COPY);
-}
-
-static enum MHD_Result say(struct MHD_Connection *c, int status, const char *text)
-{
-    return queue(c, status, TEXT_TYPE, copied(text));
-}
-
-static enum MHD_Result api_refuse(
-    struct MHD_Connection *c, int status, const char *type, const char *why)
-{
-    struct buf b;
-    buf_init(&b, 4096);
-    buf_adds(&b, "{\"status\":\"error\",\"errorType\":\"");
-    buf_adds(&b, type);
-    buf_adds(&b, "\",\"error\":");
-    buf_add_json(&b, why, strlen(why));
-    buf_adds(&b, "}");
-    enum MHD_Result rc = queue(c, status, JSON_TYPE, copied(buf_cstr(&b)));
-    buf_done(&b);
-    return rc;
-}
-
-// The body's memory passes to MHD, which frees it when it is sent.
-static enum MHD_Result send_body(
-    struct MHD_Connection *c, int status, const char *type, struct buf *b)
-{
-    if (b->failed || !b->data)
-        return say(c, 500, "the answer could not be made\n");
-    struct MHD_Response *r =
-        MHD_create_response_from_buffer(b->len, b->data, MHD_RESPMEM_MUST_FREE);
-    if (!r)
-        return MHD_NO;
-    buf_init(b, 0);
-    return queue(c, status, type, r);
-}
-
-// --- the page ----------------------------------------------------------------------------------
-
-struct asset {
-    const char *path, *type;
-    const unsigned char *plain, *plain_end, *gz, *gz_end;
-};
-static const struct asset assets[] = {
-    {"/", HTML_TYPE, asset_index_html, asset_index_html_end, asset_index_html_gz,
-        asset_index_html_gz_end},
-    {"/app.js", "text/javascript; charset=utf-8", asset_app_js, asset_app_js_end,
-        asset_app_js_gz, asset_app_js_gz_end},
-    {"/app.css", "text/css; charset=utf-8", asset_app_css, asset_app_css_end, asset_app_css_gz,
-        asset_app_css_gz_end},
-};
-
-static enum MHD_Result send_asset(struct MHD_Connection *c, const struct asset *a)
-{
-    const char *takes =
-        MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-    bool gzip = takes && strstr(takes, "gzip");
-    union {
-        const unsigned char *in;
-        void *out;
-    } bytes = {.in = gzip ? a->gz : a->plain};
-    size_t len = (size_t)(gzip ? a->gz_end - a->gz : a->plain_end - a->plain);
-    struct MHD_Response *r =
-        MHD_create_response_from_buffer(len, bytes.out, MHD_RESPMEM_PERSISTENT);
-    if (!r)
-        return MHD_NO;
-    if (gzip)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    MHD_add_response_header(r, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
-    // index.html names the others with a hash of their content.
-    bool hashed = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "v");
-    MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL,
-        hashed ? "public, max-age=31536000, immutable" : "no-cache");
-    return queue(c, 200, a->type, r);
-}
-
 // --- login: the token typed once, kept in a cookie --------------------------------------------
 
 static const char login_page[] =
@@ -169,26 +61,15 @@ static const char login_page[] =
     "<p>The token is in the file that <code>token_file</code> of the collector names.</p>"
     "</form></html>\n";
 
-static enum MHD_Result redirect(struct MHD_Connection *c, const char *to, const char *cookie)
-{
-    struct MHD_Response *r = copied("");
-    if (!r)
-        return MHD_NO;
-    MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, to);
-    if (cookie)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, cookie);
-    return queue(c, 303, TEXT_TYPE, r);
-}
-
 static enum MHD_Result login(struct http *h, struct visit *v)
 {
     static const char field[] = "token=";
     const char *body = buf_cstr(&v->body);
     char cookie[SECRET_MAX + 128];
     if (!h->o.auth.token)
-        return redirect(v->c, "/", NULL);
+        return answer_redirect(v->c, "/", NULL);
     if (strncmp(body, field, sizeof(field) - 1) != 0)
-        return queue(v->c, 200, HTML_TYPE, copied(login_page));
+        return answer_with(v->c, 200, HTML_TYPE, answer_copied(login_page));
     char *token = strdup(body + sizeof(field) - 1);
     int len = token ? params_decode(token) : -ENOMEM;
     bool ok = len > 0 && len <= SECRET_MAX &&
@@ -197,7 +78,8 @@ static enum MHD_Result login(struct http *h, struct visit *v)
         snprintf(cookie, sizeof(cookie),
             "tocsin_token=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000", token);
     secret_free(token);
-    return ok ? redirect(v->c, "/", cookie) : queue(v->c, 401, HTML_TYPE, copied(login_page));
+    return ok ? answer_redirect(v->c, "/", cookie)
+              : answer_with(v->c, 401, HTML_TYPE, answer_copied(login_page));
 }
 
 // --- asking the shard --------------------------------------------------------------------------
@@ -219,7 +101,8 @@ static enum MHD_Result ask(struct http *h, struct visit *v, struct request *r)
     r->client = v->id;
     if (!shard_request(h->o.shard, r)) {
         request_free(r);
-        return api_refuse(v->c, 503, "unavailable", "too many requests are waiting, try again");
+        return answer_api_error(
+            v->c, 503, "unavailable", "too many requests are waiting, try again");
     }
     v->state = VISIT_WAITING;
     v->deadline_ms = mono_ms(h) + HTTP_DEADLINE_MS;
@@ -301,16 +184,16 @@ static enum MHD_Result metrics(struct http *h, struct visit *v)
         "# TYPE tocsin_collector_live_clients gauge\n"
         "tocsin_collector_live_clients %zu\n",
         s.connections, hub_clients(h->hub));
-    return send_body(v->c, 200, "text/plain; version=0.0.4; charset=utf-8", b);
+    return answer_body(v->c, 200, "text/plain; version=0.0.4; charset=utf-8", b);
 }
 
 static enum MHD_Result answered(struct http *h, struct visit *v)
 {
     if (!v->answer)
-        return api_refuse(v->c, 503, "timeout", "no answer within 10 s");
+        return answer_api_error(v->c, 503, "timeout", "no answer within 10 s");
     if (v->metrics)
         return metrics(h, v);
-    return send_body(v->c, v->answer->http_status, JSON_TYPE, &v->answer->body);
+    return answer_body(v->c, v->answer->http_status, JSON_TYPE, &v->answer->body);
 }
 
 // --- the API -----------------------------------------------------------------------------------
@@ -367,8 +250,8 @@ static enum MHD_Result api(struct http *h, struct visit *v, enum request_kind ki
     if (f.rc < 0) {
         request_free(f.r);
         if (f.rc == -ENOMEM)
-            return api_refuse(v->c, 503, "unavailable", "out of memory");
-        return api_refuse(v->c, 400, "bad_data", f.err.msg);
+            return answer_api_error(v->c, 503, "unavailable", "out of memory");
+        return answer_api_error(v->c, 400, "bad_data", f.err.msg);
     }
     v->metrics = kind == REQUEST_METRICS;
     return ask(h, v, f.r);
@@ -380,7 +263,7 @@ static enum MHD_Result build_info(struct http *h, struct MHD_Connection *c)
     snprintf(text, sizeof(text),
         "{\"status\":\"success\",\"data\":{\"application\":\"tocsin\",\"version\":\"%s\"}}",
         h->o.version);
-    return queue(c, 200, JSON_TYPE, copied(text));
+    return answer_with(c, 200, JSON_TYPE, answer_copied(text));
 }
 
 static enum MHD_Result route(
@@ -390,9 +273,9 @@ static enum MHD_Result route(
     for (size_t i = 0; i < sizeof(api_routes) / sizeof(*api_routes); i++)
         if (strcmp(url, api_routes[i].path) == 0)
             return api(h, v, api_routes[i].kind, api_routes[i].what, NULL);
-    for (size_t i = 0; i < sizeof(assets) / sizeof(*assets); i++)
-        if (strcmp(url, assets[i].path) == 0)
-            return send_asset(v->c, &assets[i]);
+    const struct asset *asset = asset_find(url);
+    if (asset)
+        return answer_asset(v->c, asset);
     if (strcmp(url, "/v1/live") == 0)
         return hub_upgrade(h->hub, conn, v->c);
     if (strcmp(url, "/api/v1/status/buildinfo") == 0)
@@ -405,8 +288,8 @@ static enum MHD_Result route(
         return api(h, v, REQUEST_SERIES, "values", name);
     }
     return strncmp(url, "/api/", 5) == 0
-               ? api_refuse(v->c, 404, "not_found", "there is no such endpoint")
-               : say(v->c, 404, "there is no such page; the page is at /\n");
+               ? answer_api_error(v->c, 404, "not_found", "there is no such endpoint")
+               : answer_text(v->c, 404, "there is no such page; the page is at /\n");
 }
 
 // --- one request -------------------------------------------------------------------------------
@@ -424,9 +307,9 @@ static enum MHD_Result refuse_visitor(
     // A person is led to where the token is typed; a program gets its 401.
     if ((verdict == AUTH_NO_TOKEN || verdict == AUTH_BAD_TOKEN) && strcmp(url, "/") == 0 &&
         accept && strstr(accept, "text/html"))
-        return redirect(c, "/login", NULL);
+        return answer_redirect(c, "/login", NULL);
     snprintf(text, sizeof(text), "%s\n", auth_reason(verdict));
-    return say(c, auth_status(verdict), text);
+    return answer_text(c, auth_status(verdict), text);
 }
 
 static enum MHD_Result dispatch(struct http *h, struct listener_conn *conn, struct visit *v,
@@ -440,19 +323,19 @@ static enum MHD_Result dispatch(struct http *h, struct listener_conn *conn, stru
     bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     bool post = strcmp(method, "POST") == 0;
     if (v->too_large)
-        return say(v->c, 413, "the request is larger than 128 KiB\n");
+        return answer_text(v->c, 413, "the request is larger than 128 KiB\n");
     // What a load balancer asks needs no secret.
     if (strcmp(url, "/-/healthy") == 0)
-        return say(v->c, 200, "Tocsin is healthy.\n");
+        return answer_text(v->c, 200, "Tocsin is healthy.\n");
     if (strcmp(url, "/-/ready") == 0)
-        return atomic_load(&h->ready) ? say(v->c, 200, "Tocsin is ready.\n")
-                                      : say(v->c, 503, "not ready\n");
+        return atomic_load(&h->ready) ? answer_text(v->c, 200, "Tocsin is ready.\n")
+                                      : answer_text(v->c, 503, "not ready\n");
     if (verdict != AUTH_OK && !(token_missing && strcmp(url, "/login") == 0))
         return refuse_visitor(v->c, url, verdict);
     if (strcmp(url, "/login") == 0 && (get || post))
         return login(h, v);
     if (!get && !(post && strncmp(url, "/api/v1/", 8) == 0))
-        return say(v->c, 405, "GET, or POST of a form to /api/v1/\n");
+        return answer_text(v->c, 405, "GET, or POST of a form to /api/v1/\n");
     return route(h, conn, v, url);
 }
 

@@ -173,12 +173,6 @@ void hub_deliver(struct hub *h, struct live_out *m)
     live_shared_unref(s);
 }
 
-void hub_answered(struct hub *h, struct request *r)
-{
-    (void)h; // the shard says what is wrong with a subscription by LIVE_ERROR
-    request_free(r);
-}
-
 // --- the handshake -----------------------------------------------------------------------------
 
 static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const char *text)

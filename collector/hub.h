@@ -39,6 +39,4 @@ enum MHD_Result hub_upgrade(
     struct hub *h, struct listener_conn *conn, struct MHD_Connection *c);
 // From shard_replies: owns m.
 void hub_deliver(struct hub *h, struct live_out *m);
-// A live request that came back answered (subscribe with a bad expression ...): owns r.
-void hub_answered(struct hub *h, struct request *r);
 size_t hub_clients(const struct hub *h);
