@@ -248,7 +248,7 @@ static bool duration(struct parser *p, bool negative, int64_t *ret)
     } else if (p->tok.kind == TOK_NUMBER) {
         double v = p->tok.number * 1000;
         // As far as nanoseconds in 64 bits reach: about 292 years.
-        if (!(fabs(v) < 9.2e15)) {
+        if (!(fabs(v) < 9.2e12)) {
             parser_fail(p, "T102", p->tok.start, p->tok.end, "", "duration out of range");
             return false;
         }
