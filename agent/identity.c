@@ -154,6 +154,29 @@ bool identity_cgroup_oom_kills(const struct identity_roots *r, const char *path,
 
 // --- processes -----------------------------------------------------------------------------------
 
+// The kernel keeps 15 bytes of a name; the program's file has the rest, unless the name was chosen.
+#define COMM_MAX 15
+static void comm_whole(
+    const struct identity_roots *r, int32_t pid, char comm[static IDENTITY_NAME_MAX])
+{
+    char file[512], exe[IDENTITY_PATH_MAX];
+
+    if (strlen(comm) != COMM_MAX)
+        return;
+    snprintf(file, sizeof(file), "%s/%d/exe", r->proc, pid);
+    ssize_t len = readlink(file, exe, sizeof(exe) - 1);
+    if (len <= 0)
+        return;
+    exe[len] = '\0';
+    const char *base = strrchr(exe, '/');
+    base = base ? base + 1 : exe;
+    size_t n = strcspn(base, " "); // "name (deleted)" after an upgrade
+    if (n > COMM_MAX && n < IDENTITY_NAME_MAX && memcmp(base, comm, COMM_MAX) == 0) {
+        memcpy(comm, base, n);
+        comm[n] = '\0';
+    }
+}
+
 bool identity_pid_name(
     const struct identity_roots *r, int32_t pid, char name[static IDENTITY_NAME_MAX])
 {
@@ -171,6 +194,7 @@ bool identity_pid_name(
     if (len <= 0)
         return false;
     text[strcspn(text, "\n")] = '\0';
+    comm_whole(r, pid, text);
     // comm is the process's own choice: keep what a label can show.
     for (char *p = text; *p; p++)
         if (iscntrl((unsigned char)*p))

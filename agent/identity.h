@@ -41,7 +41,7 @@ int identity_cgroup_pids(
 // How often the kernel killed for want of memory in there; false where that is not told.
 bool identity_cgroup_oom_kills(const struct identity_roots *r, const char *path, uint64_t *ret);
 
-// What a process is called: its unit or container, else comm; false when it is gone, and for pid 1,
+// What a process is called: its unit or container, else comm, made whole where the kernel cut it; false when it is gone, and for pid 1,
 // which holds sockets only for services to come.
 bool identity_pid_name(
     const struct identity_roots *r, int32_t pid, char name[static IDENTITY_NAME_MAX]);

@@ -203,6 +203,19 @@ static void processes(void)
     put(root, "21/stat", "21 (worker) S 20 20 20\n");
     put(root, "30/comm", "unit\n");
     put(root, "30/cgroup", "1:name=systemd:/system.slice/v1.service\n");
+    // The kernel cuts a name at 15 bytes: the file has the rest, unless the process chose the name.
+    put(root, "40/comm", "tocsin-collecto\n");
+    put(root, "41/comm", "postgres: check\n");
+    put(root, "42/comm", "tocsin-collecto\n");
+    CU_ASSERT_EQUAL(symlink("/usr/bin/tocsin-collector",
+                        (snprintf(link, sizeof(link), "%s/40/exe", root), link)),
+        0);
+    CU_ASSERT_EQUAL(symlink("/usr/lib/postgresql/15/bin/postgres",
+                        (snprintf(link, sizeof(link), "%s/41/exe", root), link)),
+        0);
+    CU_ASSERT_EQUAL(symlink("/usr/bin/tocsin-collector (deleted)",
+                        (snprintf(link, sizeof(link), "%s/42/exe", root), link)),
+        0);
     mkdir((snprintf(link, sizeof(link), "%s/20/fd", root), link), 0755);
     mkdir((snprintf(link, sizeof(link), "%s/21/fd", root), link), 0755);
     CU_ASSERT_EQUAL(
@@ -218,6 +231,12 @@ static void processes(void)
     CU_ASSERT_STRING_EQUAL(name, "nginx");
     CU_ASSERT_TRUE(identity_pid_name(&r, 30, name));
     CU_ASSERT_STRING_EQUAL(name, "v1");
+    CU_ASSERT_TRUE(identity_pid_name(&r, 40, name));
+    CU_ASSERT_STRING_EQUAL(name, "tocsin-collector");
+    CU_ASSERT_TRUE(identity_pid_name(&r, 41, name));
+    CU_ASSERT_STRING_EQUAL(name, "postgres: check");
+    CU_ASSERT_TRUE(identity_pid_name(&r, 42, name));
+    CU_ASSERT_STRING_EQUAL(name, "tocsin-collector");
     CU_ASSERT_FALSE(identity_pid_name(&r, 1, name));
     CU_ASSERT_FALSE(identity_pid_name(&r, 99, name));
     CU_ASSERT_EQUAL(identity_pid_holds(&r, 21, 777), 1);
