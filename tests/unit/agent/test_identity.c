@@ -252,7 +252,7 @@ static void processes(void)
     int steps = 1;
     while (identity_scan_step(&scan, &r))
         steps++;
-    CU_ASSERT_EQUAL(steps, 3);
+    CU_ASSERT_EQUAL(steps, 6);
     CU_ASSERT_EQUAL(wants[0].pid, 20); // the master, though the worker is found first
     CU_ASSERT_EQUAL(wants[1].pid, 0);
     CU_ASSERT_PTR_NULL(scan.pids);
