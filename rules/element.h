@@ -9,6 +9,9 @@
  *                silent. It passes comparisons and arithmetic unchanged; an aggregate is NO_DATA
  *                only when all its members are. It never starts an alert and never resolves one.
  *
+ * Within the lookback a silent source keeps its last word: an instant selector as in Prometheus, and
+ * the windows of range functions end at its newest sample, so that nothing decays meanwhile.
+ *
  * With no silent source a result is exactly Prometheus's: FILTERED and NO_DATA add nothing.
  * An announced end (stale marker) is not NO_DATA: the element is simply gone.
  */

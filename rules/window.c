@@ -3,6 +3,20 @@
 #include "rules/eval_node.h"
 #include <errno.h>
 
+// Where the window of a silent source ends: at its newest sample, so that neither rate() decays nor
+// a sum shrinks while nobody speaks. False: it is not silent, or it ended in an orderly way.
+static bool silent_since(struct eval *e, uint32_t id, int64_t to_ms, int64_t *ret_ms)
+{
+    struct point last;
+    if (e->o.parity || !e->src.silent(e->src.self, id) ||
+        !e->src.latest(e->src.self, id, INT64_MAX, &last))
+        return false;
+    if (last.t_ms > to_ms || (!last.h && is_stale(last.v)))
+        return false;
+    *ret_ms = last.t_ms;
+    return true;
+}
+
 static int windows_of_selector(
     struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx)
 {
@@ -11,41 +25,40 @@ static int windows_of_selector(
     int rc = selection_get(e, selector, &s);
     if (rc < 0)
         return rc;
-    struct window w = {.range_ms = x->range_ms, .t_ms = t_ms};
-    w.to_ms = eval_time(e, selector, t_ms);
-    w.from_ms = w.to_ms - x->range_ms;
+    int64_t to_ms = eval_time(e, selector, t_ms);
     for (size_t i = 0; i < s->ids.n; i++) {
+        struct window w = {
+            .range_ms = x->range_ms, .t_ms = t_ms, .to_ms = to_ms, .labels = &s->labels[i]};
         struct points *p = &e->window;
         uint32_t id = s->ids.id[i];
+        int64_t last_ms;
+        w.silent = silent_since(e, id, to_ms, &last_ms);
+        if (w.silent) {
+            w.to_ms = last_ms;
+            w.t_ms -= to_ms - last_ms;
+        }
+        w.from_ms = w.to_ms - x->range_ms;
         p->n = 0;
-        rc = e->src.range(e->src.self, id, w.from_ms - e->o.compat_2_42, w.to_ms, p);
+        // Beyond the lookback nothing is known any more: an empty window, which is NO_DATA.
+        if (!w.silent || last_ms > to_ms - e->o.lookback_ms)
+            rc = e->src.range(e->src.self, id, w.from_ms - e->o.compat_2_42, w.to_ms, p);
         if (rc < 0)
             return rc;
         size_t n = 0;
-        bool ended = false;
-        w.n_hist = 0;
         for (size_t k = 0; k < p->n; k++) {
             bool hist = p->p[k].h != NULL;
-            ended = !hist && is_stale(p->p[k].v);
-            if (ended)
+            if (!hist && is_stale(p->p[k].v))
                 continue;
             w.n_hist += hist;
             if (n != k)
                 p->p[n] = p->p[k];
             n++;
         }
-        w.silent = false;
-        if (!e->o.parity && !ended && e->src.silent(e->src.self, id)) {
-            struct point last;
-            w.silent = e->src.latest(e->src.self, id, INT64_MAX, &last) &&
-                       last.t_ms <= w.to_ms && (last.h || !is_stale(last.v));
-        }
         if (!n && !w.silent)
             continue;
         e->samples += n;
         if (e->samples > EVAL_SAMPLES_MAX)
             return -E2BIG;
-        w.labels = &s->labels[i];
         w.p = p->p;
         w.n = n;
         rc = fn(e, &w, ctx);

@@ -78,6 +78,30 @@ static void range_functions(void)
     scene_close(&s);
 }
 
+// A counter of 10/s that falls silent: its rate is what it was, for as long as the lookback, and
+// then unknown. Prometheus's would sink to nothing within the minute and resolve or page on the way.
+static void silence_does_not_decay(void)
+{
+    struct scene s;
+    scene_open(&s);
+    for (int64_t t = 1; t <= 120; t++)
+        scene_put(&s, "c", t * 1000, (double)t * 10);
+    scene_silence(&s, "c");
+    for (s.t_ms = 120000; s.t_ms < 420000; s.t_ms += 7000) {
+        check(&s, "rate(c[1m])", "{} 10");
+        check(&s, "rate(c[1m]) < 5", "");
+        check(&s, "count_over_time(c[10m]) == 120", "{} 120");
+    }
+    s.t_ms = 420000;
+    check(&s, "rate(c[1m])", "{} ?0");
+    check(&s, "rate(c[10m])", "{} ?0");
+    check(&s, "rate(c[1m]) < 5", "{} ?0");
+    // What is asked of a time before the silence is not touched by it.
+    s.t_ms = 150000;
+    check(&s, "rate(c[1m] offset 30s)", "{} 10");
+    scene_close(&s);
+}
+
 static void scalars(void)
 {
     struct scene s;
@@ -175,6 +199,7 @@ static const struct test TESTS[] = {
     {"only the last word counts, not a hole before it", last_word_only},
     {"functions pass NO_DATA through and skip FILTERED", functions},
     {"range functions without enough samples are NO_DATA when silent", range_functions},
+    {"a window of a silent source neither decays nor empties", silence_does_not_decay},
     {"scalar() of silence is marked", scalars},
     {"a parameter from a silent source makes the result unknown", silent_parameters},
     {"absent() over silence is unknown, not true", absence},
