@@ -32,7 +32,8 @@ struct yaml_node {
 struct yaml_node *yaml_parse(const char *text, size_t len, struct arena *a, struct diags *d);
 // The same, but after duplicate keys (the first one stands) the tree is returned too, so that what is
 // wrong inside it can be told in the same run. Look at d->errors before using the values.
-struct yaml_node *yaml_parse_all(const char *text, size_t len, struct arena *a, struct diags *d);
+struct yaml_node *yaml_parse_all(
+    const char *text, size_t len, struct arena *a, struct diags *d);
 const struct yaml_node *yaml_get(
     const struct yaml_node *map, const char *key); // NULL if absent
 // File place of byte `offset` of a scalar's value; text is the whole file.

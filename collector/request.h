@@ -12,22 +12,24 @@
 #include <stdint.h>
 
 enum request_kind {
-    REQUEST_QUERY,           // /api/v1/query
-    REQUEST_QUERY_RANGE,     // /api/v1/query_range
-    REQUEST_SERIES,          // /api/v1/series, labels, label values: names for completion
-    REQUEST_ALERTS,          // /api/v1/alerts
-    REQUEST_RULES,           // /api/v1/rules
-    REQUEST_STATUS,          // /api/v1/status/tocsin: agents, rules, queues, what is wrong first
-    REQUEST_METRICS,         // /metrics: the shard's part
-    REQUEST_SUBSCRIBE, REQUEST_UNSUBSCRIBE, REQUEST_CLIENT_GONE,   // live
+    REQUEST_QUERY,       // /api/v1/query
+    REQUEST_QUERY_RANGE, // /api/v1/query_range
+    REQUEST_SERIES,      // /api/v1/series, labels, label values: names for completion
+    REQUEST_ALERTS,      // /api/v1/alerts
+    REQUEST_RULES,       // /api/v1/rules
+    REQUEST_STATUS,      // /api/v1/status/tocsin: agents, rules, queues, what is wrong first
+    REQUEST_METRICS,     // /metrics: the shard's part
+    REQUEST_SUBSCRIBE,
+    REQUEST_UNSUBSCRIBE,
+    REQUEST_CLIENT_GONE, // live
 };
 #define REQUEST_REPLY_MAX (64u << 20)
 
 struct request {
     enum request_kind kind;
-    uint64_t client;                 // ui thread's connection number
-    uint16_t sub;                    // live: subscription id
-    char *expr;                      // heap; query text or match[] selector; NULL = none
+    uint64_t client; // ui thread's connection number
+    uint16_t sub;    // live: subscription id
+    char *expr;      // heap; query text or match[] selector; NULL = none
     int64_t time_ms, start_ms, end_ms, step_ms, since_ms, window_ms;
     size_t limit;
     // Answer.
@@ -38,13 +40,13 @@ void request_free(struct request *r);
 
 // A ready binary WebSocket message for one or all clients, shared by reference count.
 struct live_out {
-    uint64_t client;                 // 0 = every client
-    uint16_t sub;                    // with type: what a slow client may merge
-    uint8_t type;                    // enum live_type
+    uint64_t client; // 0 = every client
+    uint16_t sub;    // with type: what a slow client may merge
+    uint8_t type;    // enum live_type
     struct buf message;
 };
 // Items of shard_replies are tagged.
 struct reply_item {
-    struct request *request;         // one of the two
+    struct request *request; // one of the two
     struct live_out *live;
 };

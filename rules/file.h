@@ -20,28 +20,28 @@
 enum rule_kind { RULE_ALERT, RULE_RECORD };
 enum evaluate_mode { EVALUATE_INTERVAL, EVALUATE_ARRIVAL };
 
-struct rule_text {                   // a label or annotation
+struct rule_text { // a label or annotation
     const char *name;
     const char *text;
     struct template *tmpl;
 };
 struct rule {
     enum rule_kind kind;
-    const char *name;                // alert name or recorded metric
+    const char *name; // alert name or recorded metric
     struct expr_root expr;
     int64_t for_ms, keep_firing_for_ms;
     enum evaluate_mode evaluate;
-    struct rule_text *labels, *annotations;      // sorted by name
+    struct rule_text *labels, *annotations; // sorted by name
     size_t n_labels, n_annotations;
-    int line;                        // of the `alert:` or `record:` key
+    int line; // of the `alert:` or `record:` key
     bool disabled;
-    bool builtin;                    // came with the collector, not from a file
+    bool builtin; // came with the collector, not from a file
 };
 struct rule_group {
     const char *name, *file;
-    int64_t interval_ms;             // 0 = default
+    int64_t interval_ms; // 0 = default
     int64_t query_offset_ms;
-    size_t limit;                    // 0 = none
+    size_t limit; // 0 = none
     struct rule_text *labels;
     size_t n_labels;
     struct rule *rules;
@@ -49,8 +49,8 @@ struct rule_group {
     int line;
 };
 struct ruleset {
-    struct arena arena;              // everything below
-    struct rule_group *groups;       // sorted by (file, place)
+    struct arena arena;        // everything below
+    struct rule_group *groups; // sorted by (file, place)
     size_t n_groups, cap_groups;
 };
 
@@ -58,11 +58,13 @@ struct ruleset {
 struct ruleset *ruleset_new(void);
 void ruleset_free(struct ruleset *s);
 // Adds one file's groups. d gets its mistakes; after an error the set must not be loaded.
-int ruleset_add(struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);
+int ruleset_add(
+    struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);
 // True when the text is an overrides document (top-level key `overrides`).
 bool ruleset_is_overrides(const char *text, size_t len);
 // Applies an overrides document to what was added so far. A rule it names must exist.
-int ruleset_override(struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);
+int ruleset_override(
+    struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);
 // What shows only once all are added: a group name in two files. These have no line, their text
 // names the files.
 void ruleset_check(struct ruleset *s, struct diags *d);

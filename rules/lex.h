@@ -13,25 +13,42 @@
 
 enum token_kind {
     TOK_END,
-    TOK_WORD,          // letters, digits, _
-    TOK_METRIC,        // the same with colons
-    TOK_NUMBER,        // number
-    TOK_DURATION,      // ms, and number in seconds
-    TOK_STRING,        // string, string_len
-    TOK_LPAREN, TOK_RPAREN, TOK_LBRACE, TOK_RBRACE, TOK_LBRACKET, TOK_RBRACKET,
-    TOK_COMMA, TOK_COLON, TOK_AT,
-    TOK_ASSIGN,        // =
-    TOK_MATCH_RE,      // =~
-    TOK_MATCH_NRE,     // !~
-    TOK_EQ, TOK_NE, TOK_GT, TOK_LT, TOK_GE, TOK_LE,
-    TOK_ADD, TOK_SUB, TOK_MUL, TOK_DIV, TOK_MOD, TOK_POW,
+    TOK_WORD,     // letters, digits, _
+    TOK_METRIC,   // the same with colons
+    TOK_NUMBER,   // number
+    TOK_DURATION, // ms, and number in seconds
+    TOK_STRING,   // string, string_len
+    TOK_LPAREN,
+    TOK_RPAREN,
+    TOK_LBRACE,
+    TOK_RBRACE,
+    TOK_LBRACKET,
+    TOK_RBRACKET,
+    TOK_COMMA,
+    TOK_COLON,
+    TOK_AT,
+    TOK_ASSIGN,    // =
+    TOK_MATCH_RE,  // =~
+    TOK_MATCH_NRE, // !~
+    TOK_EQ,
+    TOK_NE,
+    TOK_GT,
+    TOK_LT,
+    TOK_GE,
+    TOK_LE,
+    TOK_ADD,
+    TOK_SUB,
+    TOK_MUL,
+    TOK_DIV,
+    TOK_MOD,
+    TOK_POW,
 };
 struct token {
     enum token_kind kind;
     int start, end;
     double number;
     int64_t ms;
-    const char *string;    // unescaped, NUL-terminated, in the arena
+    const char *string; // unescaped, NUL-terminated, in the arena
     size_t string_len;
 };
 struct lexer {

@@ -10,14 +10,14 @@
 
 struct parser {
     struct lexer lex;
-    struct token tok;          // the one looked at
-    int last_end;              // end of the one before
+    struct token tok; // the one looked at
+    int last_end;     // end of the one before
     struct arena *arena;
     struct expr_root *root;
     struct parse_error *err;
     size_t cap_regexes;
     int depth;
-    int rc;                    // 0 while all is well
+    int rc; // 0 while all is well
 };
 
 void parser_fail(struct parser *p, const char *code, int start, int end, const char *hint,
@@ -31,8 +31,9 @@ bool parser_word(const struct parser *p, const char *word);
 struct expr *parser_node(struct parser *p, enum expr_kind kind, int start);
 
 // parse_selector.c
-struct expr *parse_selector(struct parser *p);               // name and/or {...}
-struct expr *parse_postfix(struct parser *p, struct expr *e);   // [range], [range:step], offset, @
+struct expr *parse_selector(struct parser *p); // name and/or {...}
+struct expr *parse_postfix(
+    struct parser *p, struct expr *e); // [range], [range:step], offset, @
 // (a, b, "c.d",): label names, sorted and unique when asked.
 bool parse_names(struct parser *p, bool sorted, const char ***ret, size_t *ret_n);
 // parse.c

@@ -63,5 +63,5 @@ struct regex {
 // Runs over the whole text. saves NULL: only whether it matches.
 bool regex_run(const struct regex *re, const char *text, size_t len, int *saves);
 // The leftmost match that starts at or behind `from`; its end in *ret_end.
-bool regex_run_search(const struct regex *re, const char *text, size_t len, size_t from, int *saves,
-    int *ret_end);
+bool regex_run_search(const struct regex *re, const char *text, size_t len, size_t from,
+    int *saves, int *ret_end);

@@ -16,29 +16,33 @@ struct tmpl_value {
     bool b;
     int64_t i;
     double f;
-    const char *s;                   // not always NUL-terminated
+    const char *s; // not always NUL-terminated
     size_t len;
     const struct labels *labels;
 };
 
 enum tmpl_operand_kind {
-    TO_VALUE,                        // a literal
-    TO_DOT, TO_ROOT,                 // . and $
-    TO_LABELS, TO_VALUE_VAR, TO_URL, TO_EXTERNAL_LABELS,
-    TO_FIELD,                        // .name of dot, whatever dot is
-    TO_PIPE,                         // ( ... )
+    TO_VALUE, // a literal
+    TO_DOT,
+    TO_ROOT, // . and $
+    TO_LABELS,
+    TO_VALUE_VAR,
+    TO_URL,
+    TO_EXTERNAL_LABELS,
+    TO_FIELD, // .name of dot, whatever dot is
+    TO_PIPE,  // ( ... )
 };
 struct tmpl_operand {
     enum tmpl_operand_kind kind;
     struct tmpl_value value;
-    const char *field;               // of a map or of dot; NULL = none
-    const char *second;              // .Labels.x: the x
+    const char *field;  // of a map or of dot; NULL = none
+    const char *second; // .Labels.x: the x
     struct tmpl_pipe *pipe;
     struct tmpl_operand *next;
 };
 struct tmpl_function;
 struct tmpl_command {
-    const struct tmpl_function *fn;  // NULL: the single operand is the value
+    const struct tmpl_function *fn; // NULL: the single operand is the value
     struct tmpl_operand *operands;
     size_t n;
     struct tmpl_command *next;
@@ -54,7 +58,8 @@ struct tmpl_node {
     struct tmpl_pipe *pipe;
     struct tmpl_node *then, *otherwise, *next;
 };
-struct template {
+struct template
+{
     struct tmpl_node *nodes;
     bool uses_value;
 };
@@ -63,9 +68,9 @@ struct template {
 struct tmpl_run {
     const struct template_data *data;
     struct tmpl_value dot;
-    struct arena arena;              // strings that come up on the way
+    struct arena arena; // strings that come up on the way
     struct err err;
-    int rc;                          // -EINVAL with err, -ENOMEM
+    int rc; // -EINVAL with err, -ENOMEM
 };
 bool tmpl_fail(struct tmpl_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Copies text into the run's arena as a string value.
@@ -75,14 +80,15 @@ bool tmpl_true(const struct tmpl_value *v);
 void tmpl_print(const struct tmpl_run *r, const struct tmpl_value *v, struct buf *out);
 const char *tmpl_type(const struct tmpl_value *v);
 
-#define TMPL_RESULT_MAX (1u << 20)   // bytes of one value or of the whole result
+#define TMPL_RESULT_MAX (1u << 20) // bytes of one value or of the whole result
 #define TMPL_ARGS_MAX   32
 
 struct tmpl_function {
     const char *name;
-    int least, most;                 // arguments; most -1 = any number
-    bool (*call)(struct tmpl_run *r, const struct tmpl_value *args, size_t n, struct tmpl_value *ret);
-    bool lazy;                       // and, or: evaluated one by one by the caller
+    int least, most; // arguments; most -1 = any number
+    bool (*call)(
+        struct tmpl_run *r, const struct tmpl_value *args, size_t n, struct tmpl_value *ret);
+    bool lazy; // and, or: evaluated one by one by the caller
 };
 const struct tmpl_function *tmpl_function_find(const char *name, size_t len);
 // Nearest known name or NULL.
