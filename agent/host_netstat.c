@@ -180,7 +180,7 @@ static void read_sockstat(struct output *o, struct columns *c, double page_bytes
             bool mem = len == 3 && memcmp(w, "mem", 3) == 0;
             uint64_t v;
             p = scan_u64(p, &v);
-            for (int bytes = 0; bytes <= mem; bytes++, at++) {
+            for (int bytes = 0; bytes < (mem ? 2 : 1); bytes++, at++) {
                 if (intern) {
                     char name[96];
                     snprintf(name, sizeof(name), "node_sockstat_%.*s_%.*s%s", (int)proto_len,

@@ -12,7 +12,8 @@ static struct hist_cell *cell_new(uint32_t n, double **ret_bucket, int32_t **ret
         return NULL;
     *c = (struct hist_cell){.refs = 1, .bytes = bytes};
     *ret_bucket = (double *)(c + 1);
-    *ret_index = (int32_t *)(*ret_bucket + n);
+    void *behind = *ret_bucket + n; // doubles first: the stricter alignment
+    *ret_index = behind;
     c->h.n = n;
     c->h.bucket = *ret_bucket;
     c->h.index = *ret_index;

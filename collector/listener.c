@@ -349,6 +349,7 @@ static void accept_without_fds(struct listener *l)
 {
     if (l->spare != -1) {
         close(l->spare);
+        // cppcheck-suppress nullPointer ; accept4 may be told to forget the peer's address
         int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd != -1)
             close(fd);

@@ -85,7 +85,7 @@ static struct tmpl_pipe *pipeline(struct parser *p, bool paren);
 static bool quoted(struct parser *p, struct tmpl_operand *o)
 {
     // The strings of templates are Go's, and so are those of PromQL.
-    struct parse_error e;
+    struct parse_error e = {0};
     struct lexer lex = {.text = p->s, .len = p->end, .at = p->at, .arena = p->arena, .err = &e};
     struct token tok;
     int rc = lex_next(&lex, &tok);
