@@ -247,8 +247,10 @@ static pid_t exporter_start(uint16_t *ret_port)
     char listen_arg[64];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (bind(fd, (struct sockaddr *)&a, len) == -1)
+    if (bind(fd, (struct sockaddr *)&a, len) == -1) {
+        close(fd);
         return -1;
+    }
     getsockname(fd, (struct sockaddr *)&a, &len);
     close(fd);
     *ret_port = ntohs(a.sin_port);

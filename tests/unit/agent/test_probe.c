@@ -77,6 +77,7 @@ static void on_client(void *ctx, int fd, uint32_t events)
     (void)events;
     for (size_t i = 0; i < CONNS_MAX; i++)
         if (!w.conns[i].io) {
+            // cppcheck-suppress nullPointer ; as in listener.c
             w.conns[i].fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
             w.conns[i].io =
                 loop_io_add(w.env.loop, w.conns[i].fd, EPOLLIN, on_request, &w.conns[i]);

@@ -161,6 +161,7 @@ static void on_accept(void *ctx, int fd, uint32_t events)
 {
     (void)ctx;
     (void)events;
+    // cppcheck-suppress nullPointer ; as in listener.c
     int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
     for (int i = 0; i < CONNS_MAX; i++)
         if (w.conns[i].fd == -1) {

@@ -550,7 +550,7 @@ static void replay_from_a_key_frame(void)
     struct pair *p = pair_new(21);
     struct buf all;
     const uint8_t *frames[40];
-    size_t lens[40], at[40], n = 0, sum = 0;
+    size_t lens[40] = {0}, at[40] = {0}, n = 0, sum = 0;
     struct push_meta meta = {.lane = 1, .id = 1};
     struct batch b;
 
