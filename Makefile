@@ -89,7 +89,7 @@ $(G)/wire/tocsin.pb-c.h: $(G)/wire/tocsin.pb-c.c
 $(B)/gen/wire/tocsin.pb-c.o: $(G)/wire/tocsin.pb-c.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=c17 -O2 -fPIE $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
-$(call lib_obj,wire) $(call lib_obj,agent): | $(G)/wire/tocsin.pb-c.h
+$(call lib_obj,wire) $(call lib_obj,agent) $(B)/agent/main.o: | $(G)/wire/tocsin.pb-c.h
 
 # --- the page: bundled by esbuild, compressed, embedded --------------------------------------
 WEB_SRC := $(wildcard web/*.html web/*.json web/*.mjs web/src/* web/src/*/*)
