@@ -50,52 +50,6 @@ static int pattern(
     return 0;
 }
 
-static bool word(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           c == '_';
-}
-
-// $1, ${1}, $name, ${name}, $$; an unknown group is empty. As Go's regexp.Expand.
-static void expand(struct buf *out, const char *t, const struct regex *re, const char *src,
-    const struct regex_span *spans, size_t n)
-{
-    while (*t) {
-        if (*t != '$') {
-            buf_addc(out, *t++);
-            continue;
-        }
-        if (t[1] == '$') {
-            buf_addc(out, '$');
-            t += 2;
-            continue;
-        }
-        bool brace = t[1] == '{';
-        const char *name = t + 1 + brace, *end = name;
-        while (word(*end))
-            end++;
-        size_t len = (size_t)(end - name);
-        if (!len || (brace && *end != '}')) {
-            buf_addc(out, *t++);
-            continue;
-        }
-        t = end + brace;
-        int group = 0;
-        bool digits = len < 8;
-        for (const char *c = name; digits && c < end; c++) {
-            digits = *c >= '0' && *c <= '9';
-            group = group * 10 + (*c - '0');
-        }
-        if (digits && len > 1 && *name == '0')
-            digits = false;
-        if (!digits)
-            group = regex_group_index(re, name, len);
-        if (group >= 0 && (size_t)group < n && spans[group].start >= 0)
-            buf_add(
-                out, src + spans[group].start, (size_t)(spans[group].end - spans[group].start));
-    }
-}
-
 int eval_label_replace(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
     const char *dst = "", *replacement = "", *src = "", *text = "";
@@ -125,7 +79,7 @@ int eval_label_replace(struct eval *e, const struct expr *x, int64_t t_ms, struc
         size_t n = regex_captures(re, value, strlen(value), spans, REGEX_GROUPS_MAX);
         if (n) {
             buf_reset(&out);
-            expand(&out, replacement, re, value, spans, n);
+            regex_expand(re, replacement, strlen(replacement), value, spans, n, &out);
             buf_addc(&out, '\0');
             if (out.failed || !labels_with(&e->arena, &in.vector.e[i].labels, dst,
                                   (const char *)out.data, &el.labels)) {
