@@ -14,6 +14,7 @@ struct group {
     struct mean avg;
     uint32_t n;           // members that have a value
     uint32_t silent;      // and those that have not, because their source is silent
+    uint32_t live;        // those that have one which is more than a last word
     uint32_t first, room; // its part of the member array, where a function needs them all
     int64_t sample_ms;
     double last_known; // of a silent member
@@ -156,6 +157,7 @@ static int find_groups(
             g->last_known = el->value;
         } else {
             g->room++;
+            g->live += !el->silent;
         }
         if (el->sample_ms > g->sample_ms)
             g->sample_ms = el->sample_ms;
@@ -182,7 +184,7 @@ static int fold(struct eval *e, const struct expr *x, const struct vector *in,
     int rc = vector_room(e, gs->n, &ret->vector);
     for (uint32_t i = 0; rc == 0 && i < gs->n; i++) {
         struct group *g = &gs->g[i];
-        struct element el = {.sample_ms = g->sample_ms};
+        struct element el = {.sample_ms = g->sample_ms, .silent = !g->live};
         if (g->mixed || (!g->n && !g->silent))
             continue;
         if (!g->n) {
@@ -224,7 +226,7 @@ static int quantiles(struct eval *e, const struct expr *x, const struct vector *
     int rc = vector_room(e, gs->n, &ret->vector);
     for (uint32_t i = 0; rc == 0 && i < gs->n; i++) {
         struct group *g = &gs->g[i];
-        struct element el = {.sample_ms = g->sample_ms};
+        struct element el = {.sample_ms = g->sample_ms, .silent = !g->live};
         if (!g->n && (g->room || !g->silent))
             continue;
         el.state = g->n ? ELEMENT_VALUE : ELEMENT_NO_DATA;
@@ -354,7 +356,8 @@ static int count_values(struct eval *e, const struct expr *x, const struct vecto
         rc = group_labels(e, x, &el->labels, &base);
         if (rc < 0)
             return rc;
-        *slot = (struct element){.state = el->state, .sample_ms = el->sample_ms};
+        *slot =
+            (struct element){.state = el->state, .silent = true, .sample_ms = el->sample_ms};
         if (!labels_with(&e->arena, &base, name, text, &slot->labels))
             return -ENOMEM;
         struct join_entry *en =
@@ -364,6 +367,7 @@ static int count_values(struct eval *e, const struct expr *x, const struct vecto
         if (el->state == ELEMENT_NO_DATA)
             continue;
         out->value++;
+        out->silent &= el->silent;
         out->state = ELEMENT_VALUE;
         if (el->sample_ms > out->sample_ms)
             out->sample_ms = el->sample_ms;

@@ -302,6 +302,16 @@ static void emit(struct transition_list *out, const struct rule_group *g, const 
         .group = g, .rule = r, .alert = a, .from = from, .to = a->state, .at_ms = t_ms};
 }
 
+// What passes in silence is no time that an expression held.
+static void count_silence(struct alert_slot *s, const struct element *el, int64_t t_ms)
+{
+    s->silent = el->silent || el->state == ELEMENT_NO_DATA;
+    if (s->silent && s->a.state == ALERT_PENDING && t_ms > s->step_ms)
+        s->a.silent_ms += t_ms - s->step_ms;
+    if (t_ms > s->step_ms)
+        s->step_ms = t_ms;
+}
+
 // An element that holds: born or going on, and firing when it has held long enough.
 static void hold(
     const struct alert_step *step, struct intent *in, bool born, struct transition_list *out)
@@ -327,7 +337,7 @@ static void hold(
     } else if (step->t_ms < a->active_at_ms) {
         a->active_at_ms = step->t_ms;
     }
-    int64_t held = step->t_ms - a->active_at_ms;
+    int64_t held = step->t_ms - a->active_at_ms - a->silent_ms;
     // A tick that lies in between and is still to be evaluated might say no.
     bool open = a->active_at_ms < step->open_tick_ms && step->open_tick_ms < step->t_ms;
     if (a->state == ALERT_PENDING && held >= step->rule->for_ms &&
@@ -411,10 +421,12 @@ static void commit(struct alert_set *s, const struct alert_step *step, struct in
         if (!slot)
             continue;
         if (in[i].el->state == ELEMENT_VALUE) {
+            count_silence(slot, in[i].el, step->t_ms);
             hold(step, &in[i], slot->a.state == ALERT_INACTIVE, out);
         } else if (in[i].el->state == ELEMENT_NO_DATA && slot->seen != s->epoch) {
             slot->seen = s->epoch;
             slot->a.stale = true;
+            count_silence(slot, in[i].el, step->t_ms);
         }
     }
     bool over = false;

@@ -9,7 +9,8 @@
  *
  * so an alert is never later than Prometheus on the same grid and never resets more often.
  * keep_firing_for starts at the first false evaluation. A failed evaluation changes nothing.
- * A NO_DATA element neither starts nor ends an alert (stale = true while it lasts).
+ * A NO_DATA element neither starts nor ends an alert (stale = true while it lasts), and the time a
+ * pending one passes in silence does not count towards `for`.
  */
 #pragma once
 #include "rules/element.h"
@@ -25,6 +26,7 @@ struct alert {
     bool stale; // its source is silent
     double value;
     int64_t active_at_ms;                // first true evaluation of this episode
+    int64_t silent_ms;                   // pending since then, but its source silent
     int64_t fired_at_ms, resolved_at_ms; // 0 = not
     int64_t keep_since_ms;               // first false evaluation while kept firing; 0 = holds
     int64_t cause_ms;                    // sample time that made the latest change true

@@ -15,6 +15,8 @@ struct alert_slot {
     uint64_t value_bits;     // the annotations were expanded for this value
     uint64_t seen;           // epoch of the last evaluation that had it
     enum alert_state before; // at the start of this step
+    int64_t step_ms;         // newest evaluation that had it
+    bool silent;             // it had only the last word of a silent source, or not even that
 };
 struct slot_index {
     uint32_t *at; // slot + 1, 0 = free

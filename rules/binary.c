@@ -110,6 +110,7 @@ static int scalar_scalar(
 {
     ret->type = TYPE_SCALAR;
     ret->no_data = l->no_data || r->no_data;
+    ret->silent = l->silent || r->silent;
     ret->scalar = comparison(x->op) ? compare(x->op, l->scalar, r->scalar)
                                     : arithmetic(x->op, l->scalar, r->scalar);
     return 0;
@@ -134,6 +135,7 @@ static int vector_scalar(struct eval *e, const struct expr *x, const struct vect
             return rc;
         if (rc == 0)
             continue;
+        el.silent |= s->silent;
         if (el.state == ELEMENT_NO_DATA || s->no_data) {
             el.state = ELEMENT_NO_DATA;
         } else if (!comparison(x->op)) {
@@ -323,6 +325,7 @@ static int vector_vector(struct eval *e, const struct expr *x, const struct vect
             continue;
         struct element el = {.value = got.v,
             .hist = got.h,
+            .silent = m->silent || o->silent,
             .sample_ms = m->sample_ms > o->sample_ms ? m->sample_ms : o->sample_ms};
         if (m->state == ELEMENT_NO_DATA || o->state == ELEMENT_NO_DATA) {
             el.state = ELEMENT_NO_DATA;
@@ -351,7 +354,15 @@ static int vector_vector(struct eval *e, const struct expr *x, const struct vect
     return rc;
 }
 
-// What the other side of a set operator has for a signature.
+// What the other side of a set operator has for a signature: a state, or a value that is but a
+// last word.
+enum { SIDE_LAST_WORD = ELEMENT_NO_DATA + 1 };
+
+static uint32_t side_of(const struct element *el)
+{
+    return el->state == ELEMENT_VALUE && el->silent ? SIDE_LAST_WORD : (uint32_t)el->state;
+}
+
 static int side_states(
     struct eval *e, const struct vector *v, const struct join_key *key, struct join *j)
 {
@@ -360,10 +371,9 @@ static int side_states(
         bool fresh;
         if (v->e[i].state == ELEMENT_FILTERED)
             continue;
-        struct join_entry *en =
-            join_put(j, key, &v->e[i].labels, (uint32_t)v->e[i].state, &fresh);
-        if (v->e[i].state == ELEMENT_VALUE)
-            en->value = ELEMENT_VALUE;
+        struct join_entry *en = join_put(j, key, &v->e[i].labels, side_of(&v->e[i]), &fresh);
+        if (v->e[i].state == ELEMENT_VALUE && en->value != ELEMENT_VALUE)
+            en->value = side_of(&v->e[i]);
     }
     return rc;
 }
@@ -381,11 +391,12 @@ static int set_and_unless(struct eval *e, const struct expr *x, const struct vec
         if (el.state == ELEMENT_FILTERED)
             continue;
         const struct join_entry *en = join_find(&j, &key, &el.labels);
-        bool known = en && en->value == ELEMENT_VALUE;
+        bool known = en && en->value != ELEMENT_NO_DATA;
         if (x->op == OP_AND ? !en : known)
             continue;
         if (en && !known)
             el.state = ELEMENT_NO_DATA; // a silent side decides: nobody knows
+        el.silent |= en && en->value == SIDE_LAST_WORD;
         vector_push(&ret->vector, &el);
     }
     return rc;

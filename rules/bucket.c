@@ -15,7 +15,7 @@ struct bucket_set {
     struct bucket *b;
     uint32_t first, n, room;
     int64_t sample_ms;
-    bool silent;
+    bool silent, live; // has members without a value, and with one that is no last word
 };
 
 static int by_upper(const void *a, const void *b)
@@ -122,10 +122,12 @@ static int classic(struct eval *e, const struct vector *in, double q, struct val
         of[i] = en->value;
         if (el->sample_ms > s->sample_ms)
             s->sample_ms = el->sample_ms;
-        if (el->state == ELEMENT_NO_DATA)
+        if (el->state == ELEMENT_NO_DATA) {
             s->silent = true;
-        else
+        } else {
             s->room++;
+            s->live |= !el->silent;
+        }
     }
     for (uint32_t i = 0; i < n; i++) {
         set[i].first = at;
@@ -141,7 +143,7 @@ static int classic(struct eval *e, const struct vector *in, double q, struct val
         b->count = el->value;
     }
     for (uint32_t i = 0; i < n; i++) {
-        struct element el = {.sample_ms = set[i].sample_ms};
+        struct element el = {.sample_ms = set[i].sample_ms, .silent = !set[i].live};
         if (!set[i].n)
             el.state = ELEMENT_NO_DATA;
         else

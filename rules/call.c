@@ -271,17 +271,19 @@ static void scalar_of(const struct vector *in, struct value *ret)
     ret->type = TYPE_SCALAR;
     ret->scalar = n == 1 ? only->value : NAN;
     ret->no_data = n == 0 && silent;
+    ret->silent = n == 1 && only->silent;
 }
 
 // No argument means vector(time()).
-static int one_element(struct eval *e, double v, bool no_data, struct value *ret)
+static int one_element(struct eval *e, const struct value *v, struct value *ret)
 {
     int rc = vector_room(e, 1, &ret->vector);
     if (rc < 0)
         return rc;
     ret->type = TYPE_VECTOR;
-    vector_push(&ret->vector,
-        &(struct element){.value = v, .state = no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE});
+    vector_push(&ret->vector, &(struct element){.value = v->scalar,
+                                  .silent = v->silent,
+                                  .state = v->no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE});
     return 0;
 }
 
@@ -292,7 +294,7 @@ static int mapped(struct eval *e, const struct expr *x, int64_t t_ms, struct val
     bool unknown = false;
     int rc;
     if (!x->n_args)
-        rc = one_element(e, (double)t_ms / 1000, false, &in);
+        rc = one_element(e, &(struct value){.scalar = (double)t_ms / 1000}, &in);
     else
         rc = eval_node(e, x->args[0], t_ms, &in);
     for (size_t i = 1; rc == 0 && i < x->n_args && i < 3; i++) {
@@ -334,7 +336,7 @@ int eval_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *
     if (rc < 0)
         return rc;
     switch (id) {
-    case FN_VECTOR: return one_element(e, in.scalar, in.no_data, ret);
+    case FN_VECTOR: return one_element(e, &in, ret);
     case FN_SCALAR: scalar_of(&in.vector, ret); return 0;
     case FN_SORT: return sorted(e, &in.vector, false, ret);
     case FN_SORT_DESC: return sorted(e, &in.vector, true, ret);

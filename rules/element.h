@@ -10,7 +10,10 @@
  *                only when all its members are. It never starts an alert and never resolves one.
  *
  * Within the lookback a silent source keeps its last word: an instant selector as in Prometheus, and
- * the windows of range functions end at its newest sample, so that nothing decays meanwhile.
+ * the windows of range functions end at its newest sample, so that nothing decays meanwhile (the
+ * steps of a subquery repeat the last word instead). Such a
+ * VALUE is marked `silent`; an aggregate is when all its members are, a pair when one of it is. No
+ * time that passes in silence makes a pending alert fire.
  *
  * With no silent source a result is exactly Prometheus's: FILTERED and NO_DATA add nothing.
  * An announced end (stale marker) is not NO_DATA: the element is simply gone.
@@ -18,6 +21,7 @@
 #pragma once
 #include "rules/histogram.h"
 #include "rules/labels.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -26,6 +30,7 @@ enum element_state { ELEMENT_VALUE, ELEMENT_FILTERED, ELEMENT_NO_DATA };
 struct element {
     struct labels labels;
     enum element_state state;
+    bool silent; // a VALUE that is only the last word of silent sources
     double value;
     const struct histogram *hist; // NULL for a float
     int64_t sample_ms;            // newest sample this came from: the cause time of an alert

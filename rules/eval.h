@@ -31,6 +31,7 @@ struct value {
     enum value_type type;
     double scalar;
     bool no_data; // a scalar taken from a NO_DATA element
+    bool silent;  // a scalar taken from a silent one
     const char *string;
     struct vector vector; // FILTERED and NO_DATA elements included, marked
 };

@@ -97,7 +97,7 @@ struct window {
     size_t n, n_hist;       // samples, histograms among them
     int64_t from_ms, to_ms; // what was asked for, offset applied
     int64_t range_ms, t_ms; // t_ms: evaluation time
-    bool silent;            // has no more samples because its source is silent
+    bool silent;            // has no newer samples because its source is silent
 };
 typedef int (*window_fn)(struct eval *e, const struct window *w, void *ctx);
 // window.c: calls fn for each series of a range selector or a subquery that has samples, or that

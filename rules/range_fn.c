@@ -369,6 +369,7 @@ static int on_window(struct eval *e, const struct window *w, void *ctx)
     struct element el = {.value = got.v,
         .hist = got.h,
         .state = known ? ELEMENT_VALUE : ELEMENT_NO_DATA,
+        .silent = w->silent,
         .sample_ms = w->n ? w->p[w->n - 1].t_ms : 0};
     if (c->id == FN_LAST_OVER_TIME)
         el.labels = *w->labels;

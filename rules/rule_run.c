@@ -128,8 +128,9 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
     int rc = eval_instant(e->eval, &r->rule->expr, r->selections, at, &v, err);
     if (rc < 0)
         return rc;
-    struct element one = {
-        .value = v.scalar, .state = v.no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE};
+    struct element one = {.value = v.scalar,
+        .silent = v.silent,
+        .state = v.no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE};
     if (v.type == TYPE_SCALAR)
         v.vector = (struct vector){.e = &one, .n = 1, .cap = 1};
     r->elements = v.vector.n;

@@ -41,8 +41,9 @@ void rule_set_timer(struct rule_state *r)
         return;
     for (size_t i = 0; i < r->alerts.n; i++) {
         const struct alert *a = &r->alerts.slot[i]->a;
-        int64_t at = a->active_at_ms + r->rule->for_ms;
-        if (a->state == ALERT_PENDING && !a->stale && at > r->tried_ms && at < r->timer_ms)
+        int64_t at = a->active_at_ms + a->silent_ms + r->rule->for_ms;
+        if (a->state == ALERT_PENDING && !r->alerts.slot[i]->silent && at > r->tried_ms &&
+            at < r->timer_ms)
             r->timer_ms = at;
     }
 }

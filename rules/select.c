@@ -96,11 +96,12 @@ int eval_selector(struct eval *e, const struct expr *x, int64_t t_ms, struct val
             continue;
         struct element el = {
             .labels = s->labels[i], .value = p.v, .hist = p.h, .sample_ms = p.t_ms};
+        struct point last;
+        el.silent = !e->o.parity && e->src.silent(e->src.self, id) &&
+                    e->src.latest(e->src.self, id, INT64_MAX, &last) && last.t_ms == p.t_ms;
         if (p.t_ms < oldest) {
             // Out of sight: gone, unless the source went silent and this was its last word.
-            struct point last;
-            if (e->o.parity || !e->src.silent(e->src.self, id) ||
-                !e->src.latest(e->src.self, id, INT64_MAX, &last) || last.t_ms != p.t_ms)
+            if (!el.silent)
                 continue;
             el.state = ELEMENT_NO_DATA;
         }

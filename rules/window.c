@@ -124,8 +124,9 @@ static int track_step(struct eval *e, struct tracks *ts, struct join *j, const s
     int64_t t_ms, size_t most)
 {
     static const struct join_key ALL = {.kind = KEY_ALL};
-    struct element one = {
-        .value = v->scalar, .state = v->no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE};
+    struct element one = {.value = v->scalar,
+        .silent = v->silent,
+        .state = v->no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE};
     const struct element *el = v->type == TYPE_SCALAR ? &one : v->vector.e;
     size_t n = v->type == TYPE_SCALAR ? 1 : v->vector.n;
     int rc = tracks_room(e, ts, j, n);
@@ -138,8 +139,8 @@ static int track_step(struct eval *e, struct tracks *ts, struct join *j, const s
         struct join_entry *en = join_put(j, &ALL, &next->labels, (uint32_t)ts->n, &fresh);
         ts->n += fresh;
         struct track *t = &ts->t[en->value];
-        t->silent = el[i].state == ELEMENT_NO_DATA;
-        if (t->silent)
+        t->silent = el[i].state == ELEMENT_NO_DATA || el[i].silent;
+        if (el[i].state == ELEMENT_NO_DATA)
             continue;
         if (t->n && t->p[t->n - 1].t_ms == t_ms)
             return eval_fail(e, "vector cannot contain metrics with the same labelset");

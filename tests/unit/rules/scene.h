@@ -10,7 +10,8 @@
  *     check(&s, "x > 3 or y", "x{a=\"1\"} 5; y ?7");
  *
  * An element prints as labels and value, "?value" when it is NO_DATA; filtered ones are left out
- * unless s.show_filtered, then they are "!value". Elements are sorted by their text.
+ * unless s.show_filtered, then they are "!value"; with s.show_silent a value that is but a last word
+ * is "~value". Elements are sorted by their text.
  */
 #pragma once
 #include "rules/eval.h"
@@ -29,7 +30,7 @@ struct scene {
     struct eval *e;
     struct buf out;
     int64_t t_ms; // of check()
-    bool show_filtered;
+    bool show_filtered, show_silent;
 };
 
 static inline void scene_open(struct scene *s)
@@ -125,6 +126,7 @@ static inline const char *scene_eval(struct scene *s, const char *text)
             buf_addf(&b, " %s",
                 el->state == ELEMENT_NO_DATA    ? "?"
                 : el->state == ELEMENT_FILTERED ? "!"
+                : s->show_silent && el->silent  ? "~"
                                                 : "");
             if (el->hist)
                 buf_addf(&b, "hist(%.10g, %.10g)", el->hist->count, el->hist->sum);

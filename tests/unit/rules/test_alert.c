@@ -379,6 +379,48 @@ static void silent_pending_never_fires(void)
     close_stage(&g);
 }
 
+// 30 s pending, 170 s of silence within the lookback, and 30 s more: only the 60 s count.
+static void silence_does_not_count(void)
+{
+    struct stage g;
+    open_stage(&g, "", RULE "    for: 1m\n");
+    put(&g, "1", 0, 9);
+    same(tick(&g, 0), "1 inactive>pending");
+    for (int s = 1; s <= 30; s++)
+        same(tick(&g, s), "");
+    scene_silence(&g.s, "x{i=\"1\"}");
+    for (int s = 31; s < 200; s++)
+        same(tick(&g, s), "");
+    same(alerts(&g), "1 pending 9");
+    put(&g, "1", 200, 9);
+    memory_source_silence(g.s.m, scene_series(&g.s, "x{i=\"1\"}"), false);
+    for (int s = 200; s < 229; s++)
+        same(tick(&g, s), "");
+    same(tick(&g, 229), "1 pending>firing");
+    CU_ASSERT_EQUAL(only(&g).active_at_ms, T0);
+    CU_ASSERT_EQUAL(only(&g).silent_ms, 169000);
+    close_stage(&g);
+}
+
+// The same where the lookback ran out meanwhile: the return alone does not fire it.
+static void unknown_does_not_count(void)
+{
+    struct stage g;
+    open_stage(&g, "", RULE "    for: 1m\n");
+    put(&g, "1", 0, 9);
+    same(tick(&g, 0), "1 inactive>pending");
+    scene_silence(&g.s, "x{i=\"1\"}");
+    for (int s = 1; s < 400; s++)
+        same(tick(&g, s), "");
+    same(alerts(&g), "1 pending 9 stale");
+    put(&g, "1", 400, 9);
+    memory_source_silence(g.s.m, scene_series(&g.s, "x{i=\"1\"}"), false);
+    for (int s = 400; s < 459; s++)
+        same(tick(&g, s), "");
+    same(tick(&g, 459), "1 pending>firing");
+    close_stage(&g);
+}
+
 static void announced_end_resolves(void)
 {
     struct stage g;
@@ -488,6 +530,8 @@ static const struct test TESTS[] = {
     {"a silent source starts no alert", silence_starts_nothing},
     {"a silent source ends no alert, which is shown stale", silence_ends_nothing},
     {"a pending alert never fires in silence", silent_pending_never_fires},
+    {"silence within the lookback does not count towards `for`", silence_does_not_count},
+    {"nor does silence beyond it", unknown_does_not_count},
     {"an announced end resolves even when the source is silent", announced_end_resolves},
     {"silence stops the keep_firing_for clock from ending an alert", kept_then_silent},
     {"ALERTS and ALERTS_FOR_STATE start, change and end with the alert", alerts_series},

@@ -102,6 +102,62 @@ static void silence_does_not_decay(void)
     scene_close(&s);
 }
 
+// a: live and a last word; b: only a last word. What is but a last word is told from what is known.
+static void last_words_marked(void)
+{
+    struct scene s;
+    scene_open(&s);
+    scene_put(&s, "a{i=\"1\"}", 9000, 5);
+    scene_put(&s, "a{i=\"2\"}", 9000, 6);
+    for (int64_t t = 1; t <= 9; t++)
+        scene_put(&s, "b{i=\"1\"}", t * 1000, (double)t);
+    scene_put(&s, "h_bucket{le=\"1\"}", 9000, 1);
+    scene_put(&s, "h_bucket{le=\"+Inf\"}", 9000, 2);
+    scene_silence(&s, "a{i=\"2\"}");
+    scene_silence(&s, "b{i=\"1\"}");
+    s.show_silent = true;
+    check(&s, "a", "a{i=\"1\"} 5; a{i=\"2\"} ~6");
+    check(&s, "-abs(a) > -9", "{i=\"1\"} -5; {i=\"2\"} ~-6");
+    check(&s, "a + 1", "{i=\"1\"} 6; {i=\"2\"} ~7");
+    check(&s, "rate(b[5s])", "{i=\"1\"} ~1");
+    check(&s, "last_over_time(b[5s:1s])", "b{i=\"1\"} ~9");
+    // A pair is when one of it is, an aggregate when all its members are.
+    check(&s, "a{i=\"1\"} - b", "{i=\"1\"} ~-4");
+    check(&s, "a and b", "a{i=\"1\"} ~5");
+    check(&s, "b or a", "a{i=\"2\"} ~6; b{i=\"1\"} ~9");
+    check(&s, "sum(a)", "{} 11");
+    check(&s, "max by (i) (a)", "{i=\"1\"} 5; {i=\"2\"} ~6");
+    check(&s, "quantile(0, b)", "{} ~9");
+    check(&s, "topk(1, a)", "a{i=\"2\"} ~6");
+    check(&s, "count_values(\"v\", b)", "{v=\"9\"} ~1");
+    check(&s, "count_values(\"v\", a > 0)", "{v=\"5\"} 1; {v=\"6\"} ~1");
+    check(&s, "a{i=\"1\"} > scalar(b) - 5", "a{i=\"1\"} ~5");
+    check(&s, "vector(scalar(b))", "{} ~9");
+    check(&s, "histogram_quantile(0.5, h_bucket)", "{} 1");
+    scene_silence(&s, "h_bucket{le=\"1\"}");
+    check(&s, "histogram_quantile(0.5, h_bucket)", "{} 1");
+    scene_silence(&s, "h_bucket{le=\"+Inf\"}");
+    check(&s, "histogram_quantile(0.5, h_bucket)", "{} ~1");
+    // Of a time before the silence nothing is.
+    s.t_ms = 8000;
+    check(&s, "b", "b{i=\"1\"} 8");
+    scene_close(&s);
+}
+
+static void parity_marks_nothing(void)
+{
+    struct scene s;
+    scene_open(&s);
+    s.o.parity = s.show_silent = true;
+    for (int64_t t = 1; t <= 9; t++)
+        scene_put(&s, "b", t * 1000, (double)t);
+    scene_silence(&s, "b");
+    check(&s, "b", "b 9");
+    s.t_ms = 12000;
+    check(&s, "count_over_time(b[5s])", "{} 2");
+    scene_close(&s);
+}
+
 static void scalars(void)
 {
     struct scene s;
@@ -200,6 +256,8 @@ static const struct test TESTS[] = {
     {"functions pass NO_DATA through and skip FILTERED", functions},
     {"range functions without enough samples are NO_DATA when silent", range_functions},
     {"a window of a silent source neither decays nor empties", silence_does_not_decay},
+    {"a value that is but a last word is marked through every operator", last_words_marked},
+    {"in parity no value is marked and no window moved", parity_marks_nothing},
     {"scalar() of silence is marked", scalars},
     {"a parameter from a silent source makes the result unknown", silent_parameters},
     {"absent() over silence is unknown, not true", absence},
