@@ -58,20 +58,28 @@ void ring_free(struct ring *r)
     free(r);
 }
 
-bool ring_push(struct ring *r, void *item)
+size_t ring_push_all(struct ring *r, void *const *items, size_t n)
 {
     size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    if (tail - atomic_load_explicit(&r->head, memory_order_acquire) > r->mask)
-        return false;
-    r->slots[tail & r->mask] = item;
-    atomic_store(&r->tail, tail + 1);
+    size_t room = r->mask + 1 - (tail - atomic_load_explicit(&r->head, memory_order_acquire));
+    n = n < room ? n : room;
+    if (!n)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        r->slots[(tail + i) & r->mask] = items[i];
+    atomic_store(&r->tail, tail + n);
     if (atomic_load(&r->head) == tail) {
         // Fails only with EAGAIN when the counter is full, and then the consumer is woken anyway.
         uint64_t one = 1;
-        ssize_t n = write(r->event_fd, &one, sizeof(one));
-        (void)n;
+        ssize_t written = write(r->event_fd, &one, sizeof(one));
+        (void)written;
     }
-    return true;
+    return n;
+}
+
+bool ring_push(struct ring *r, void *item)
+{
+    return ring_push_all(r, &item, 1) == 1;
 }
 
 void *ring_pop(struct ring *r)

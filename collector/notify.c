@@ -315,7 +315,8 @@ static void on_curl_timer(void *ctx, int64_t due_ns, int64_t at_ns)
     pump(n);
 }
 
-static void drain(struct notify *n)
+// Takes what there is into the queues; nothing is sent before all of it is there. False: nothing.
+static bool drain(struct notify *n)
 {
     static _Thread_local struct notice *batch[DRAIN_MAX];
     size_t count = 0;
@@ -323,7 +324,7 @@ static void drain(struct notify *n)
     while (count < DRAIN_MAX && (one = ring_pop(n->notices)))
         batch[count++] = one;
     if (!count)
-        return;
+        return false;
     for (size_t i = 0; i < n->n_targets; i++) {
         struct target *t = &n->targets[i];
         if (deliver_add(t->deliver, (const struct notice *const *)batch, count, now_ms(n)) < 0)
@@ -332,18 +333,20 @@ static void drain(struct notify *n)
     }
     for (size_t i = 0; i < count; i++)
         free(batch[i]);
-    pump(n);
+    return true;
 }
 
 static void on_notices(void *ctx, int fd, uint32_t events)
 {
     struct notify *n = ctx;
+    bool any = false;
     (void)fd;
     (void)events;
     ring_drain_wakeup(n->notices);
-    do
-        drain(n);
-    while (ring_len(n->notices));
+    while (drain(n))
+        any = true;
+    if (any)
+        pump(n);
 }
 
 static bool busy(const struct notify *n)

@@ -44,6 +44,8 @@ struct shard {
     struct loop_timer *due, *second, *stall;
     atomic_size_t queued_bytes;
     atomic_llong excused_ms; // stalls of the ingest thread, not yet passed on
+    struct notice **decided; // in this advance, not passed on yet
+    size_t n_decided, cap_decided;
     struct overflow *overflow, **overflow_end;
     size_t n_overflow;
     uint64_t notices_lost;
@@ -149,13 +151,8 @@ int shard_load(struct shard *s, struct ruleset *set)
 
 // --- the shard's thread ------------------------------------------------------------------------
 
-static void notice_out(void *ctx, struct notice *n)
+static void overflow_add(struct shard *s, struct notice *n)
 {
-    struct shard *s = ctx;
-    if (s->live)
-        live_subs_notice(s->live, n);
-    if (!s->overflow && ring_push(s->notices, n))
-        return;
     struct overflow *o = s->n_overflow < OVERFLOW_MAX ? calloc(1, sizeof(*o)) : NULL;
     if (!o) {
         s->notices_lost++;
@@ -168,6 +165,43 @@ static void notice_out(void *ctx, struct notice *n)
     *s->overflow_end = o;
     s->overflow_end = &o->next;
     s->n_overflow++;
+}
+
+// What was decided together is seen by the notifier together, so that it goes in one message.
+static void decided_out(struct shard *s)
+{
+    size_t n =
+        s->overflow ? 0 : ring_push_all(s->notices, (void *const *)s->decided, s->n_decided);
+    for (; n < s->n_decided; n++)
+        overflow_add(s, s->decided[n]);
+    s->n_decided = 0;
+}
+
+static void notice_out(void *ctx, struct notice *n)
+{
+    struct shard *s = ctx;
+    if (s->live)
+        live_subs_notice(s->live, n);
+    if (s->n_decided == s->cap_decided) {
+        size_t cap = s->cap_decided ? s->cap_decided * 2 : 64;
+        struct notice **grown = realloc(s->decided, cap * sizeof(*grown));
+        if (grown) {
+            s->decided = grown;
+            s->cap_decided = cap;
+        } else {
+            decided_out(s); // without memory in two messages rather than not at all
+        }
+    }
+    if (s->n_decided < s->cap_decided)
+        s->decided[s->n_decided++] = n;
+    else
+        overflow_add(s, n);
+}
+
+static void advance(struct shard *s)
+{
+    pipeline_advance(s->pipeline, wall_ms(s), mono_ms(s), notice_out, s);
+    decided_out(s);
 }
 
 // Order is kept: nothing goes past the overflow.
@@ -286,7 +320,7 @@ static void turn(struct shard *s)
     excuse(s);
     loads_in(s);
     bool more = frames_in(s, FRAMES_PER_TURN);
-    pipeline_advance(s->pipeline, wall_ms(s), mono_ms(s), notice_out, s);
+    advance(s);
     overflow_out(s);
     struct request *r;
     while ((r = ring_pop(s->requests)))
@@ -352,7 +386,7 @@ static void *run(void *ctx)
         log_error("shard_ended", "error=%s", log_q(strerror(-rc)));
     while (frames_in(s, FRAMES_PER_TURN))
         ;
-    pipeline_advance(s->pipeline, wall_ms(s), mono_ms(s), notice_out, s);
+    advance(s);
     overflow_out(s);
     if (s->o.note)
         pipeline_notes(s->pipeline, note_out, s);
@@ -451,6 +485,7 @@ void shard_free(struct shard *s)
         live_out_free(r->live);
         free(r);
     }
+    free(s->decided);
     while (s->overflow) {
         struct overflow *next = s->overflow->next;
         free(s->overflow->notice);

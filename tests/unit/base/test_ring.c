@@ -52,6 +52,27 @@ static void wakes_only_when_it_was_empty(void)
     ring_free(r);
 }
 
+static void all_at_once(void)
+{
+    int items[6];
+    void *all[6];
+    struct ring *r = ring_new(4);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(r);
+    for (int i = 0; i < 6; i++)
+        all[i] = &items[i];
+    CU_ASSERT_EQUAL(ring_push_all(r, all, 0), 0);
+    CU_ASSERT_FALSE(readable(r));
+    CU_ASSERT_EQUAL(ring_push_all(r, all, 3), 3);
+    CU_ASSERT_TRUE(readable(r));
+    CU_ASSERT_EQUAL(ring_len(r), 3);
+    CU_ASSERT_EQUAL(ring_push_all(r, all + 3, 3), 1); // as many as there is room for
+    CU_ASSERT_EQUAL(ring_push_all(r, all + 4, 2), 0);
+    for (int i = 0; i < 4; i++)
+        CU_ASSERT_PTR_EQUAL(ring_pop(r), &items[i]);
+    CU_ASSERT_PTR_NULL(ring_pop(r));
+    ring_free(r);
+}
+
 static void refuses_odd_capacities(void)
 {
     CU_ASSERT_PTR_NULL(ring_new(0));
@@ -100,6 +121,7 @@ static void two_threads(void)
 static const struct test TESTS[] = {
     {"keeps order and capacity", keeps_order_and_capacity},
     {"wakes only when it was empty", wakes_only_when_it_was_empty},
+    {"takes several at once, as many as there is room for", all_at_once},
     {"refuses a capacity that is no power of two", refuses_odd_capacities},
     {"two threads lose no item and no wake-up", two_threads},
 };

@@ -129,10 +129,12 @@ static void stop(struct notify *n)
     board_free(board);
 }
 
-static struct notice *change(const char *name, bool firing, int64_t t)
+static struct notice *change_of(const char *name, int instance, bool firing, int64_t t)
 {
-    struct label l[] = {{"alertname", name}, {"severity", "page"}};
-    struct labels labels = {l, 2};
+    char host[16];
+    snprintf(host, sizeof(host), "web-%d", instance);
+    struct label l[] = {{"alertname", name}, {"instance", host}, {"severity", "page"}};
+    struct labels labels = {l, 3};
     struct rule_group g = {.name = "g", .file = "f.yaml"};
     struct rule rule = {.name = name, .expr.text = "up == 0"};
     struct alert a = {.labels = &labels,
@@ -151,6 +153,11 @@ static struct notice *change(const char *name, bool firing, int64_t t)
     struct notice *n = notice_new(&tr, 1, t);
     CU_ASSERT_PTR_NOT_NULL_FATAL(n);
     return n;
+}
+
+static struct notice *change(const char *name, bool firing, int64_t t)
+{
+    return change_of(name, 1, firing, t);
 }
 
 static void delivers(void)
@@ -178,6 +185,31 @@ static void delivers(void)
     CU_ASSERT_EQUAL(board_receivers(board, &shown, 1), 1);
     CU_ASSERT_STRING_EQUAL(shown.name, "oncall");
     CU_ASSERT_EQUAL(shown.sent, 1);
+    stop(n);
+    receiver_close(&r);
+}
+
+// Twenty alerts of one group, decided together: one message has all of them, though the notifier
+// sleeps when the first comes.
+static void decided_together(void)
+{
+    static struct receiver r;
+    struct notice *all[20];
+    receiver_open(&r);
+    struct notify *n = start((struct receiver *[]){&r}, 1);
+    for (int round = 0; round < 10; round++) {
+        bool firing = round % 2 == 0;
+        for (int i = 0; i < 20; i++)
+            all[i] = change_of("Down", i, firing, 5000 + round);
+        CU_ASSERT_EQUAL(ring_push_all(notices, (void *const *)all, 20), 20);
+        const char *body = receiver_next(&r);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(body);
+        int members = 0;
+        for (const char *at = body; (at = strstr(at, "\"startsAt\"")); at++)
+            members++;
+        CU_ASSERT_EQUAL(members, 20);
+        receiver_answer(&r, "200 OK");
+    }
     stop(n);
     receiver_close(&r);
 }
@@ -277,6 +309,7 @@ static void nowhere_to_send(void)
 
 static const struct test TESTS[] = {
     {"delivers with its key and cause over one connection", delivers},
+    {"sends what was decided together in one message", decided_together},
     {"retries the same message, then the next, in order", retries},
     {"is not delayed by a receiver that hangs", hung_receiver},
     {"does not follow a redirect", no_redirect},
