@@ -11,9 +11,9 @@
  *
  * Within the lookback a silent source keeps its last word: an instant selector as in Prometheus, and
  * the windows of range functions end at its newest sample, so that nothing decays meanwhile (the
- * steps of a subquery repeat the last word instead). Such a
- * VALUE is marked `silent`; an aggregate is when all its members are, a pair when one of it is. No
- * time that passes in silence makes a pending alert fire.
+ * steps of a subquery repeat the last word instead). Such a VALUE is marked `silent`; an aggregate
+ * is when all its members are, a pair when one of it is. No time that passes in silence makes a
+ * pending alert fire.
  *
  * With no silent source a result is exactly Prometheus's: FILTERED and NO_DATA add nothing.
  * An announced end (stale marker) is not NO_DATA: the element is simply gone.
