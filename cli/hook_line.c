@@ -93,7 +93,17 @@ static void add_other(
     buf_done(&text);
 }
 
-int hook_line(const char *body, size_t len, int64_t received_ms,
+// The cause an alert names itself, else that of the message: of the members that changed, and what
+// started or ended before it did not change by it.
+static bool cause_of(const cJSON *alert, int64_t from_ms, int64_t message_ms, int64_t *ret_ms)
+{
+    if (when_parse(json_text(alert, "causeAt"), ret_ms) && *ret_ms)
+        return true;
+    *ret_ms = message_ms;
+    return message_ms && from_ms >= message_ms;
+}
+
+int hook_line(const char *body, size_t len, int64_t received_ms, int64_t message_cause_ms,
     const struct hook_line_options *o, struct buf *out)
 {
     cJSON *doc = cJSON_ParseWithLength(body, len);
@@ -109,7 +119,7 @@ int hook_line(const char *body, size_t len, int64_t received_ms,
         int64_t from_ms, cause_ms;
         bool has_from =
             when_parse(json_text(alert, resolved ? "endsAt" : "startsAt"), &from_ms) && from_ms;
-        bool has_cause = when_parse(json_text(alert, "causeAt"), &cause_ms) && cause_ms;
+        bool has_cause = cause_of(alert, has_from ? from_ms : 0, message_cause_ms, &cause_ms);
         const int64_t *from = has_from ? &from_ms : NULL, *cause = has_cause ? &cause_ms : NULL;
         if (o->json)
             add_json(alert, resolved, received_ms, from, cause, out);

@@ -5,7 +5,8 @@
  *     04:20:01.166 firing   ServiceCrashed {instance="web-1", service="nginx"} nginx crashed  +43 ms
  *
  * The delay is from startsAt (endsAt of a resolved one) to arrival, and from the cause when the
- * sender tells it (`causeAt`, Tocsin's own format).
+ * sender tells it: `causeAt` of an alert (Tocsin's own format), or the header Tocsin-Cause-Ms for
+ * the alerts of the message that changed.
  */
 #pragma once
 #include "base/buf.h"
@@ -16,5 +17,6 @@ struct hook_line_options {
     bool json, color;
 };
 // 0, -ENOMEM, -EMSGSIZE. A body that is no alert webhook is shown as such, cut to some bytes.
-int hook_line(const char *body, size_t len, int64_t received_ms,
+// message_cause_ms: of the header, 0 = none.
+int hook_line(const char *body, size_t len, int64_t received_ms, int64_t message_cause_ms,
     const struct hook_line_options *o, struct buf *out);

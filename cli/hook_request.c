@@ -5,9 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
+#define CAUSE_MS_MAX 253402300799999 // end of the year 9999
+
 struct head {
     bool has_length, chunked, expects, close, keep;
     uint64_t length;
+    int64_t cause_ms;
 };
 
 // Whether a header line is `name: value`; the value without blanks around it.
@@ -53,6 +56,10 @@ static long take_header(struct head *h, const char *line, size_t len)
     else if (header(line, len, "Connection", &v, &n)) {
         h->close |= same(v, n, "close");
         h->keep |= same(v, n, "keep-alive");
+    } else if (header(line, len, "Tocsin-Cause-Ms", &v, &n)) {
+        // A fact to show, not one to refuse a message for: what is no time is passed over.
+        uint64_t ms;
+        h->cause_ms = num_parse_u64(v, n, &ms) && ms <= CAUSE_MS_MAX ? (int64_t)ms : 0;
     }
     return 0;
 }
@@ -107,6 +114,7 @@ long hook_request_parse(
         .body_len = (size_t)h.length,
         .post = post,
         .keep_alive = http11 ? !h.close : h.keep,
+        .cause_ms = h.cause_ms,
     };
     return (long)(head_len + (size_t)h.length);
 }

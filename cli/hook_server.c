@@ -54,7 +54,7 @@ static void print(struct hook_server *s, const struct hook_request *r)
 {
     struct buf lines;
     buf_init(&lines, LINES_MAX);
-    hook_line(r->body, r->body_len, when_now_ms(), &s->options, &lines);
+    hook_line(r->body, r->body_len, when_now_ms(), r->cause_ms, &s->options, &lines);
     if (lines.failed)
         fputs("a webhook was too large to be shown\n", s->out);
     else

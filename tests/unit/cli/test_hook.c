@@ -73,7 +73,7 @@ static void lines(void)
     struct buf out;
     struct hook_line_options o = {0};
     buf_init(&out, 1u << 16);
-    CU_ASSERT_EQUAL(hook_line(BODY, sizeof(BODY) - 1, RECEIVED_MS, &o, &out), 0);
+    CU_ASSERT_EQUAL(hook_line(BODY, sizeof(BODY) - 1, RECEIVED_MS, 0, &o, &out), 0);
     const char *text = buf_cstr(&out);
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, " firing   Slow {instance=\"web-1\"} is \uFFFD[5m slow  +43 ms\n"));
@@ -81,16 +81,47 @@ static void lines(void)
     CU_ASSERT_PTR_NULL(strchr(text, '\033'));
     buf_reset(&out);
     o.json = true;
-    CU_ASSERT_EQUAL(hook_line(BODY, sizeof(BODY) - 1, RECEIVED_MS, &o, &out), 0);
+    CU_ASSERT_EQUAL(hook_line(BODY, sizeof(BODY) - 1, RECEIVED_MS, 0, &o, &out), 0);
     text = buf_cstr(&out);
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, "\"status\":\"firing\",\"alertname\":\"Slow\",\"delay_ms\":43,"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"delay_ms\":3,\"cause_delay_ms\":66,"));
     buf_reset(&out);
     o.json = false;
-    CU_ASSERT_EQUAL(hook_line("\033[2J", 4, RECEIVED_MS, &o, &out), 0);
+    CU_ASSERT_EQUAL(hook_line("\033[2J", 4, RECEIVED_MS, 0, &o, &out), 0);
     CU_ASSERT_PTR_NOT_NULL(
         strstr(buf_cstr(&out), "not an alert webhook (4 bytes): \uFFFD[2J\n"));
+    buf_done(&out);
+}
+
+static int64_t cause_header(const char *value)
+{
+    char text[200];
+    struct hook_request r = {0};
+    bool expects;
+    int n = snprintf(text, sizeof(text), "POST / HTTP/1.1\r\n%s\r\n\r\n", value);
+    CU_ASSERT_EQUAL(hook_request_parse(text, (size_t)n, &r, &expects), n);
+    return r.cause_ms;
+}
+
+static void cause_of_message(void)
+{
+    struct buf out;
+    struct hook_line_options o = {0};
+    CU_ASSERT_EQUAL(cause_header("tocsin-cause-ms: 1764044401120 "), 1764044401120);
+    CU_ASSERT_EQUAL(cause_header("Host: a"), 0);
+    CU_ASSERT_EQUAL(cause_header("Tocsin-Cause-Ms: soon"), 0);
+    CU_ASSERT_EQUAL(cause_header("Tocsin-Cause-Ms: -5"), 0);
+    CU_ASSERT_EQUAL(cause_header("Tocsin-Cause-Ms: 18446744073709551615"), 0);
+    buf_init(&out, 1u << 16);
+    // The first alert changed after that cause; the second names its own.
+    CU_ASSERT_EQUAL(hook_line(BODY, sizeof(BODY) - 1, RECEIVED_MS, 1764044401120, &o, &out), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "[5m slow  +43 ms (cause +46 ms)\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), " resolved Gone {}  +3 ms (cause +66 ms)\n"));
+    // It stood before what changed: the message's cause is not its own.
+    buf_reset(&out);
+    CU_ASSERT_EQUAL(hook_line(BODY, sizeof(BODY) - 1, RECEIVED_MS, 1764044401124, &o, &out), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "[5m slow  +43 ms\n"));
     buf_done(&out);
 }
 
@@ -211,6 +242,7 @@ static const struct test TESTS[] = {
     {"what is no bounded HTTP/1 request is refused by its status", refuses},
     {"a sender that waits for 100 Continue is known", waits_for_continue},
     {"one line per alert with delay from start, end and cause", lines},
+    {"the message's header tells the cause of what changed", cause_of_message},
     {"several connections, kept alive, none waits for another", several_connections},
     {"the connection idle longest makes room", makes_room},
     {"a refused request is answered, then closed", refusal_closes},
