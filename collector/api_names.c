@@ -109,9 +109,9 @@ static int add_texts(struct names *n, enum ask ask, const char *label, size_t li
             rc = map_set(&seen, s, strlen(s), n);
         }
     }
-    if (count)
+    if (text)
         qsort(text, count, sizeof(*text), by_text);
-    for (size_t i = 0; i < count && i < limit; i++) {
+    for (size_t i = 0; text && i < count && i < limit; i++) {
         if (i)
             buf_addc(&n->r->body, ',');
         buf_add_json(&n->r->body, text[i], strlen(text[i]));
