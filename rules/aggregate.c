@@ -393,15 +393,14 @@ static int all_unknown(struct eval *e, struct vector *v)
     return 0;
 }
 
-int eval_aggregate(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+int apply_aggregate(
+    struct eval *e, const struct expr *x, const struct value *operands, struct value *ret)
 {
-    struct value in, param = {0};
+    struct value in = operands[0], param = {0};
     struct groups gs = {0};
-    int rc = eval_node(e, x->lhs, t_ms, &in);
-    if (rc == 0 && x->param)
-        rc = eval_node(e, x->param, t_ms, &param);
-    if (rc < 0)
-        return rc;
+    int rc = 0;
+    if (x->param)
+        param = operands[1];
     ret->type = TYPE_VECTOR;
     if (!in.vector.n)
         return 0;

@@ -421,39 +421,36 @@ static int set_or(struct eval *e, const struct expr *x, const struct vector *l,
     return 0;
 }
 
-int eval_binary(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+int apply_binary(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret)
 {
-    struct value l, r;
-    int rc = eval_node(e, x->lhs, t_ms, &l);
-    if (rc == 0)
-        rc = eval_node(e, x->rhs, t_ms, &r);
-    if (rc < 0)
-        return rc;
-    if (l.type == TYPE_SCALAR && r.type == TYPE_SCALAR)
-        return scalar_scalar(x, &l, &r, ret);
+    const struct value *l = &in[0], *r = &in[1];
+    if (l->type == TYPE_SCALAR && r->type == TYPE_SCALAR)
+        return scalar_scalar(x, l, r, ret);
     ret->type = TYPE_VECTOR;
-    if (l.type == TYPE_SCALAR)
-        return vector_scalar(e, x, &r.vector, &l, true, ret);
-    if (r.type == TYPE_SCALAR)
-        return vector_scalar(e, x, &l.vector, &r, false, ret);
+    if (l->type == TYPE_SCALAR)
+        return vector_scalar(e, x, &r->vector, l, true, ret);
+    if (r->type == TYPE_SCALAR)
+        return vector_scalar(e, x, &l->vector, r, false, ret);
     if (x->op == OP_OR)
-        return set_or(e, x, &l.vector, &r.vector, ret);
+        return set_or(e, x, &l->vector, &r->vector, ret);
     if (x->op == OP_AND || x->op == OP_UNLESS)
-        return set_and_unless(e, x, &l.vector, &r.vector, ret);
-    return vector_vector(e, x, &l.vector, &r.vector, ret);
+        return set_and_unless(e, x, &l->vector, &r->vector, ret);
+    return vector_vector(e, x, &l->vector, &r->vector, ret);
 }
 
-int eval_unary(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+int apply_unary(
+    struct eval *e, const struct expr *x, const struct value *operand, struct value *ret)
 {
-    int rc = eval_node(e, x->lhs, t_ms, ret);
-    if (rc < 0 || !x->negative)
-        return rc;
+    *ret = *operand;
+    if (!x->negative)
+        return 0;
     if (ret->type == TYPE_SCALAR) {
         ret->scalar = -ret->scalar;
         return 0;
     }
     struct vector in = ret->vector;
-    rc = vector_room(e, in.n, &ret->vector);
+    int rc = vector_room(e, in.n, &ret->vector);
     for (size_t i = 0; rc == 0 && i < in.n; i++) {
         struct element el = in.e[i];
         if (el.state == ELEMENT_FILTERED)

@@ -155,15 +155,12 @@ static int classic(struct eval *e, const struct vector *in, double q, struct val
     return 0;
 }
 
-int eval_histogram_quantile(
-    struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+int apply_histogram_quantile(
+    struct eval *e, const struct expr *x, const struct value *operands, struct value *ret)
 {
-    struct value q, in = {0};
-    int rc = eval_node(e, x->args[0], t_ms, &q);
-    if (rc == 0)
-        rc = eval_node(e, x->args[1], t_ms, &in);
-    if (rc == 0)
-        rc = vector_room(e, in.vector.n, &ret->vector);
+    struct value q = operands[0], in = operands[1];
+    (void)x;
+    int rc = vector_room(e, in.vector.n, &ret->vector);
     if (rc < 0 || !in.vector.n)
         return rc;
     size_t natives = 0;

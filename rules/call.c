@@ -287,60 +287,46 @@ static int one_element(struct eval *e, const struct value *v, struct value *ret)
     return 0;
 }
 
-static int mapped(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+static int mapped(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
+    struct value *ret)
 {
     double p[2] = {x->fn->id == FN_ROUND ? 1 : 0, 0};
-    struct value in = {.type = TYPE_VECTOR};
+    struct value now = {.type = TYPE_VECTOR};
     bool unknown = false;
-    int rc;
-    if (!x->n_args)
-        rc = one_element(e, &(struct value){.scalar = (double)t_ms / 1000}, &in);
-    else
-        rc = eval_node(e, x->args[0], t_ms, &in);
-    for (size_t i = 1; rc == 0 && i < x->n_args && i < 3; i++) {
-        struct value v;
-        rc = eval_node(e, x->args[i], t_ms, &v);
-        if (rc == 0) {
-            p[i - 1] = v.scalar;
-            unknown |= v.no_data;
-        }
+    if (!x->n_args) {
+        int rc = one_element(e, &(struct value){.scalar = (double)t_ms / 1000}, &now);
+        if (rc < 0)
+            return rc;
+        in = &now;
     }
-    return rc < 0 ? rc : map_vector(e, x, &in.vector, p, unknown, ret);
+    for (size_t i = 1; i < x->n_args && i < 3; i++) {
+        p[i - 1] = in[i].scalar;
+        unknown |= in[i].no_data;
+    }
+    return map_vector(e, x, &in->vector, p, unknown, ret);
 }
 
-int eval_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+int apply_call(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
+    struct value *ret)
 {
-    struct value in;
-    int id = x->fn->id;
     ret->type = x->fn->result;
     if (!function_supported(x->fn))
         return eval_fail(e, "function %s is not supported yet", x->fn->name);
-    if (range_call_supported(id))
-        return eval_range_call(e, x, t_ms, ret);
-    switch (id) {
+    switch (x->fn->id) {
     case FN_TIME: ret->scalar = (double)t_ms / 1000; return 0;
     case FN_PI: ret->scalar = M_PI; return 0;
-    case FN_ABSENT:
-    case FN_ABSENT_OVER_TIME: return eval_absent(e, x, t_ms, ret);
-    case FN_LABEL_REPLACE: return eval_label_replace(e, x, t_ms, ret);
-    case FN_LABEL_JOIN: return eval_label_join(e, x, t_ms, ret);
-    case FN_HISTOGRAM_QUANTILE: return eval_histogram_quantile(e, x, t_ms, ret);
-    default: break;
-    }
-    bool first = id == FN_VECTOR || id == FN_SCALAR || id == FN_SORT || id == FN_SORT_DESC ||
-                 id == FN_TIMESTAMP || id == FN_HISTOGRAM_AVG || id == FN_HISTOGRAM_COUNT ||
-                 id == FN_HISTOGRAM_SUM;
-    if (!first)
-        return mapped(e, x, t_ms, ret);
-    int rc = eval_node(e, x->args[0], t_ms, &in);
-    if (rc < 0)
-        return rc;
-    switch (id) {
-    case FN_VECTOR: return one_element(e, &in, ret);
-    case FN_SCALAR: scalar_of(&in.vector, ret); return 0;
-    case FN_SORT: return sorted(e, &in.vector, false, ret);
-    case FN_SORT_DESC: return sorted(e, &in.vector, true, ret);
-    case FN_TIMESTAMP: return timestamps(e, x->args[0], &in.vector, t_ms, ret);
-    default: return histogram_part(e, x, &in.vector, ret);
+    case FN_ABSENT: return apply_absent(e, x, in, ret);
+    case FN_LABEL_REPLACE: return apply_label_replace(e, x, in, ret);
+    case FN_LABEL_JOIN: return apply_label_join(e, x, in, ret);
+    case FN_HISTOGRAM_QUANTILE: return apply_histogram_quantile(e, x, in, ret);
+    case FN_VECTOR: return one_element(e, in, ret);
+    case FN_SCALAR: scalar_of(&in->vector, ret); return 0;
+    case FN_SORT: return sorted(e, &in->vector, false, ret);
+    case FN_SORT_DESC: return sorted(e, &in->vector, true, ret);
+    case FN_TIMESTAMP: return timestamps(e, x->args[0], &in->vector, t_ms, ret);
+    case FN_HISTOGRAM_AVG:
+    case FN_HISTOGRAM_COUNT:
+    case FN_HISTOGRAM_SUM: return histogram_part(e, x, &in->vector, ret);
+    default: return mapped(e, x, in, t_ms, ret);
     }
 }

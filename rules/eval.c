@@ -112,6 +112,73 @@ const struct expr *expr_inner(const struct expr *x)
     return x;
 }
 
+const struct expr *expr_operand(const struct expr *x, size_t i)
+{
+    switch (x->kind) {
+    case EXPR_CALL: return i < x->n_args ? x->args[i] : NULL;
+    case EXPR_AGGREGATE: return i == 0 ? x->lhs : i == 1 ? x->param : NULL;
+    case EXPR_BINARY: return i == 0 ? x->lhs : i == 1 ? x->rhs : NULL;
+    case EXPR_UNARY:
+    case EXPR_PAREN: return i == 0 ? x->lhs : NULL;
+    case EXPR_NUMBER:
+    case EXPR_STRING:
+    case EXPR_SELECTOR:
+    case EXPR_MATRIX:
+    case EXPR_SUBQUERY: break;
+    }
+    return NULL;
+}
+
+bool expr_reads_window(const struct expr *x)
+{
+    return x->kind == EXPR_CALL &&
+           (range_call_supported(x->fn->id) || x->fn->id == FN_ABSENT_OVER_TIME);
+}
+
+int eval_apply(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
+    struct value *ret)
+{
+    *ret = (struct value){.type = x->type};
+    switch (x->kind) {
+    case EXPR_CALL: return apply_call(e, x, in, t_ms, ret);
+    case EXPR_AGGREGATE: return apply_aggregate(e, x, in, ret);
+    case EXPR_BINARY: return apply_binary(e, x, in, ret);
+    case EXPR_UNARY: return apply_unary(e, x, in, ret);
+    case EXPR_PAREN: *ret = in[0]; return 0;
+    case EXPR_NUMBER:
+    case EXPR_STRING:
+    case EXPR_SELECTOR:
+    case EXPR_MATRIX:
+    case EXPR_SUBQUERY: break;
+    }
+    return eval_fail(e, "not an operator");
+}
+
+static int eval_operands(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    struct value few[4], *in = few;
+    size_t n = 0;
+    int rc = 0;
+    while (expr_operand(x, n))
+        n++;
+    if (n > sizeof(few) / sizeof(few[0])) {
+        in = eval_alloc(e, n, sizeof(*in));
+        if (!in)
+            return eval_full(e, n, sizeof(*in));
+    }
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = eval_node(e, expr_operand(x, i), t_ms, &in[i]);
+    return rc < 0 ? rc : eval_apply(e, x, in, t_ms, ret);
+}
+
+static int eval_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    if (!expr_reads_window(x))
+        return eval_operands(e, x, t_ms, ret);
+    return x->fn->id == FN_ABSENT_OVER_TIME ? eval_absent_over_time(e, x, t_ms, ret)
+                                            : eval_range_call(e, x, t_ms, ret);
+}
+
 int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
     *ret = (struct value){.type = x->type};
@@ -121,9 +188,9 @@ int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *
     case EXPR_PAREN: return eval_node(e, x->lhs, t_ms, ret);
     case EXPR_SELECTOR: return eval_selector(e, x, t_ms, ret);
     case EXPR_CALL: return eval_call(e, x, t_ms, ret);
-    case EXPR_AGGREGATE: return eval_aggregate(e, x, t_ms, ret);
-    case EXPR_BINARY: return eval_binary(e, x, t_ms, ret);
-    case EXPR_UNARY: return eval_unary(e, x, t_ms, ret);
+    case EXPR_AGGREGATE:
+    case EXPR_BINARY:
+    case EXPR_UNARY: return eval_operands(e, x, t_ms, ret);
     case EXPR_MATRIX:
     case EXPR_SUBQUERY: break;
     }

@@ -41,6 +41,13 @@ struct eval {
 };
 
 int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+// The operands of an operator or function: lhs and rhs, lhs and param, or the arguments. NULL past
+// the last one. A range vector is no operand: who reads one evaluates it itself.
+const struct expr *expr_operand(const struct expr *x, size_t i);
+bool expr_reads_window(const struct expr *x); // a call over a range vector
+// The node from what its operands came to. Both evaluators end here.
+int eval_apply(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
+    struct value *ret);
 
 // Memory in the arena; NULL when there is none. eval_full() says how that is to be reported.
 void *eval_alloc(struct eval *e, size_t n, size_t size);
@@ -104,18 +111,29 @@ typedef int (*window_fn)(struct eval *e, const struct window *w, void *ctx);
 // has none because its source is silent.
 int eval_windows(struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx);
 
-// range_fn.c, call.c, label_fn.c, aggregate.c, binary.c, bucket.c
+// Calls over range vectors: range_fn.c, label_fn.c.
 int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
 bool range_call_supported(int id);
-int eval_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
-int eval_label_replace(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
-int eval_label_join(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
-int eval_absent(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
-int eval_aggregate(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
-int eval_binary(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
-int eval_unary(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
-int eval_histogram_quantile(
+int eval_absent_over_time(
     struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
+
+// Operators and functions on operands: call.c, label_fn.c, aggregate.c, binary.c, bucket.c.
+int apply_call(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
+    struct value *ret);
+int apply_label_replace(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int apply_label_join(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int apply_absent(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int apply_aggregate(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int apply_binary(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int apply_unary(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int apply_histogram_quantile(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
 
 // sum.c: compensated addition and what is built from it.
 void sum_add(double v, double *sum, double *rest);

@@ -9,16 +9,6 @@
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
 
-static int text_arg(
-    struct eval *e, const struct expr *x, size_t i, int64_t t_ms, const char **ret)
-{
-    struct value v;
-    int rc = eval_node(e, x->args[i], t_ms, &v);
-    if (rc == 0)
-        *ret = v.string;
-    return rc;
-}
-
 // Compiled once per call site; string arguments are constants.
 static int pattern(
     struct eval *e, const struct expr *x, const char *text, const struct regex **ret)
@@ -50,21 +40,18 @@ static int pattern(
     return 0;
 }
 
-int eval_label_replace(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+int apply_label_replace(
+    struct eval *e, const struct expr *x, const struct value *operands, struct value *ret)
 {
-    const char *dst = "", *replacement = "", *src = "", *text = "";
+    const char *dst = operands[1].string, *replacement = operands[2].string,
+               *src = operands[3].string, *text = operands[4].string;
     const struct regex *re = NULL;
-    struct value in;
+    struct value in = operands[0];
     struct buf out;
 
-    int rc = eval_node(e, x->args[0], t_ms, &in);
-    if (rc < 0 || (rc = text_arg(e, x, 1, t_ms, &dst)) < 0 ||
-        (rc = text_arg(e, x, 2, t_ms, &replacement)) < 0 ||
-        (rc = text_arg(e, x, 3, t_ms, &src)) < 0 || (rc = text_arg(e, x, 4, t_ms, &text)) < 0)
-        return rc;
     if (!*dst)
         return eval_fail(e, "invalid destination label name in label_replace(): \"%s\"", dst);
-    rc = pattern(e, x, text, &re);
+    int rc = pattern(e, x, text, &re);
     if (rc == 0)
         rc = vector_room(e, in.vector.n, &ret->vector);
     if (rc < 0)
@@ -93,16 +80,14 @@ int eval_label_replace(struct eval *e, const struct expr *x, int64_t t_ms, struc
     return rc < 0 ? rc : vector_unique(e, &ret->vector);
 }
 
-int eval_label_join(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+int apply_label_join(
+    struct eval *e, const struct expr *x, const struct value *operands, struct value *ret)
 {
-    const char *dst = "", *separator = "";
-    struct value in;
+    const char *dst = operands[1].string, *separator = operands[2].string;
+    struct value in = operands[0];
     struct buf out;
+    int rc = 0;
 
-    int rc = eval_node(e, x->args[0], t_ms, &in);
-    if (rc < 0 || (rc = text_arg(e, x, 1, t_ms, &dst)) < 0 ||
-        (rc = text_arg(e, x, 2, t_ms, &separator)) < 0)
-        return rc;
     if (!*dst)
         return eval_fail(e, "invalid destination label name in label_join(): \"%s\"", dst);
     size_t n = x->n_args - 3;
@@ -110,8 +95,8 @@ int eval_label_join(struct eval *e, const struct expr *x, int64_t t_ms, struct v
     if (!from)
         return eval_full(e, n, sizeof(*from));
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        rc = text_arg(e, x, i + 3, t_ms, &from[i]);
-        if (rc == 0 && !*from[i])
+        from[i] = operands[i + 3].string;
+        if (!*from[i])
             rc = eval_fail(e, "invalid source label name in label_join(): \"%s\"", from[i]);
     }
     if (rc == 0)
@@ -190,31 +175,38 @@ static int on_window(struct eval *e, const struct window *w, void *ctx)
     return 0;
 }
 
-int eval_absent(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+static int absent(
+    struct eval *e, const struct expr *x, const struct presence *p, struct value *ret)
 {
-    struct presence p = {0};
     struct element el = {.value = 1};
-    int rc;
-    if (x->fn->id == FN_ABSENT_OVER_TIME) {
-        rc = eval_windows(e, x->args[0], t_ms, on_window, &p);
-    } else {
-        struct value in;
-        rc = eval_node(e, x->args[0], t_ms, &in);
-        for (size_t i = 0; rc == 0 && i < in.vector.n; i++) {
-            p.value |= in.vector.e[i].state == ELEMENT_VALUE;
-            p.silent |= in.vector.e[i].state == ELEMENT_NO_DATA;
-        }
-    }
     ret->type = TYPE_VECTOR;
-    if (rc < 0 || p.value)
-        return rc;
+    if (p->value)
+        return 0;
     // Only silence: whether the thing is absent nobody knows.
-    if (p.silent)
+    if (p->silent)
         el.state = ELEMENT_NO_DATA;
-    rc = absent_labels(e, x->args[0], &el.labels);
+    int rc = absent_labels(e, x->args[0], &el.labels);
     if (rc == 0)
         rc = vector_room(e, 1, &ret->vector);
     if (rc == 0)
         vector_push(&ret->vector, &el);
     return rc;
+}
+
+int apply_absent(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret)
+{
+    struct presence p = {0};
+    for (size_t i = 0; i < in->vector.n; i++) {
+        p.value |= in->vector.e[i].state == ELEMENT_VALUE;
+        p.silent |= in->vector.e[i].state == ELEMENT_NO_DATA;
+    }
+    return absent(e, x, &p, ret);
+}
+
+int eval_absent_over_time(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
+{
+    struct presence p = {0};
+    int rc = eval_windows(e, x->args[0], t_ms, on_window, &p);
+    return rc < 0 ? rc : absent(e, x, &p, ret);
 }
