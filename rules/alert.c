@@ -223,7 +223,8 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
     const struct element *el, uint64_t hash, struct arena *scratch, struct intent *in,
     struct err *err)
 {
-    struct template_data d = {&el->labels, el->value, step->external_url};
+    struct template_data d = {
+        &el->labels, el->value, step->external_url, step->external_labels};
     struct labels labels;
     int rc = final_labels(step, &el->labels, &d, scratch, &labels);
     if (rc < 0)

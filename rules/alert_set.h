@@ -42,6 +42,7 @@ struct alert_step {
     bool grid;            // may reset and resolve
     int64_t open_tick_ms; // grid tick not evaluated yet; INT64_MAX = none
     const char *external_url;
+    const struct labels *external_labels;
 };
 // Takes the elements of one evaluation in. 0; -EINVAL with err (two alerts with one label set: no
 // change; over the limit: all alerts of the rule dropped, as in Prometheus); -ENOMEM: no change.

@@ -21,7 +21,9 @@ struct engine *engine_new(const struct source *src, const struct engine_options 
     if (!e->o.elements_max)
         e->o.elements_max = 100000;
     e->watermark_ms = INT64_MIN;
-    struct eval_options eo = {.compat_2_42 = e->o.compat_2_42, .parity = e->o.parity};
+    struct eval_options eo = {.compat_2_42 = e->o.compat_2_42,
+        .parity = e->o.parity,
+        .subquery_step_ms = e->o.subquery_step_ms};
     e->eval = eval_new(src, &eo);
     if (!e->eval) {
         free(e);
@@ -215,7 +217,8 @@ static int run_due(struct engine *e)
     return failed;
 }
 
-int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret)
+// What the last advance handed out is let go of.
+static void begin(struct engine *e, int64_t now_ms)
 {
     retired_free(e, e->ended);
     e->ended = NULL;
@@ -223,19 +226,38 @@ int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret)
     if (now_ms > e->now_ms || !e->started)
         e->now_ms = now_ms;
     e->started = true;
+    for (size_t i = 0; e->sweep && i < e->n_groups; i++)
+        for (size_t k = 0; k < e->groups[i].group->n_rules; k++)
+            alert_set_sweep(&e->groups[i].rules[k].alerts);
+    e->sweep = false;
+}
+
+int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret)
+{
+    begin(e, now_ms);
     for (size_t i = 0; i < e->n_groups; i++) {
         struct group_state *g = &e->groups[i];
         if (g->next_ms == INT64_MIN)
             g->next_ms = floor_to(e->now_ms + g->interval_ms - 1, g->interval_ms);
-        for (size_t k = 0; e->sweep && k < g->group->n_rules; k++)
-            alert_set_sweep(&g->rules[k].alerts);
     }
-    e->sweep = false;
     int rc = retired_end(e, e->now_ms);
     int mapped = arrival_map_refresh(e);
     int ran = run_due(e);
     *ret = (struct transitions){e->out.t, e->out.n};
     return rc < 0 ? rc : mapped < 0 ? mapped : ran;
+}
+
+int engine_tick(struct engine *e, int64_t t_ms, struct transitions *ret)
+{
+    begin(e, t_ms);
+    int failed = retired_end(e, t_ms);
+    for (size_t i = 0; i < e->n_groups; i++) {
+        e->groups[i].next_ms = t_ms;
+        int rc = tick(e, &e->groups[i], t_ms);
+        failed = rc < 0 ? rc : failed;
+    }
+    *ret = (struct transitions){e->out.t, e->out.n};
+    return failed;
 }
 
 static void status_of(

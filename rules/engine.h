@@ -20,12 +20,14 @@
 #include "rules/eval.h"
 
 struct engine_options {
-    int64_t interval_ms;       // groups that name none; 0 = 1000
-    int64_t grace_ms;          // 0 = 250
-    int64_t arrival_gap_ms;    // 0 = 100
-    size_t elements_max;       // per rule; 0 = 100000
-    const char *external_url;  // borrowed; templates and generatorURL
-    const struct clock *clock; // only to measure cost; NULL = do not measure
+    int64_t interval_ms;                  // groups that name none; 0 = 1000
+    int64_t grace_ms;                     // 0 = 250
+    int64_t arrival_gap_ms;               // 0 = 100
+    size_t elements_max;                  // per rule; 0 = 100000
+    int64_t subquery_step_ms;             // of `[1h:]`; 0 = EVAL_SUBQUERY_STEP_MS
+    const char *external_url;             // borrowed; templates and generatorURL
+    const struct labels *external_labels; // borrowed; templates; NULL = none
+    const struct clock *clock;            // only to measure cost; NULL = do not measure
     bool compat_2_42, parity;
 };
 struct engine;
@@ -52,6 +54,9 @@ struct transitions {
 // Evaluates everything due at now_ms. Result valid until the next call. 0; -ENOMEM: what could be
 // done was done and the rest is tried again.
 int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret);
+// Instead of engine_advance, for unit tests of rules: every rule of every group once at t_ms, whatever
+// the group's interval, in the order of the groups. Times must rise. 0, -ENOMEM.
+int engine_tick(struct engine *e, int64_t t_ms, struct transitions *ret);
 
 struct rule_status {
     const struct rule_group *group;

@@ -147,7 +147,8 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
         .t_ms = t_ms,
         .grid = grid,
         .open_tick_ms = grid ? NEVER : g->next_ms,
-        .external_url = e->o.external_url};
+        .external_url = e->o.external_url,
+        .external_labels = e->o.external_labels};
     rc = alert_set_step(&r->alerts, &step, &v.vector, &e->eval->arena, &e->out, err);
     // A failed evaluation writes nothing, unless it dropped alerts (over the limit).
     int wrote = rc < 0 && first == e->out.n ? 0 : write_alerts(e, r, at, grid, first);

@@ -83,7 +83,9 @@ void tmpl_print(const struct tmpl_run *r, const struct tmpl_value *v, struct buf
     case TV_DATA:
         buf_addc(out, '{');
         print_labels(r->data->labels, out);
-        buf_addf(out, " map[] %s ", r->data->external_url ? r->data->external_url : "");
+        buf_addc(out, ' ');
+        print_labels(r->data->external_labels, out);
+        buf_addf(out, " %s ", r->data->external_url ? r->data->external_url : "");
         buf_add(out, text, num_short(r->data->value, text));
         buf_addc(out, '}');
         break;
@@ -107,7 +109,7 @@ static bool field_of(
     if (from->kind == TV_DATA && !strcmp(name, "Labels"))
         *ret = (struct tmpl_value){.kind = TV_LABELS, .labels = d->labels};
     else if (from->kind == TV_DATA && !strcmp(name, "ExternalLabels"))
-        *ret = (struct tmpl_value){.kind = TV_LABELS};
+        *ret = (struct tmpl_value){.kind = TV_LABELS, .labels = d->external_labels};
     else if (from->kind == TV_DATA && !strcmp(name, "Value"))
         *ret = (struct tmpl_value){.kind = TV_FLOAT, .f = d->value};
     else if (from->kind == TV_DATA && !strcmp(name, "ExternalURL"))
@@ -132,7 +134,9 @@ static bool eval_operand(
         break;
     case TO_VALUE_VAR: *ret = (struct tmpl_value){.kind = TV_FLOAT, .f = r->data->value}; break;
     case TO_URL: *ret = text_value(r->data->external_url); break;
-    case TO_EXTERNAL_LABELS: *ret = (struct tmpl_value){.kind = TV_LABELS}; break;
+    case TO_EXTERNAL_LABELS:
+        *ret = (struct tmpl_value){.kind = TV_LABELS, .labels = r->data->external_labels};
+        break;
     case TO_PIPE:
         if (!eval_pipe(r, o->pipe, ret))
             return false;

@@ -32,7 +32,8 @@ bool template_is_plain(const struct template *t);
 struct template_data {
     const struct labels *labels;
     double value;
-    const char *external_url; // NULL = ""
+    const char *external_url;             // NULL = ""
+    const struct labels *external_labels; // NULL = none
 };
 // Appends to out. 0; -EINVAL after a run-time error, which then stands in out as the text above;
 // -ENOMEM, -EMSGSIZE of out.

@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct label pairs[] = {
         {LABEL_NAME, "up"}, {"host", "web-1.example.net:9100"}, {"job", "\xc3\xa9 a*b"}};
     static const struct labels labels = {pairs, 3};
-    const struct template_data d = {&labels, 1234.5, "http://h"};
+    const struct template_data d = {
+        .labels = &labels, .value = 1234.5, .external_url = "http://h"};
     struct arena arena;
     struct err err = {0};
     struct buf out;

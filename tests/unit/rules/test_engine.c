@@ -315,6 +315,27 @@ static void chain_in_one_tick(void)
     stop(&b);
 }
 
+// As promtool evaluates them: at any instant, whatever the interval, groups in their order.
+static void ticks_by_hand(void)
+{
+    struct bench b;
+    start(&b,
+        "groups:\n- name: g\n  interval: 1h\n  rules:\n  - record: y\n    expr: x * 2\n"
+        "- name: h\n  interval: 7m\n  rules:\n  - alert: A\n    expr: y > 5\n    for: 3s\n",
+        NULL);
+    put(&b, T0 + 17, 4);
+    CU_ASSERT_EQUAL(engine_tick(b.e, T0 + 17, &b.ts), 0);
+    CU_ASSERT_EQUAL_FATAL(b.ts.n, 1);
+    CU_ASSERT_EQUAL(b.ts.t[0].to, ALERT_PENDING);
+    CU_ASSERT_EQUAL(b.ts.t[0].at_ms, T0 + 17);
+    CU_ASSERT_EQUAL(engine_tick(b.e, T0 + 3016, &b.ts), 0);
+    CU_ASSERT_EQUAL(b.ts.n, 0);
+    CU_ASSERT_EQUAL(engine_tick(b.e, T0 + 3017, &b.ts), 0);
+    CU_ASSERT_EQUAL_FATAL(b.ts.n, 1);
+    CU_ASSERT_EQUAL(b.ts.t[0].to, ALERT_FIRING);
+    stop(&b);
+}
+
 // Silence goes through a recording rule: what it wrote is silent too, not ended.
 static void silence_through_records(void)
 {
@@ -497,6 +518,7 @@ static const struct test TESTS[] = {
     {"missed ticks are not made up for", missed_are_counted},
     {"a reload keeps what did not change and ends what is gone", reload_keeps},
     {"a recorded series is seen by the next rule of its tick", chain_in_one_tick},
+    {"a tick by hand evaluates every group at that instant", ticks_by_hand},
     {"a sample on arrival touches the rules that read it", arrival_touches_readers},
     {"silence goes through a recording rule", silence_through_records},
     {"a tick without memory is done by the next advance", tick_is_retried},

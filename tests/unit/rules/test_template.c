@@ -15,7 +15,7 @@ static int expand(const char *text, const char *url, char *ret, size_t size)
     struct arena a;
     struct err err;
     struct buf out;
-    struct template_data d = {&SET, 1234567.5, url};
+    struct template_data d = {.labels = &SET, .value = 1234567.5, .external_url = url};
 
     arena_init(&a, 0);
     buf_init(&out, size - 1);
@@ -124,6 +124,29 @@ static void knows_the_address_of_the_page(void)
     CU_ASSERT_EQUAL(
         expand("{{ $externalURL }}/x {{ .ExternalURL }}", "http://h:1", got, sizeof(got)), 0);
     CU_ASSERT_STRING_EQUAL(got, "http://h:1/x http://h:1");
+}
+
+static void knows_the_external_labels(void)
+{
+    static const struct label pairs[] = {{"cluster", "c1"}, {"dc", "east"}};
+    static const struct labels external = {pairs, 2};
+    struct template_data d = {.labels = &SET, .value = 1, .external_labels = &external};
+    const char *text = "{{ $externalLabels.dc }} {{ .ExternalLabels.cluster }} "
+                       "{{ $externalLabels }} {{ $externalLabels.none }}|{{ . }}";
+    struct arena a;
+    struct err err;
+    struct buf out;
+
+    arena_init(&a, 0);
+    buf_init(&out, 1000);
+    struct template *t = template_parse(text, strlen(text), &a, &err);
+    CU_ASSERT_FATAL(t != NULL);
+    CU_ASSERT_EQUAL(template_expand(t, &d, &out), 0);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&out),
+        "east c1 map[cluster:c1 dc:east] |"
+        "{map[__name__:m a:x host:web-1.example.net:9100 z:Q w] map[cluster:c1 dc:east]  1}");
+    buf_done(&out);
+    arena_done(&a);
 }
 
 // Mistakes that show only when the template runs. The whole text is replaced, as in Prometheus.
@@ -256,7 +279,7 @@ static void every_failed_allocation_is_told(void)
         struct arena a;
         struct err err = {0};
         struct buf out;
-        struct template_data d = {&SET, 1.5, NULL};
+        struct template_data d = {.labels = &SET, .value = 1.5};
         arena_init(&a, 0);
         buf_init(&out, 1000);
         oom_fail_at(nth);
@@ -277,6 +300,7 @@ static void every_failed_allocation_is_told(void)
 static const struct test TESTS[] = {
     {"prints what promtool prints", prints_what_promtool_prints},
     {"knows the address of the page", knows_the_address_of_the_page},
+    {"knows the external labels", knows_the_external_labels},
     {"a mistake at run time becomes the text", a_mistake_at_run_time_is_the_text},
     {"a mistake at load has its place", a_mistake_at_load_has_its_place},
     {"knows whether it uses the value", knows_whether_it_uses_the_value},
