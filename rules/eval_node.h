@@ -96,6 +96,8 @@ int eval_selector(struct eval *e, const struct expr *x, int64_t t_ms, struct val
 int selection_get(struct eval *e, const struct expr *x, const struct selection **ret);
 int64_t eval_time(
     const struct eval *e, const struct expr *x, int64_t t_ms); // after @ and offset
+// What a selector has of one series at at_ms, but for the labels. False: nothing.
+bool selector_element(struct eval *e, uint32_t id, int64_t at_ms, struct element *el);
 
 // A range vector, one series at a time.
 struct window {
@@ -111,7 +113,18 @@ typedef int (*window_fn)(struct eval *e, const struct window *w, void *ctx);
 // has none because its source is silent.
 int eval_windows(struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx);
 
+// The window of a range selector over one series; its samples live in e->window until the next.
+// 1; 0 when there is nothing at all.
+int window_of_series(struct eval *e, const struct expr *x, uint32_t id, int64_t t_ms,
+    const struct labels *labels, struct window *w);
+
 // Calls over range vectors: range_fn.c, label_fn.c.
+// The range vector of a call, parentheses peeled off, and its scalar parameter or NULL.
+const struct expr *range_operands(const struct expr *x, const struct expr **ret_param);
+bool range_keeps_name(int id);
+// The function over one window; labels are the caller's. 1; 0 when it has no value.
+int range_apply(struct eval *e, int id, const struct value *param, const struct window *w,
+    struct element *ret);
 int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
 bool range_call_supported(int id);
 int eval_absent_over_time(

@@ -16,6 +16,8 @@ struct memory_source {
     struct map by_labels; // printed labels -> index + 1
     struct arena histograms;
     uint64_t generation;
+    source_watch_fn *watcher;
+    void *watcher_ctx;
 };
 
 struct memory_source *memory_source_new(void)
@@ -100,7 +102,13 @@ static size_t after(const struct points *p, int64_t t_ms)
     return lo;
 }
 
-static int store(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
+static void tell(struct memory_source *m, uint32_t id, int64_t t_ms)
+{
+    if (m->watcher)
+        m->watcher(m->watcher_ctx, id, t_ms);
+}
+
+static int put(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
     const struct histogram *h, bool replace)
 {
     struct points *p = &m->series[id].points;
@@ -124,6 +132,15 @@ static int store(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
     return 1;
 }
 
+static int store(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
+    const struct histogram *h, bool replace)
+{
+    int rc = put(m, id, t_ms, v, h, replace);
+    if (rc > 0)
+        tell(m, id, t_ms);
+    return rc;
+}
+
 int memory_source_add(
     struct memory_source *m, uint32_t id, int64_t t_ms, double v, const struct histogram *h)
 {
@@ -132,7 +149,10 @@ int memory_source_add(
 
 void memory_source_silence(struct memory_source *m, uint32_t id, bool silent)
 {
+    bool changed = m->series[id].silent != silent;
     m->series[id].silent = silent;
+    if (changed)
+        tell(m, id, INT64_MIN);
 }
 
 size_t memory_source_count(const struct memory_source *m)
@@ -184,6 +204,23 @@ static bool latest(void *self, uint32_t id, int64_t t_ms, struct point *ret)
     return true;
 }
 
+static bool next(void *self, uint32_t id, int64_t t_ms, struct point *ret)
+{
+    const struct points *p = &((struct memory_source *)self)->series[id].points;
+    size_t at = after(p, t_ms);
+    if (at == p->n)
+        return false;
+    *ret = p->p[at];
+    return true;
+}
+
+static void watch(void *self, source_watch_fn *fn, void *ctx)
+{
+    struct memory_source *m = self;
+    m->watcher = fn;
+    m->watcher_ctx = ctx;
+}
+
 static bool silent(void *self, uint32_t id)
 {
     return ((struct memory_source *)self)->series[id].silent;
@@ -198,7 +235,7 @@ static int record(
     if (rc < 0)
         return rc;
     bool unknown = !h && double_bits(v) == NAN_ABSENT_BITS;
-    m->series[id].silent = unknown;
+    memory_source_silence(m, id, unknown);
     if (unknown)
         return 0;
     rc = store(m, id, t_ms, v, h, true);
@@ -213,6 +250,8 @@ struct source memory_source_interface(struct memory_source *m)
         .labels = labels_of,
         .range = range,
         .latest = latest,
+        .next = next,
+        .watch = watch,
         .silent = silent,
         .record = record};
 }

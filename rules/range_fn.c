@@ -358,35 +358,64 @@ static int push_grown(struct eval *e, struct vector *v, const struct element *el
     return 0;
 }
 
-static int on_window(struct eval *e, const struct window *w, void *ctx)
+static int element_of(
+    struct eval *e, struct range_call *c, const struct window *w, struct element *ret)
 {
-    struct range_call *c = ctx;
     struct outcome got = {0};
     int rc = apply(e, c, w, &got);
     if (rc < 0 || (rc == 0 && !w->silent))
         return rc;
     bool known = rc && !c->unknown;
-    struct element el = {.value = got.v,
+    *ret = (struct element){.value = got.v,
         .hist = got.h,
         .state = known ? ELEMENT_VALUE : ELEMENT_NO_DATA,
         .silent = w->silent,
         .sample_ms = w->n ? w->p[w->n - 1].t_ms : 0};
-    if (c->id == FN_LAST_OVER_TIME)
+    return 1;
+}
+
+int range_apply(struct eval *e, int id, const struct value *param, const struct window *w,
+    struct element *ret)
+{
+    struct range_call c = {.id = id, .compat = e->o.compat_2_42};
+    if (param) {
+        c.param = param->scalar;
+        c.unknown = param->no_data;
+    }
+    return element_of(e, &c, w, ret);
+}
+
+bool range_keeps_name(int id)
+{
+    return id == FN_LAST_OVER_TIME;
+}
+
+static int on_window(struct eval *e, const struct window *w, void *ctx)
+{
+    struct range_call *c = ctx;
+    struct element el;
+    int rc = element_of(e, c, w, &el);
+    if (rc <= 0)
+        return rc;
+    if (range_keeps_name(c->id))
         el.labels = *w->labels;
     else if (!drop_name(e, w->labels, &el.labels))
         return -ENOMEM;
     return push_grown(e, c->out, &el);
 }
 
+const struct expr *range_operands(const struct expr *x, const struct expr **ret_param)
+{
+    size_t at = x->fn->id == FN_QUANTILE_OVER_TIME;
+    *ret_param = x->n_args > 1 ? x->args[1 - at] : NULL;
+    return expr_inner(x->args[at]);
+}
+
 int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
     struct range_call c = {.id = x->fn->id, .out = &ret->vector, .compat = e->o.compat_2_42};
-    const struct expr *range = x->args[0];
-    const struct expr *param = x->n_args > 1 ? x->args[1] : NULL;
-    if (c.id == FN_QUANTILE_OVER_TIME) {
-        param = x->args[0];
-        range = x->args[1];
-    }
+    const struct expr *param;
+    const struct expr *range = range_operands(x, &param);
     if (param) {
         struct value v;
         int rc = eval_node(e, param, t_ms, &v);
@@ -400,7 +429,6 @@ int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct v
     if (rc < 0)
         return rc;
     // Series of one metric differ in more than the name that was dropped.
-    range = expr_inner(range);
     if (range->kind == EXPR_MATRIX && expr_inner(range->lhs)->name)
         return 0;
     return vector_unique(e, &ret->vector);

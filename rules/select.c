@@ -77,6 +77,24 @@ int64_t eval_time(const struct eval *e, const struct expr *x, int64_t t_ms)
     return t_ms - x->offset_ms;
 }
 
+bool selector_element(struct eval *e, uint32_t id, int64_t at_ms, struct element *el)
+{
+    struct point p, last;
+    if (!e->src.latest(e->src.self, id, at_ms, &p) || (!p.h && is_stale(p.v)))
+        return false;
+    el->value = p.v;
+    el->hist = p.h;
+    el->sample_ms = p.t_ms;
+    el->state = ELEMENT_VALUE;
+    el->silent = !e->o.parity && e->src.silent(e->src.self, id) &&
+                 e->src.latest(e->src.self, id, INT64_MAX, &last) && last.t_ms == p.t_ms;
+    if (p.t_ms >= at_ms - e->o.lookback_ms + !e->o.compat_2_42)
+        return true;
+    // Out of sight: gone, unless the source went silent and this was its last word.
+    el->state = ELEMENT_NO_DATA;
+    return el->silent;
+}
+
 int eval_selector(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
     const struct selection *s;
@@ -88,24 +106,10 @@ int eval_selector(struct eval *e, const struct expr *x, int64_t t_ms, struct val
         return rc;
     ret->type = TYPE_VECTOR;
     int64_t at = eval_time(e, x, t_ms);
-    int64_t oldest = at - e->o.lookback_ms + !e->o.compat_2_42;
     for (size_t i = 0; i < s->ids.n; i++) {
-        struct point p;
-        uint32_t id = s->ids.id[i];
-        if (!e->src.latest(e->src.self, id, at, &p) || (!p.h && is_stale(p.v)))
-            continue;
-        struct element el = {
-            .labels = s->labels[i], .value = p.v, .hist = p.h, .sample_ms = p.t_ms};
-        struct point last;
-        el.silent = !e->o.parity && e->src.silent(e->src.self, id) &&
-                    e->src.latest(e->src.self, id, INT64_MAX, &last) && last.t_ms == p.t_ms;
-        if (p.t_ms < oldest) {
-            // Out of sight: gone, unless the source went silent and this was its last word.
-            if (!el.silent)
-                continue;
-            el.state = ELEMENT_NO_DATA;
-        }
-        vector_push(&ret->vector, &el);
+        struct element el = {.labels = s->labels[i]};
+        if (selector_element(e, s->ids.id[i], at, &el))
+            vector_push(&ret->vector, &el);
     }
     e->samples += ret->vector.n;
     return e->samples > EVAL_SAMPLES_MAX ? -E2BIG : 0;

@@ -24,6 +24,10 @@ struct series_ids {
     size_t n, cap;
 };
 
+// Called for each sample that is stored, whoever writes it, and with INT64_MIN when the source of
+// the series falls silent or speaks again.
+typedef void source_watch_fn(void *ctx, uint32_t id, int64_t t_ms);
+
 struct source {
     void *self;
     // Rises whenever a series is born or forgotten: cached selections are valid while it stands.
@@ -37,6 +41,10 @@ struct source {
     int (*range)(void *self, uint32_t id, int64_t from_ms, int64_t to_ms, struct points *out);
     // Newest sample at or before t_ms, however old. false = none.
     bool (*latest)(void *self, uint32_t id, int64_t t_ms, struct point *ret);
+    // Oldest sample after t_ms. false = none.
+    bool (*next)(void *self, uint32_t id, int64_t t_ms, struct point *ret);
+    // One watcher, who keeps what it made of the samples; NULL ends it.
+    void (*watch)(void *self, source_watch_fn *fn, void *ctx);
     // The series' source is silent at this moment (not ended): see NO_DATA.
     bool (*silent)(void *self, uint32_t id);
     // Writes a recorded sample (recording rules, ALERTS); creates the series. v may be the stale

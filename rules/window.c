@@ -17,55 +17,54 @@ static bool silent_since(struct eval *e, uint32_t id, int64_t to_ms, int64_t *re
     return true;
 }
 
+int window_of_series(struct eval *e, const struct expr *x, uint32_t id, int64_t t_ms,
+    const struct labels *labels, struct window *w)
+{
+    struct points *p = &e->window;
+    int64_t to_ms = eval_time(e, expr_inner(x->lhs), t_ms), last_ms;
+    *w = (struct window){
+        .range_ms = x->range_ms, .t_ms = t_ms, .to_ms = to_ms, .labels = labels};
+    w->silent = silent_since(e, id, to_ms, &last_ms);
+    if (w->silent) {
+        w->to_ms = last_ms;
+        w->t_ms -= to_ms - last_ms;
+    }
+    w->from_ms = w->to_ms - x->range_ms;
+    p->n = 0;
+    // Beyond the lookback nothing is known any more: an empty window, which is NO_DATA.
+    int rc = 0;
+    if (!w->silent || last_ms > to_ms - e->o.lookback_ms)
+        rc = e->src.range(e->src.self, id, w->from_ms - e->o.compat_2_42, w->to_ms, p);
+    if (rc < 0)
+        return rc;
+    for (size_t k = 0; k < p->n; k++) {
+        bool hist = p->p[k].h != NULL;
+        if (!hist && is_stale(p->p[k].v))
+            continue;
+        w->n_hist += hist;
+        if (w->n != k)
+            p->p[w->n] = p->p[k];
+        w->n++;
+    }
+    w->p = p->p;
+    e->samples += w->n;
+    if (e->samples > EVAL_SAMPLES_MAX)
+        return -E2BIG;
+    return w->n || w->silent;
+}
+
 static int windows_of_selector(
     struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx)
 {
     const struct selection *s;
-    const struct expr *selector = expr_inner(x->lhs);
-    int rc = selection_get(e, selector, &s);
-    if (rc < 0)
-        return rc;
-    int64_t to_ms = eval_time(e, selector, t_ms);
-    for (size_t i = 0; i < s->ids.n; i++) {
-        struct window w = {
-            .range_ms = x->range_ms, .t_ms = t_ms, .to_ms = to_ms, .labels = &s->labels[i]};
-        struct points *p = &e->window;
-        uint32_t id = s->ids.id[i];
-        int64_t last_ms;
-        w.silent = silent_since(e, id, to_ms, &last_ms);
-        if (w.silent) {
-            w.to_ms = last_ms;
-            w.t_ms -= to_ms - last_ms;
-        }
-        w.from_ms = w.to_ms - x->range_ms;
-        p->n = 0;
-        // Beyond the lookback nothing is known any more: an empty window, which is NO_DATA.
-        if (!w.silent || last_ms > to_ms - e->o.lookback_ms)
-            rc = e->src.range(e->src.self, id, w.from_ms - e->o.compat_2_42, w.to_ms, p);
-        if (rc < 0)
-            return rc;
-        size_t n = 0;
-        for (size_t k = 0; k < p->n; k++) {
-            bool hist = p->p[k].h != NULL;
-            if (!hist && is_stale(p->p[k].v))
-                continue;
-            w.n_hist += hist;
-            if (n != k)
-                p->p[n] = p->p[k];
-            n++;
-        }
-        if (!n && !w.silent)
-            continue;
-        e->samples += n;
-        if (e->samples > EVAL_SAMPLES_MAX)
-            return -E2BIG;
-        w.p = p->p;
-        w.n = n;
-        rc = fn(e, &w, ctx);
-        if (rc < 0)
-            return rc;
+    int rc = selection_get(e, expr_inner(x->lhs), &s);
+    for (size_t i = 0; rc >= 0 && i < s->ids.n; i++) {
+        struct window w;
+        rc = window_of_series(e, x, s->ids.id[i], t_ms, &s->labels[i], &w);
+        if (rc > 0)
+            rc = fn(e, &w, ctx);
     }
-    return 0;
+    return rc < 0 ? rc : 0;
 }
 
 // One series of a subquery while its steps are evaluated.
