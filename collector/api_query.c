@@ -45,7 +45,7 @@ void api_sample_json(int64_t t_ms, double v, struct buf *out)
     buf_addc(out, ']');
 }
 
-// rule: 0 = (lower, upper], 3 = [lower, upper]
+// rule: 0 = (lower, upper], 1 = [lower, upper), 3 = [lower, upper]
 static void add_bucket(
     int rule, double lower, double upper, double count, bool *first, struct buf *out)
 {
@@ -64,6 +64,7 @@ static void add_bucket(
 
 void api_histogram_json(int64_t t_ms, const struct histogram *h, struct buf *out)
 {
+    double lower, upper;
     bool first = true;
     buf_addc(out, '[');
     add_time(t_ms, out);
@@ -71,10 +72,16 @@ void api_histogram_json(int64_t t_ms, const struct histogram *h, struct buf *out
     api_number(h->count, out);
     buf_adds(out, ",\"sum\":");
     api_number(h->sum, out);
+    for (uint32_t i = h->negative.n; i--;) {
+        histogram_bounds(h, h->negative.index[i], &lower, &upper);
+        add_bucket(1, -upper, -lower, h->negative.count[i], &first, out);
+    }
     add_bucket(3, -h->zero_threshold, h->zero_threshold, h->zero_count, &first, out);
-    for (uint32_t i = 0; i < h->n; i++)
-        add_bucket(0, histogram_upper(h->schema, h->index[i] - 1),
-            histogram_upper(h->schema, h->index[i]), h->bucket[i], &first, out);
+    for (uint32_t i = 0; i < h->positive.n; i++) {
+        histogram_bounds(h, h->positive.index[i], &lower, &upper);
+        bool lowest = h->schema == HISTOGRAM_CUSTOM && h->positive.index[i] == 0;
+        add_bucket(lowest ? 3 : 0, lower, upper, h->positive.count[i], &first, out);
+    }
     buf_adds(out, first ? "}]" : "]}]");
 }
 

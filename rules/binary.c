@@ -60,8 +60,11 @@ static bool histograms_equal(const struct histogram *a, const struct histogram *
     return a->schema == b->schema && a->count == b->count &&
            double_bits(a->sum) == double_bits(b->sum) &&
            a->zero_threshold == b->zero_threshold && a->zero_count == b->zero_count &&
-           a->n == b->n && !memcmp(a->index, b->index, a->n * sizeof(*a->index)) &&
-           !memcmp(a->bucket, b->bucket, a->n * sizeof(*a->bucket));
+           a->positive.n == b->positive.n &&
+           !memcmp(a->positive.index, b->positive.index,
+               a->positive.n * sizeof(*a->positive.index)) &&
+           !memcmp(a->positive.count, b->positive.count,
+               a->positive.n * sizeof(*a->positive.count));
 }
 
 struct operand {

@@ -19,19 +19,33 @@ double histogram_upper(int32_t schema, int32_t index)
     return ldexp(exp2((double)(index - whole * per) / per), whole);
 }
 
+static double bound(const struct histogram *h, int32_t i)
+{
+    if (h->schema != HISTOGRAM_CUSTOM)
+        return histogram_upper(h->schema, i);
+    return i < 0 ? -INFINITY : i < (int32_t)h->n_custom ? h->custom[i] : INFINITY;
+}
+
+void histogram_bounds(
+    const struct histogram *h, int32_t i, double *ret_lower, double *ret_upper)
+{
+    *ret_lower = bound(h, i - 1);
+    *ret_upper = bound(h, i);
+}
+
 static struct histogram *blank(struct arena *a, const struct histogram *like, size_t room)
 {
     struct histogram *h = arena_alloc(a, sizeof(*h));
     if (!h)
         return NULL;
     *h = *like;
-    h->n = 0;
-    h->index = NULL;
-    h->bucket = NULL;
+    h->positive.n = 0;
+    h->positive.index = NULL;
+    h->positive.count = NULL;
     room = room ? room : 1;
-    h->index = arena_alloc(a, room * sizeof(*h->index));
-    h->bucket = arena_alloc(a, room * sizeof(*h->bucket));
-    return h->index && h->bucket ? h : NULL;
+    h->positive.index = arena_alloc(a, room * sizeof(*h->positive.index));
+    h->positive.count = arena_alloc(a, room * sizeof(*h->positive.count));
+    return h->positive.index && h->positive.count ? h : NULL;
 }
 
 // Writable views of what blank() allocated.
@@ -40,7 +54,7 @@ static int32_t *indexes(struct histogram *h)
     union {
         const int32_t *in;
         int32_t *out;
-    } u = {.in = h->index};
+    } u = {.in = h->positive.index};
     return u.out;
 }
 
@@ -49,21 +63,36 @@ static double *buckets(struct histogram *h)
     union {
         const double *in;
         double *out;
-    } u = {.in = h->bucket};
+    } u = {.in = h->positive.count};
     return u.out;
+}
+
+static bool side_copy(struct arena *a, struct histogram_side *side)
+{
+    int32_t *index = arena_alloc(a, (side->n ? side->n : 1) * sizeof(*index));
+    double *count = arena_alloc(a, (side->n ? side->n : 1) * sizeof(*count));
+    if (!index || !count)
+        return false;
+    if (side->n) {
+        memcpy(index, side->index, side->n * sizeof(*index));
+        memcpy(count, side->count, side->n * sizeof(*count));
+    }
+    side->index = index;
+    side->count = count;
+    return true;
 }
 
 const struct histogram *histogram_copy(struct arena *a, const struct histogram *h)
 {
-    struct histogram *c = blank(a, h, h->n);
-    if (!c)
+    struct histogram *c = arena_alloc(a, sizeof(*c));
+    double *custom = h->n_custom ? arena_alloc(a, h->n_custom * sizeof(*custom)) : NULL;
+    if (!c || (h->n_custom && !custom))
         return NULL;
-    if (h->n) {
-        memcpy(indexes(c), h->index, h->n * sizeof(*h->index));
-        memcpy(buckets(c), h->bucket, h->n * sizeof(*h->bucket));
-    }
-    c->n = h->n;
-    return c;
+    *c = *h;
+    if (custom)
+        memcpy(custom, h->custom, h->n_custom * sizeof(*custom));
+    c->custom = custom;
+    return side_copy(a, &c->positive) && side_copy(a, &c->negative) ? c : NULL;
 }
 
 // Bucket index in a schema that is `down` steps coarser: two neighbours become one.
@@ -79,16 +108,16 @@ static const struct histogram *coarser(
 {
     if (h->schema == schema)
         return h;
-    struct histogram *c = blank(a, h, h->n);
+    struct histogram *c = blank(a, h, h->positive.n);
     if (!c)
         return NULL;
-    for (uint32_t i = 0; i < h->n; i++) {
-        int32_t at = coarser_index(h->index[i], h->schema - schema);
-        if (c->n && c->index[c->n - 1] == at) {
-            buckets(c)[c->n - 1] += h->bucket[i];
+    for (uint32_t i = 0; i < h->positive.n; i++) {
+        int32_t at = coarser_index(h->positive.index[i], h->schema - schema);
+        if (c->positive.n && c->positive.index[c->positive.n - 1] == at) {
+            buckets(c)[c->positive.n - 1] += h->positive.count[i];
         } else {
-            indexes(c)[c->n] = at;
-            buckets(c)[c->n++] = h->bucket[i];
+            indexes(c)[c->positive.n] = at;
+            buckets(c)[c->positive.n++] = h->positive.count[i];
         }
     }
     c->schema = schema;
@@ -102,13 +131,13 @@ static double zero_count_below(const struct histogram *h, double *threshold)
     double count = h->zero_count;
     if (*threshold <= h->zero_threshold)
         return count;
-    for (uint32_t i = 0; i < h->n; i++) {
-        if (histogram_upper(h->schema, h->index[i] - 1) >= *threshold)
+    for (uint32_t i = 0; i < h->positive.n; i++) {
+        if (histogram_upper(h->schema, h->positive.index[i] - 1) >= *threshold)
             break;
-        double upper = histogram_upper(h->schema, h->index[i]);
-        count += h->bucket[i];
+        double upper = histogram_upper(h->schema, h->positive.index[i]);
+        count += h->positive.count[i];
         if (upper > *threshold) {
-            if (h->bucket[i] != 0)
+            if (h->positive.count[i] != 0)
                 *threshold = upper;
             break;
         }
@@ -121,16 +150,16 @@ static const struct histogram *with_zero_threshold(
 {
     if (h->zero_threshold == threshold)
         return h;
-    struct histogram *c = blank(a, h, h->n);
+    struct histogram *c = blank(a, h, h->positive.n);
     if (!c)
         return NULL;
     c->zero_count = zero_count_below(h, &threshold);
     c->zero_threshold = threshold;
-    for (uint32_t i = 0; i < h->n; i++) {
-        if (histogram_upper(h->schema, h->index[i] - 1) < threshold)
+    for (uint32_t i = 0; i < h->positive.n; i++) {
+        if (histogram_upper(h->schema, h->positive.index[i] - 1) < threshold)
             continue;
-        indexes(c)[c->n] = h->index[i];
-        buckets(c)[c->n++] = h->bucket[i];
+        indexes(c)[c->positive.n] = h->positive.index[i];
+        buckets(c)[c->positive.n++] = h->positive.count[i];
     }
     return c;
 }
@@ -155,26 +184,28 @@ static const struct histogram *combine(
     y = coarser(a, y, schema);
     if (!x || !y)
         return NULL;
-    struct histogram *c = blank(a, x, (size_t)x->n + y->n);
+    struct histogram *c = blank(a, x, (size_t)x->positive.n + y->positive.n);
     if (!c)
         return NULL;
     uint32_t i = 0, j = 0;
-    while (i < x->n || j < y->n) {
-        bool left = j == y->n || (i < x->n && x->index[i] <= y->index[j]);
-        bool right = i == x->n || (j < y->n && y->index[j] <= x->index[i]);
+    while (i < x->positive.n || j < y->positive.n) {
+        bool left = j == y->positive.n ||
+                    (i < x->positive.n && x->positive.index[i] <= y->positive.index[j]);
+        bool right = i == x->positive.n ||
+                     (j < y->positive.n && y->positive.index[j] <= x->positive.index[i]);
         double v = 0;
-        indexes(c)[c->n] = left ? x->index[i] : y->index[j];
+        indexes(c)[c->positive.n] = left ? x->positive.index[i] : y->positive.index[j];
         if (left)
-            v = x->bucket[i++];
+            v = x->positive.count[i++];
         if (right)
-            v += sign * y->bucket[j++];
+            v += sign * y->positive.count[j++];
         if (v != 0)
-            buckets(c)[c->n++] = v;
+            buckets(c)[c->positive.n++] = v;
     }
     c->zero_count = x->zero_count + sign * y->zero_count;
     c->count = x->count + sign * y->count;
     c->sum = x->sum + sign * y->sum;
-    c->reset = false;
+    c->hint = HINT_UNKNOWN;
     return c;
 }
 
@@ -193,26 +224,26 @@ const struct histogram *histogram_sub(
 const struct histogram *histogram_scale(
     struct arena *a, const struct histogram *x, double factor)
 {
-    struct histogram *c = blank(a, x, x->n);
+    struct histogram *c = blank(a, x, x->positive.n);
     if (!c)
         return NULL;
-    for (uint32_t i = 0; i < x->n; i++) {
-        indexes(c)[i] = x->index[i];
-        buckets(c)[i] = x->bucket[i] * factor;
+    for (uint32_t i = 0; i < x->positive.n; i++) {
+        indexes(c)[i] = x->positive.index[i];
+        buckets(c)[i] = x->positive.count[i] * factor;
     }
-    c->n = x->n;
+    c->positive.n = x->positive.n;
     c->zero_count *= factor;
     c->count *= factor;
     c->sum *= factor;
-    c->reset = false;
+    c->hint = HINT_UNKNOWN;
     return c;
 }
 
 bool histogram_is_reset(const struct histogram *before, const struct histogram *after)
 {
     double zero = after->zero_threshold;
-    if (after->reset || after->count < before->count || after->schema > before->schema ||
-        zero < before->zero_threshold)
+    if (after->hint == HINT_RESET || after->count < before->count ||
+        after->schema > before->schema || zero < before->zero_threshold)
         return true;
     // Ending inside a populated bucket of the earlier one, the new threshold cannot be its
     // continuation.
@@ -223,17 +254,19 @@ bool histogram_is_reset(const struct histogram *before, const struct histogram *
     int32_t down = before->schema - after->schema;
     uint32_t j = 0;
     uint32_t i = 0;
-    while (zero > before->zero_threshold && i < before->n &&
-           histogram_upper(before->schema, before->index[i] - 1) < zero)
+    while (zero > before->zero_threshold && i < before->positive.n &&
+           histogram_upper(before->schema, before->positive.index[i] - 1) < zero)
         i++; // these are in the zero bucket now
-    while (i < before->n) {
-        int32_t at = coarser_index(before->index[i], down);
+    while (i < before->positive.n) {
+        int32_t at = coarser_index(before->positive.index[i], down);
         double had = 0;
-        for (; i < before->n && coarser_index(before->index[i], down) == at; i++)
-            had += before->bucket[i];
-        while (j < after->n && after->index[j] < at)
+        for (; i < before->positive.n && coarser_index(before->positive.index[i], down) == at;
+             i++)
+            had += before->positive.count[i];
+        while (j < after->positive.n && after->positive.index[j] < at)
             j++;
-        if ((j < after->n && after->index[j] == at ? after->bucket[j] : 0) < had)
+        if ((j < after->positive.n && after->positive.index[j] == at ? after->positive.count[j]
+                                                                     : 0) < had)
             return true;
     }
     return false;
@@ -251,18 +284,18 @@ double histogram_quantile(double q, const struct histogram *h)
     bool forward = isnan(h->sum) || q < 0.5;
     double rank = forward ? q * h->count : (1 - q) * h->count;
     double seen = 0, in = 0, lower = 0, upper = 0;
-    uint32_t all = h->n + 1; // the zero bucket comes first
+    uint32_t all = h->positive.n + 1; // the zero bucket comes first
     for (uint32_t k = 0; k < all; k++) {
         uint32_t i = forward ? k : all - 1 - k;
-        double c = i ? h->bucket[i - 1] : h->zero_count;
+        double c = i ? h->positive.count[i - 1] : h->zero_count;
         if (c == 0)
             continue;
         in = c;
         // Of a histogram with nothing above zero Prometheus takes both halves of the zero bucket.
-        lower = i      ? histogram_upper(h->schema, h->index[i - 1] - 1)
-                : h->n ? 0
-                       : -h->zero_threshold;
-        upper = i ? histogram_upper(h->schema, h->index[i - 1]) : h->zero_threshold;
+        lower = i               ? histogram_upper(h->schema, h->positive.index[i - 1] - 1)
+                : h->positive.n ? 0
+                                : -h->zero_threshold;
+        upper = i ? histogram_upper(h->schema, h->positive.index[i - 1]) : h->zero_threshold;
         seen += c;
         if (seen >= rank)
             break;

@@ -132,9 +132,11 @@ static bool same_value(const struct point *a, const struct point *b)
     return a->h->count == b->h->count && a->h->sum == b->h->sum &&
            a->h->zero_threshold == b->h->zero_threshold &&
            a->h->zero_count == b->h->zero_count && a->h->schema == b->h->schema &&
-           a->h->n == b->h->n &&
-           !memcmp(a->h->index, b->h->index, a->h->n * sizeof(*a->h->index)) &&
-           !memcmp(a->h->bucket, b->h->bucket, a->h->n * sizeof(*a->h->bucket));
+           a->h->positive.n == b->h->positive.n &&
+           !memcmp(a->h->positive.index, b->h->positive.index,
+               a->h->positive.n * sizeof(*a->h->positive.index)) &&
+           !memcmp(a->h->positive.count, b->h->positive.count,
+               a->h->positive.n * sizeof(*a->h->positive.count));
 }
 
 static double count_pairs(const struct window *w, bool resets)

@@ -147,7 +147,7 @@ static void histograms_that_do_not_change_share_one_cell(void)
     CU_ASSERT_PTR_EQUAL(out.p[0].h, out.p[9].h);
     CU_ASSERT_EQUAL(out.p[9].h->count, 13);
     CU_ASSERT_EQUAL(out.p[10].h->count, 14);
-    CU_ASSERT_EQUAL(out.p[10].h->bucket[1], 8);
+    CU_ASSERT_EQUAL(out.p[10].h->positive.count[1], 8);
     free(out.p);
     block_free(b);
     CU_ASSERT_EQUAL(budget, 64 << 20); // everything was given back

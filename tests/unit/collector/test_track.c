@@ -100,14 +100,18 @@ static void histograms_are_copied_and_given_back(void)
     struct track t = {0};
     int32_t index = 4;
     double bucket = 6;
-    struct histogram h = {.schema = 4, .n = 1, .count = 6, .index = &index, .bucket = &bucket};
+    struct histogram h = {.schema = 4,
+        .positive.n = 1,
+        .count = 6,
+        .positive.index = &index,
+        .positive.count = &bucket};
     CU_ASSERT_EQUAL(track_add(&t, 1, 6, &h, 0), 1);
     CU_ASSERT_EQUAL(track_add(&t, 2, 6, &h, 0), 1);
     bucket = 0;
     struct point p;
     CU_ASSERT_TRUE(track_latest(&t, 5, &p));
     CU_ASSERT_PTR_NOT_NULL_FATAL(p.h);
-    CU_ASSERT_EQUAL(p.h->bucket[0], 6);
+    CU_ASSERT_EQUAL(p.h->positive.count[0], 6);
     track_done(&t);
 }
 
@@ -117,8 +121,11 @@ static void a_failed_allocation_is_an_error(void)
         struct track t = {0};
         int32_t index = 4;
         double bucket = 6;
-        struct histogram h = {
-            .schema = 4, .n = 1, .count = 6, .index = &index, .bucket = &bucket};
+        struct histogram h = {.schema = 4,
+            .positive.n = 1,
+            .count = 6,
+            .positive.index = &index,
+            .positive.count = &bucket};
         oom_fail_at(nth);
         int rc = track_add(&t, 1, 6, &h, 0);
         bool hit = oom_stop();

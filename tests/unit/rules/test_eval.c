@@ -249,9 +249,9 @@ static void without_memory(void)
     for (int t = 0; t <= 10; t++) {
         struct histogram h = {.schema = t % 2,
             .count = 4 + t,
-            .n = 2,
-            .index = INDEX,
-            .bucket = COUNT,
+            .positive.n = 2,
+            .positive.index = INDEX,
+            .positive.count = COUNT,
             .zero_count = t};
         scene_put(&s, "x{i=\"1\"}", t * 1000, t);
         scene_put(&s, "x{i=\"2\"}", t * 1000, -t);

@@ -121,12 +121,12 @@ static void store(struct scene *s, const char *name, int64_t t_ms, const struct 
         .zero_count = p->zero,
         .count = p->count,
         .sum = p->sum,
-        .index = index,
-        .bucket = bucket};
+        .positive.index = index,
+        .positive.count = bucket};
     for (int i = LO; i <= HI; i++)
         if (p->cell[i - LO] != 0) {
-            index[h.n] = i;
-            bucket[h.n++] = p->cell[i - LO];
+            index[h.positive.n] = i;
+            bucket[h.positive.n++] = p->cell[i - LO];
         }
     scene_put_histogram(s, name, t_ms, &h);
 }
@@ -188,10 +188,11 @@ static bool equal(const struct histogram *h, const struct plain *p)
     double cell[N_CELLS] = {0};
     if (!h || h->schema != p->schema)
         return false;
-    for (uint32_t i = 0; i < h->n; i++) {
-        if (h->index[i] < LO || h->index[i] > HI || (i && h->index[i] <= h->index[i - 1]))
+    for (uint32_t i = 0; i < h->positive.n; i++) {
+        if (h->positive.index[i] < LO || h->positive.index[i] > HI ||
+            (i && h->positive.index[i] <= h->positive.index[i - 1]))
             return false;
-        cell[h->index[i] - LO] = h->bucket[i];
+        cell[h->positive.index[i] - LO] = h->positive.count[i];
     }
     bool same = near(h->count, p->count) && near(h->sum, p->sum) &&
                 near(h->zero_count, p->zero) && h->zero_threshold == ZERO;
@@ -399,9 +400,9 @@ static void quantile_edges(void)
     struct histogram h = {.schema = 0,
         .count = 4,
         .sum = 10,
-        .n = 2,
-        .index = INDEX,
-        .bucket = COUNT,
+        .positive.n = 2,
+        .positive.index = INDEX,
+        .positive.count = COUNT,
         .zero_threshold = 0.5};
     arena_init(&a, 0);
     CU_ASSERT_EQUAL(histogram_quantile(-0.1, &h), -INFINITY);
@@ -449,41 +450,41 @@ static void zero_buckets_meet(void)
         .zero_count = 3,
         .count = 18,
         .sum = 20,
-        .n = 4,
-        .index = IX,
-        .bucket = CX};
+        .positive.n = 4,
+        .positive.index = IX,
+        .positive.count = CX};
     struct histogram y = {.schema = 0,
         .zero_threshold = 0.75,
         .zero_count = 5,
         .count = 53,
         .sum = 30,
-        .n = 2,
-        .index = IY,
-        .bucket = CY};
+        .positive.n = 2,
+        .positive.index = IY,
+        .positive.count = CY};
     arena_init(&a, 0);
     // 0.75 lies inside x's bucket (0.5, 1], which is populated: both end at 1.
     const struct histogram *sum = histogram_add(&a, &x, &y);
     CU_ASSERT_PTR_NOT_NULL_FATAL(sum);
     CU_ASSERT_EQUAL(sum->zero_threshold, 1);
     CU_ASSERT_EQUAL(sum->zero_count, 3 + 1 + 2 + 5);
-    CU_ASSERT_EQUAL(sum->n, 3);
-    CU_ASSERT_EQUAL(sum->index[0], 1);
-    CU_ASSERT_EQUAL(sum->bucket[0], 4);
-    CU_ASSERT_EQUAL(sum->bucket[1], 24);
-    CU_ASSERT_EQUAL(sum->bucket[2], 32);
+    CU_ASSERT_EQUAL(sum->positive.n, 3);
+    CU_ASSERT_EQUAL(sum->positive.index[0], 1);
+    CU_ASSERT_EQUAL(sum->positive.count[0], 4);
+    CU_ASSERT_EQUAL(sum->positive.count[1], 24);
+    CU_ASSERT_EQUAL(sum->positive.count[2], 32);
     CU_ASSERT_EQUAL(sum->count, 71);
     // Whichever comes first.
     const struct histogram *other = histogram_add(&a, &y, &x);
     CU_ASSERT_EQUAL(other->zero_threshold, 1);
     CU_ASSERT_EQUAL(other->zero_count, 11);
-    CU_ASSERT_EQUAL(other->n, 3);
+    CU_ASSERT_EQUAL(other->positive.n, 3);
     // A counter may widen its zero bucket at a bucket's end; anywhere else it began anew.
     struct histogram wider = x;
     wider.zero_threshold = 0.5;
     wider.zero_count = 4;
-    wider.n = 3;
-    wider.index = IX + 1;
-    wider.bucket = CX + 1;
+    wider.positive.n = 3;
+    wider.positive.index = IX + 1;
+    wider.positive.count = CX + 1;
     CU_ASSERT_FALSE(histogram_is_reset(&x, &wider));
     CU_ASSERT_TRUE(histogram_is_reset(&wider, &x));
     wider.zero_count = 3;
@@ -502,9 +503,14 @@ static void full_arena(void)
 {
     static const int32_t IX[] = {1}, IY[] = {5};
     static const double C[] = {1};
-    struct histogram x = {.schema = 3, .count = 1, .n = 1, .index = IX, .bucket = C};
-    struct histogram y = {
-        .schema = 2, .count = 1, .n = 1, .index = IY, .bucket = C, .zero_threshold = 1e-9};
+    struct histogram x = {
+        .schema = 3, .count = 1, .positive.n = 1, .positive.index = IX, .positive.count = C};
+    struct histogram y = {.schema = 2,
+        .count = 1,
+        .positive.n = 1,
+        .positive.index = IY,
+        .positive.count = C,
+        .zero_threshold = 1e-9};
     size_t failed = 0;
     for (size_t max = 1; max < 2000; max += 16) {
         struct arena a;

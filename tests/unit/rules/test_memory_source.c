@@ -63,7 +63,8 @@ static void histograms_are_copied(void)
     struct point p;
     int32_t index[] = {3};
     double bucket[] = {5};
-    struct histogram h = {.count = 5, .n = 1, .index = index, .bucket = bucket};
+    struct histogram h = {
+        .count = 5, .positive.n = 1, .positive.index = index, .positive.count = bucket};
     scene_open(&s);
     uint32_t id = scene_series(&s, "x");
     memory_source_add(s.m, id, 10, 0, &h);
@@ -73,8 +74,8 @@ static void histograms_are_copied(void)
     CU_ASSERT_TRUE(s.src.latest(s.src.self, id, 10, &p));
     CU_ASSERT_PTR_NOT_NULL_FATAL(p.h);
     CU_ASSERT_EQUAL(p.h->count, 5);
-    CU_ASSERT_EQUAL(p.h->index[0], 3);
-    CU_ASSERT_EQUAL(p.h->bucket[0], 5);
+    CU_ASSERT_EQUAL(p.h->positive.index[0], 3);
+    CU_ASSERT_EQUAL(p.h->positive.count[0], 5);
     scene_close(&s);
 }
 
