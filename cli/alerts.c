@@ -2,9 +2,9 @@
 // `tocsin alerts`: firing first, then pending, oldest first, so that a second look shows the same
 // lines in the same places.
 #include "base/num.h"
+#include "base/when.h"
 #include "cli/client.h"
 #include "cli/text.h"
-#include "cli/when.h"
 #include <stdlib.h>
 #include <string.h>
 

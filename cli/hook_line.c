@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/hook_line.h"
+#include "base/when.h"
 #include "cli/client.h"
 #include "cli/text.h"
-#include "cli/when.h"
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/hook_server.h"
+#include "base/when.h"
 #include "cli/hook_request.h"
-#include "cli/when.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

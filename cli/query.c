@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tocsin query EXPR`: one line per series; with --range a sparkline, lowest, highest and last.
 #include "base/num.h"
+#include "base/when.h"
 #include "cli/client.h"
 #include "cli/text.h"
-#include "cli/when.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/top_view.h"
 #include "base/map.h"
+#include "base/when.h"
 #include "cli/client.h"
 #include "cli/text.h"
-#include "cli/when.h"
 #include "wire/live.h"
 #include <inttypes.h>
 #include <math.h>

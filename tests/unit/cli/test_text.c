@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/when.h"
 #include "cli/text.h"
-#include "cli/when.h"
 #include "tests/lib/run.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/when.h"
+#include "base/when.h"
 #include "base/clock.h"
 #include <stdio.h>
 #include <string.h>
