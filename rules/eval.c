@@ -198,24 +198,16 @@ int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *
         e, "a range vector has no value at one instant; use a function such as rate()");
 }
 
-static int begin(struct eval *e, const struct expr_root *x, struct selections *given,
-    struct selections **ret_own, struct err *err)
+void eval_begin(struct eval *e, struct selections *sel, int64_t t_ms, struct err *err)
 {
-    *ret_own = NULL;
-    if (!given) {
-        given = *ret_own = selections_new(x);
-        if (!given)
-            return -ENOMEM;
-    }
-    e->sel = given;
+    e->sel = sel;
     e->samples = 0;
     e->err = err;
-    return 0;
+    e->start_ms = e->end_ms = t_ms;
 }
 
-static int finish(struct eval *e, struct selections *own, int rc)
+int eval_finish(struct eval *e, int rc)
 {
-    selections_free(own);
     if (rc == -E2BIG && e->samples > EVAL_SAMPLES_MAX)
         err_set(e->err, "the query reads more than %d samples", EVAL_SAMPLES_MAX);
     if (rc == -ENOMEM)
@@ -228,13 +220,13 @@ static int finish(struct eval *e, struct selections *own, int rc)
 int eval_instant(struct eval *e, const struct expr_root *x, struct selections *sel,
     int64_t t_ms, struct value *ret, struct err *err)
 {
-    struct selections *own;
+    struct selections *own = sel ? NULL : selections_new(x);
     struct value v;
-    int rc = begin(e, x, sel, &own, err);
-    e->start_ms = e->end_ms = t_ms;
-    if (rc == 0)
-        rc = eval_node(e, x->root, t_ms, &v);
-    rc = finish(e, own, rc);
+    if (!sel && !own)
+        return -ENOMEM;
+    eval_begin(e, sel ? sel : own, t_ms, err);
+    int rc = eval_finish(e, eval_node(e, x->root, t_ms, &v));
+    selections_free(own);
     if (rc == 0)
         *ret = v;
     return rc;

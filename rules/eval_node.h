@@ -40,6 +40,9 @@ struct eval {
     struct err *err;
 };
 
+// Around one evaluation at t_ms: what it may cache in, where mistakes go; its final word.
+void eval_begin(struct eval *e, struct selections *sel, int64_t t_ms, struct err *err);
+int eval_finish(struct eval *e, int rc);
 int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
 // The operands of an operator or function: lhs and rhs, lhs and param, or the arguments. NULL past
 // the last one. A range vector is no operand: who reads one evaluates it itself.

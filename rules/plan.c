@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/plan.h"
+#include "rules/parse.h"
+#include "rules/plan_node.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static int const_bring(struct plan *p, struct node *n, int64_t t_ms)
+{
+    (void)t_ms;
+    if (n->version)
+        return 0;
+    n->out = (struct value){.type = n->x->type};
+    if (n->x->kind == EXPR_STRING)
+        n->out.string = n->x->string;
+    else
+        n->out.scalar = n->x->number;
+    node_reshaped(p, n);
+    return 0;
+}
+
+static const struct node_kind NODE_CONST = {
+    .name = "constant", .size = sizeof(struct node), .bring = const_bring};
+
+struct plan *plan_new(const struct source *src, const struct eval_options *o)
+{
+    struct plan *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    map_init(&p->nodes);
+    p->t_ms = INT64_MIN;
+    p->eval = eval_new(src, o);
+    if (!p->eval) {
+        plan_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+// --- texts and nodes ---------------------------------------------------------------------------
+
+static void text_release(struct plan_text *t)
+{
+    if (!t || --t->refs)
+        return;
+    selections_free(t->selections);
+    expr_done(&t->root);
+    arena_done(&t->arena);
+    free(t);
+}
+
+static int text_new(const struct expr_root *x, struct plan_text **ret)
+{
+    struct plan_text *t = calloc(1, sizeof(*t));
+    struct parse_error why;
+    if (!t)
+        return -ENOMEM;
+    t->refs = 1;
+    arena_init(&t->arena, 0);
+    int rc = expr_parse(x->text, x->len, &t->arena, &t->root, &why);
+    if (rc == 0) {
+        t->selections = selections_new(&t->root);
+        if (t->selections) {
+            *ret = t;
+            return 0;
+        }
+        expr_done(&t->root);
+        rc = -ENOMEM;
+    }
+    arena_done(&t->arena);
+    free(t);
+    return rc;
+}
+
+static void node_release(struct plan *p, struct node *n);
+
+static void leaf_unlink(struct plan *p, struct node *n)
+{
+    for (struct leaf **at = &p->leaves; *at; at = &(*at)->next) {
+        if (&(*at)->n != n)
+            continue;
+        *at = (*at)->next;
+        p->readers_valid = false;
+        return;
+    }
+}
+
+static void node_free(struct plan *p, struct node *n)
+{
+    leaf_unlink(p, n);
+    for (size_t i = 0; n->child && i < n->n; i++)
+        if (n->child[i])
+            node_release(p, n->child[i]);
+    if (n->kind->done)
+        n->kind->done(n);
+    text_release(n->text);
+    free(n->child);
+    free(n->in);
+    free(n->seen);
+    free(n->key);
+    free(n);
+}
+
+static void node_release(struct plan *p, struct node *n)
+{
+    if (--n->refs)
+        return;
+    map_del(&p->nodes, n->key, strlen(n->key));
+    p->stats.nodes--;
+    node_free(p, n);
+}
+
+// A range selector this evaluator can move along: not one that is nailed down by `@`.
+static bool moves(const struct expr *range)
+{
+    return range->kind == EXPR_MATRIX && expr_inner(range->lhs)->at == AT_NONE;
+}
+
+static const struct node_kind *kind_of(const struct expr *x)
+{
+    const struct expr *param;
+    switch (x->kind) {
+    case EXPR_NUMBER:
+    case EXPR_STRING: return &NODE_CONST;
+    case EXPR_SELECTOR: return x->at == AT_NONE ? &NODE_SELECT : &NODE_TIMER;
+    case EXPR_CALL:
+        if (!expr_reads_window(x))
+            return &NODE_OPERATOR;
+        return range_call_supported(x->fn->id) && moves(range_operands(x, &param))
+                   ? &NODE_WINDOW
+                   : &NODE_TIMER;
+    case EXPR_AGGREGATE:
+    case EXPR_BINARY:
+    case EXPR_UNARY:
+    case EXPR_PAREN: return &NODE_OPERATOR;
+    case EXPR_MATRIX:
+    case EXPR_SUBQUERY: break;
+    }
+    return &NODE_TIMER;
+}
+
+static const struct expr *operand_of(
+    const struct node_kind *kind, const struct expr *x, size_t i)
+{
+    const struct expr *param;
+    if (kind == &NODE_OPERATOR)
+        return expr_operand(x, i);
+    if (kind != &NODE_WINDOW || i)
+        return NULL;
+    range_operands(x, &param);
+    return param;
+}
+
+static int node_get(
+    struct plan *p, struct plan_text *text, const struct expr *x, struct node **ret);
+
+static int node_operands(struct plan *p, struct node *n)
+{
+    size_t count = 0;
+    while (operand_of(n->kind, n->x, count))
+        count++;
+    if (!count)
+        return 0;
+    n->child = calloc(count, sizeof(struct node *));
+    n->in = calloc(count, sizeof(*n->in));
+    n->seen = calloc(count, sizeof(*n->seen));
+    if (!n->child || !n->in || !n->seen)
+        return -ENOMEM;
+    n->n = count;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = node_get(p, n->text, operand_of(n->kind, n->x, i), &n->child[i]);
+    return rc;
+}
+
+// Whether the value depends on the time although no operand of it does.
+static bool reads_time(const struct expr *x)
+{
+    if (x->kind != EXPR_CALL)
+        return false;
+    return x->fn->id == FN_TIMESTAMP || (!x->n_args && x->fn->id != FN_PI);
+}
+
+static int node_new(
+    struct plan *p, struct plan_text *text, const struct expr *x, char *key, struct node **ret)
+{
+    const struct node_kind *kind = kind_of(x);
+    struct node *n = calloc(1, kind->size);
+    if (!n) {
+        free(key);
+        return -ENOMEM;
+    }
+    n->kind = kind;
+    n->key = key;
+    n->x = x;
+    n->text = text;
+    n->refs = 1;
+    n->t_ms = INT64_MIN;
+    n->reads_time = reads_time(x);
+    text->refs++;
+    int rc = node_operands(p, n);
+    if (rc == 0)
+        rc = map_set(&p->nodes, key, strlen(key), n);
+    if (rc < 0) {
+        node_free(p, n);
+        return rc;
+    }
+    if (kind == &NODE_SELECT || kind == &NODE_WINDOW) {
+        struct leaf *l = (struct leaf *)n;
+        const struct expr *param;
+        l->selector = kind == &NODE_SELECT ? x : expr_inner(range_operands(x, &param)->lhs);
+        l->next = p->leaves;
+        p->leaves = l;
+    }
+    p->stats.nodes++;
+    *ret = n;
+    return 0;
+}
+
+static int node_get(
+    struct plan *p, struct plan_text *text, const struct expr *x, struct node **ret)
+{
+    struct buf key;
+    x = expr_inner(x);
+    buf_init(&key, 1u << 20);
+    expr_print(x, &key);
+    buf_addc(&key, '\0');
+    char *copy = key.failed ? NULL : strdup((const char *)key.data);
+    buf_done(&key);
+    if (!copy)
+        return -ENOMEM;
+    struct node *there = map_get(&p->nodes, copy, strlen(copy));
+    if (!there)
+        return node_new(p, text, x, copy, ret);
+    free(copy);
+    there->refs++;
+    *ret = there;
+    return 0;
+}
+
+int plan_add(struct plan *p, const struct expr_root *x, struct plan_expr **ret)
+{
+    struct plan_expr *e = calloc(1, sizeof(*e));
+    if (!e)
+        return -ENOMEM;
+    int rc = text_new(x, &e->text);
+    if (rc == 0)
+        rc = node_get(p, e->text, e->text->root.root, &e->root);
+    if (rc < 0) {
+        text_release(e->text);
+        free(e);
+        return rc;
+    }
+    *ret = e;
+    return 0;
+}
+
+void plan_remove(struct plan *p, struct plan_expr *x)
+{
+    if (!x)
+        return;
+    node_release(p, x->root);
+    text_release(x->text);
+    free(x);
+}
+
+void plan_free(struct plan *p)
+{
+    if (!p)
+        return;
+    map_done(&p->nodes); // every expression was removed: it is empty
+    eval_free(p->eval);
+    free(p->reader);
+    free(p->first);
+    free(p);
+}
+
+// --- reading -----------------------------------------------------------------------------------
+
+static int node_bring(struct plan *p, struct node *n, int64_t t_ms)
+{
+    if (n->round == p->round && !n->failed)
+        return 0;
+    bool leaf = n->kind == &NODE_SELECT || n->kind == &NODE_WINDOW || n->kind == &NODE_TIMER;
+    bool due = leaf || n->failed || n->t_ms == INT64_MIN || (n->reads_time && n->t_ms != t_ms);
+    for (size_t i = 0; i < n->n; i++) {
+        int rc = node_bring(p, n->child[i], t_ms);
+        if (rc < 0)
+            return rc;
+        n->in[i] = n->child[i]->out;
+        due |= n->seen[i] != n->child[i]->version;
+    }
+    if (due) {
+        p->eval->sel = n->text->selections;
+        int rc = n->kind->bring(p, n, t_ms);
+        n->failed = rc < 0;
+        if (rc < 0)
+            return rc;
+        for (size_t i = 0; i < n->n; i++)
+            n->seen[i] = n->child[i]->version;
+    }
+    if (!leaf)
+        *(due ? &p->stats.computed : &p->stats.kept) += 1;
+    n->t_ms = t_ms;
+    n->round = p->round;
+    return 0;
+}
+
+int plan_read(
+    struct plan *p, struct plan_expr *x, int64_t t_ms, struct value *ret, struct err *err)
+{
+    struct eval *e = p->eval;
+    eval_reset(e);
+    p->stats.reads++;
+    if (t_ms < p->t_ms) {
+        p->stats.batch_reads++;
+        return eval_instant(e, &x->text->root, x->text->selections, t_ms, ret, err);
+    }
+    uint64_t generation = e->src.generation(e->src.self);
+    if (t_ms != p->t_ms || p->source_moved || generation != p->generation) {
+        p->round++;
+        p->t_ms = t_ms;
+        p->source_moved = false;
+        p->generation = generation;
+    }
+    eval_begin(e, x->text->selections, t_ms, err);
+    int rc = eval_finish(e, node_bring(p, x->root, t_ms));
+    if (rc == 0)
+        *ret = x->root->out;
+    return rc;
+}
+
+void plan_sample(void *plan, uint32_t id, int64_t t_ms)
+{
+    struct plan *p = plan;
+    p->source_moved = true;
+    if (!p->readers_valid && plan_readers(p) < 0) {
+        // No memory to know whom it concerns: everybody begins anew.
+        for (struct leaf *l = p->leaves; l; l = l->next)
+            l->selected = false;
+        return;
+    }
+    if (id >= p->n_ids)
+        return;
+    for (uint32_t i = p->first[id]; i < p->first[id + 1]; i++) {
+        struct leaf *l = p->reader[i].leaf;
+        uint32_t slot = p->reader[i].slot;
+        if (t_ms > l->newest_ms[slot])
+            l->newest_ms[slot] = t_ms;
+        if (l->n.t_ms == INT64_MIN || t_ms <= l->n.t_ms - l->selector->offset_ms)
+            l->late[slot] = true;
+        l->due_ms[slot] = INT64_MIN;
+        l->wake_ms = INT64_MIN;
+    }
+}
+
+// --- what it looks like ------------------------------------------------------------------------
+
+void plan_stats(const struct plan *p, struct plan_stats *ret)
+{
+    size_t it = 0, len;
+    const void *key;
+    void *value;
+    *ret = p->stats;
+    ret->bytes = sizeof(*p) + p->n_ids * sizeof(*p->first);
+    while (map_next(&p->nodes, &it, &key, &len, &value)) {
+        const struct node *n = value;
+        ret->elements += n->out.vector.n;
+        ret->bytes += n->kind->size + len + n->n * (sizeof(*n->in) + 2 * sizeof(*n->seen)) +
+                      (n->kind->bytes ? n->kind->bytes(n) : 0);
+    }
+    for (const struct leaf *l = p->leaves; l; l = l->next) {
+        ret->leaves++;
+        ret->bytes += l->ids.n * sizeof(struct reader);
+    }
+}
+
+static void describe(const struct node *n, int depth,
+    void (*fn)(void *ctx, const struct plan_line *l), void *ctx)
+{
+    struct plan_line line = {.depth = depth,
+        .text = n->key,
+        .kind = n->kind->name,
+        .elements = n->out.vector.n,
+        .bytes = n->kind->bytes ? n->kind->bytes(n) : 0,
+        .shared_by = n->refs};
+    fn(ctx, &line);
+    for (size_t i = 0; i < n->n; i++)
+        if (n->child[i]->kind != &NODE_CONST)
+            describe(n->child[i], depth + 1, fn, ctx);
+}
+
+void plan_describe(const struct plan *p, const struct plan_expr *x,
+    void (*fn)(void *ctx, const struct plan_line *l), void *ctx)
+{
+    (void)p;
+    describe(x->root, 0, fn, ctx);
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The incremental evaluator: the expressions of all rules as one graph, whose nodes keep what they
+ * made of the samples, so that an evaluation costs what changed and not what a window holds.
+ *
+ *     samples -> leaves (a selector, or a function over a range) -> operators -> expressions
+ *
+ * Equal sub-expressions are one node, however many rules have them. A leaf keeps one element per
+ * series and moves it forward sample by sample; an operator is computed again only when an operand
+ * changed; it ends in the batch evaluator's own operators (eval_node.h), so that both evaluators
+ * give the same bits. What cannot be kept (subqueries, `@`) is evaluated anew each time, and
+ * plan_describe says so.
+ *
+ * Time moves forward: reading at an earlier time than before is answered by the batch evaluator.
+ * Therefore rules that are evaluated on different clocks (grid, arrival, a query offset) have
+ * plans of their own. A vector's elements have fixed places; one that has nothing now is FILTERED
+ * with the absent NaN, which no operator tells from a comparison that is false.
+ *
+ * Owns everything but the source. One thread. Algorithms of the windows: slide.h.
+ */
+#pragma once
+#include "rules/eval.h"
+
+struct plan;
+struct plan_expr; // one expression in it
+
+struct plan *plan_new(
+    const struct source *src, const struct eval_options *o); // NULL: no memory
+void plan_free(struct plan *p);
+// Adds an expression; equal ones share everything. The text is copied. 0, -ENOMEM.
+int plan_add(struct plan *p, const struct expr_root *x, struct plan_expr **ret);
+void plan_remove(struct plan *p, struct plan_expr *x);
+
+// A source_watch_fn, ctx is the plan: a sample was stored, or with INT64_MIN, a source fell silent.
+// Must be told of every sample, or the plan goes on believing what it knew.
+void plan_sample(void *plan, uint32_t series, int64_t t_ms);
+
+// As eval_instant. What *ret points to lives until the next read, sample or removal.
+int plan_read(
+    struct plan *p, struct plan_expr *x, int64_t t_ms, struct value *ret, struct err *err);
+
+struct plan_stats {
+    size_t nodes, leaves, elements, bytes;
+    uint64_t reads, batch_reads; // all, and those that went back in time
+    uint64_t computed, kept;     // operators evaluated, and those found unchanged
+};
+void plan_stats(const struct plan *p, struct plan_stats *ret);
+
+// One line of an expression's plan, root first, depth by indentation.
+struct plan_line {
+    int depth;
+    const char *text; // canonical
+    const char *kind; // "selector", "window", "aggregate", "join", "operator", "timer" ...
+    size_t elements;  // places, and bytes kept for them
+    size_t bytes;
+    uint32_t shared_by; // expressions and nodes that read it
+};
+void plan_describe(const struct plan *p, const struct plan_expr *x,
+    void (*fn)(void *ctx, const struct plan_line *l), void *ctx);

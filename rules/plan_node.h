@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the parts of the incremental evaluator share: the nodes. Only rules/plan*.c include it.
+ *
+ * A node's value carries two numbers, both from one counter that only rises: `version` when a
+ * value in it changed, `shape` when the labels of its elements, their number or order did. Whoever
+ * caches something made of a node's labels (groups, join partners) keeps the shape it was made for
+ * and drops it, without looking at it, when that changed: the labels may be gone with their series.
+ *
+ * plan_read brings a node to a time: first its operands, then itself by kind->bring.
+ */
+#pragma once
+#include "base/map.h"
+#include "rules/eval_node.h"
+#include "rules/plan.h"
+
+struct node;
+struct node_kind {
+    const char *name;
+    size_t size; // of the struct that begins with a struct node
+    // Brings n->out to t_ms; the operands are there already. Calls node_changed, node_reshaped.
+    // 0, -EINVAL, -ENOMEM, -E2BIG. After a failure everything is computed anew next time.
+    int (*bring)(struct plan *p, struct node *n, int64_t t_ms);
+    size_t (*bytes)(const struct node *n);
+    void (*done)(struct node *n);
+};
+
+// The expression a node came from; lives as long as one of its nodes.
+struct plan_text {
+    struct arena arena;
+    struct expr_root root;
+    struct selections *selections; // for the parts the batch evaluator does
+    uint32_t refs;
+};
+
+struct node {
+    const struct node_kind *kind;
+    char *key; // canonical text
+    const struct expr *x;
+    struct plan_text *text;
+    uint32_t refs;       // nodes and expressions that read it
+    struct node **child; // operands in the order of expr_operand
+    struct value *in;    // their values, filled in by node_bring
+    uint64_t *seen;      // their versions at the last bring that succeeded
+    size_t n;
+    struct value out;
+    uint64_t version, shape;
+    uint64_t round; // of the plan, when it was brought
+    int64_t t_ms;   // and to which time; INT64_MIN = never
+    bool failed;    // the last bring failed: nothing of it is to be believed
+    bool reads_time;
+};
+
+// A node that reads series. Slot i of out is series ids.id[i].
+struct leaf {
+    struct node n;
+    const struct expr *selector;
+    bool keep_name;
+    bool selected; // ids are those of `generation`
+    uint64_t generation;
+    struct series_ids ids;
+    int64_t *due_ms;    // when slot i has to be looked at without a sample; INT64_MIN = now
+    int64_t *newest_ms; // newest sample heard of: one after the window's end is still to come
+    bool *late;         // what the slot has consumed already changed
+    int64_t wake_ms;    // the least of due_ms
+    uint32_t *from;     // where each slot was before the last move
+    struct arena names; // label sets that lost their name
+    struct leaf *next;  // all leaves of the plan
+};
+
+struct reader { // slot of a leaf that reads a series
+    struct leaf *leaf;
+    uint32_t slot;
+};
+struct plan {
+    struct eval *eval;
+    struct map nodes; // by key
+    struct leaf *leaves;
+    uint64_t clock;    // versions and shapes
+    uint64_t round;    // rises with each time and each change of the source
+    bool source_moved; // since the last read
+    int64_t t_ms;
+    uint64_t generation;
+    // Who reads series i: reader[first[i]] to reader[first[i + 1]]. Made anew when a leaf's series
+    // changed; until then every sample marks `lost`.
+    struct reader *reader;
+    uint32_t *first;
+    size_t n_ids;
+    bool readers_valid;
+    struct plan_stats stats;
+};
+struct plan_expr {
+    struct node *root;
+    struct plan_text *text;
+};
+
+// plan.c
+static inline void node_changed(struct plan *p, struct node *n)
+{
+    n->version = ++p->clock;
+}
+static inline void node_reshaped(struct plan *p, struct node *n)
+{
+    n->shape = n->version = ++p->clock;
+}
+// Nothing there: what an empty place holds.
+static inline void element_clear(struct element *el)
+{
+    el->state = ELEMENT_FILTERED;
+    el->silent = false;
+    el->value = double_from_bits(NAN_ABSENT_BITS);
+    el->hist = NULL;
+}
+static inline bool element_same(const struct element *a, const struct element *b)
+{
+    return double_bits(a->value) == double_bits(b->value) && a->state == b->state &&
+           a->silent == b->silent && !a->hist && !b->hist;
+}
+
+// plan_leaf.c
+// Brings the slots of a leaf up to the source's series. from (may be NULL) receives for each new slot
+// its old one or UINT32_MAX, valid until the next call; *ret_moved whether anything moved.
+int leaf_select(struct plan *p, struct leaf *l, const uint32_t **from, bool *ret_moved);
+void leaf_done(struct leaf *l);
+size_t leaf_bytes(const struct leaf *l);
+int plan_readers(struct plan *p); // the map by series. 0, -ENOMEM
+
+extern const struct node_kind NODE_SELECT;   // plan_leaf.c: an instant selector
+extern const struct node_kind NODE_WINDOW;   // plan_window.c: a function over a range
+extern const struct node_kind NODE_OPERATOR; // plan_operator.c: anything made of operands
+extern const struct node_kind NODE_TIMER;    // plan_operator.c: evaluated anew each time
