@@ -49,7 +49,7 @@ static void line_of(const struct element *el, struct buf *b)
     labels_print(&el->labels, b);
     buf_addf(b, " %d%d ", el->state, el->silent);
     if (el->hist)
-        buf_addf(b, "hist %.17g %.17g %u", el->hist->count, el->hist->sum, el->hist->n);
+        buf_addf(b, "hist %.17g %.17g %u", el->hist->count, el->hist->sum, el->hist->positive.n);
     else if (isnan(el->value))
         buf_addf(b, "NaN");
     else
@@ -217,9 +217,7 @@ static void random_sample(struct pair *p, int64_t now_ms)
         struct histogram h = {.schema = 4,
             .count = bucket[0] + bucket[1],
             .sum = 3,
-            .n = 2,
-            .index = index,
-            .bucket = bucket};
+            .positive = {.n = 2, .index = index, .count = bucket}};
         if (roll < 5)
             bucket[0] = bucket[1] = 1, h.count = 2;
         scene_put_histogram(&p->s, selector, t_ms, &h);
