@@ -2,14 +2,13 @@
 #include "collector/http.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/thread.h"
 #include "collector/answer.h"
 #include "collector/api.h"
 #include "collector/hub.h"
 #include "collector/listener.h"
 #include "collector/params.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -454,17 +453,8 @@ struct http *http_start(const struct http_options *o, struct err *err)
     atomic_init(&h->ready, false);
     if (prepare(h, err) < 0)
         goto fail;
-    // Signals are the main thread's.
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&h->thread, NULL, run, h);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc != 0) {
-        err_set(err, "cannot start the ui thread: %s", strerror(rc));
+    if (thread_start(&h->thread, "ui", run, h, err) < 0)
         goto fail;
-    }
-    pthread_setname_np(h->thread, "ui");
     h->running = true;
     return h;
 fail:

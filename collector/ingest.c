@@ -2,10 +2,9 @@
 #include "collector/ingest.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "wire/encode.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -520,17 +519,8 @@ struct ingest *ingest_start(const struct ingest_options *o, struct err *err)
         goto fail;
     }
     loop_timer_set(g->stall, loop_now_ns(g->loop) + STALL_LOOK_MS * NS_PER_MS);
-    // Signals are the main thread's.
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&g->thread, NULL, run, g);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc != 0) {
-        err_set(err, "cannot start the ingest thread: %s", strerror(rc));
+    if (thread_start(&g->thread, "ingest", run, g, err) < 0)
         goto fail;
-    }
-    pthread_setname_np(g->thread, "ingest");
     g->running = true;
     return g;
 fail:

@@ -3,23 +3,19 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/ring.h"
+#include "base/thread.h"
+#include "collector/database.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #define NOTES_MAX  4096
 #define LABEL_BLOB (WIRE_LABELS_MAX * (WIRE_NAME_MAX + WIRE_VALUE_MAX + 2))
 
 struct inventory {
-    char path[4096];
-    sqlite3 *db; // NULL: cannot be opened
+    struct database file;
     sqlite3_stmt *put;
     struct ring *notes;
     struct loop *loop;
@@ -28,60 +24,17 @@ struct inventory {
     atomic_bool ok;
 };
 
-static const char SCHEMA[] = "PRAGMA journal_mode=WAL;"
-                             "PRAGMA synchronous=NORMAL;"
-                             "CREATE TABLE IF NOT EXISTS agent("
-                             " id BLOB PRIMARY KEY, host TEXT NOT NULL, labels BLOB NOT NULL,"
-                             " epoch INTEGER NOT NULL, last_seen_ms INTEGER NOT NULL,"
-                             " gone INTEGER NOT NULL) WITHOUT ROWID;";
+static const struct database_options FILE_OPTIONS = {.name = "catalogue.db",
+    .schema = "PRAGMA journal_mode=WAL;"
+              "PRAGMA synchronous=NORMAL;"
+              "CREATE TABLE IF NOT EXISTS agent("
+              " id BLOB PRIMARY KEY, host TEXT NOT NULL, labels BLOB NOT NULL,"
+              " epoch INTEGER NOT NULL, last_seen_ms INTEGER NOT NULL,"
+              " gone INTEGER NOT NULL) WITHOUT ROWID;",
+    .probe = "SELECT count(*), max(last_seen_ms) FROM agent"};
 static const char PUT[] = "INSERT INTO agent VALUES(?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
                           " host=excluded.host, labels=excluded.labels, epoch=excluded.epoch,"
                           " last_seen_ms=excluded.last_seen_ms, gone=excluded.gone";
-
-static void db_close(struct inventory *v)
-{
-    sqlite3_finalize(v->put);
-    sqlite3_close(v->db);
-    v->put = NULL;
-    v->db = NULL;
-}
-
-static int db_open(struct inventory *v, struct err *err)
-{
-    int rc = sqlite3_open_v2(v->path, &v->db,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK)
-        sqlite3_busy_timeout(v->db, 1000);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(v->db, SCHEMA, NULL, NULL, NULL);
-    // Opening reads one page: what is broken further in shows now, not in the middle of a start.
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(
-            v->db, "SELECT count(*), max(last_seen_ms) FROM agent", NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(v->db, PUT, -1, &v->put, NULL);
-    if (rc == SQLITE_OK)
-        return SQLITE_OK;
-    err_set(err, "%s: %s", v->path, v->db ? sqlite3_errmsg(v->db) : sqlite3_errstr(rc));
-    db_close(v);
-    return rc & 0xff;
-}
-
-static void move_aside(struct inventory *v, struct err *warn)
-{
-    char to[sizeof(v->path) + 32], wal[sizeof(v->path) + 8];
-    snprintf(to, sizeof(to), "%s.broken-%lld", v->path, (long long)time(NULL));
-    bool moved = rename(v->path, to) == 0;
-    for (int i = 0; i < 2; i++) {
-        snprintf(wal, sizeof(wal), "%s%s", v->path, i ? "-shm" : "-wal");
-        (void)remove(wal);
-    }
-    struct err again = {0};
-    char was[sizeof(warn->msg)];
-    snprintf(was, sizeof(was), "%s", warn->msg);
-    if (moved && db_open(v, &again) == SQLITE_OK)
-        err_set(warn, "%.200s: moved to %.200s, the agents seen before are not known", was, to);
-}
 
 struct inventory *inventory_open(const char *state_dir, struct err *warn)
 {
@@ -94,15 +47,8 @@ struct inventory *inventory_open(const char *state_dir, struct err *warn)
         inventory_stop(v);
         return NULL;
     }
-    if (snprintf(v->path, sizeof(v->path), "%s/catalogue.db", state_dir) >=
-        (int)sizeof(v->path)) {
-        err_set(warn, "state_dir is too long");
-        return v;
-    }
-    int rc = db_open(v, warn);
-    if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-        move_aside(v, warn);
-    atomic_store(&v->ok, v->db != NULL);
+    database_open(&v->file, state_dir, &FILE_OPTIONS, warn);
+    atomic_store(&v->ok, v->file.db != NULL);
     return v;
 }
 
@@ -127,9 +73,9 @@ static size_t labels_read(const char *blob, int bytes, struct wire_label *ret)
 void inventory_each(
     struct inventory *v, void (*fn)(void *ctx, const struct inventory_agent *a), void *ctx)
 {
-    sqlite3_stmt *s = NULL;
-    if (!v->db || sqlite3_prepare_v2(v->db,
-                      "SELECT id,host,labels,epoch,last_seen_ms,gone FROM agent", -1, &s, NULL))
+    sqlite3_stmt *s =
+        database_prepare(&v->file, "SELECT id,host,labels,epoch,last_seen_ms,gone FROM agent");
+    if (!s)
         return;
     while (sqlite3_step(s) == SQLITE_ROW) {
         struct wire_label labels[WIRE_LABELS_MAX];
@@ -174,6 +120,13 @@ static int put(struct inventory *v, const struct agent_note *n)
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+static void close_file(struct inventory *v)
+{
+    sqlite3_finalize(v->put);
+    v->put = NULL;
+    database_close(&v->file);
+}
+
 // All that waits in one transaction.
 static void drain(struct inventory *v)
 {
@@ -182,26 +135,29 @@ static void drain(struct inventory *v)
         return;
     struct err err = {0};
     bool was = atomic_load(&v->ok);
-    int rc = v->db ? SQLITE_OK : db_open(v, &err);
+    int rc = v->file.db ? SQLITE_OK : database_again(&v->file, &err);
+    if (rc == SQLITE_OK && !v->put)
+        v->put = database_prepare(&v->file, PUT);
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(v->db, "BEGIN", NULL, NULL, NULL);
+        rc = v->put ? database_exec(&v->file, "BEGIN") : SQLITE_ERROR;
     for (; n; n = ring_pop(v->notes)) {
         if (rc == SQLITE_OK)
             rc = put(v, n);
         agent_note_free(n);
     }
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(v->db, "COMMIT", NULL, NULL, NULL);
-    if (rc != SQLITE_OK && v->db) {
-        err_set(&err, "%s", sqlite3_errmsg(v->db));
-        sqlite3_exec(v->db, "ROLLBACK", NULL, NULL, NULL);
-        db_close(v); // opened anew at the next note
+        rc = database_exec(&v->file, "COMMIT");
+    if (rc != SQLITE_OK && v->file.db) {
+        err_set(&err, "%s", sqlite3_errmsg(v->file.db));
+        database_exec(&v->file, "ROLLBACK");
+        close_file(v); // opened anew at the next note
     }
     atomic_store(&v->ok, rc == SQLITE_OK);
     if (rc != SQLITE_OK)
-        log_warn("inventory_not_written", "file=%s error=%s", log_q(v->path), log_q(err.msg));
+        log_warn(
+            "inventory_not_written", "file=%s error=%s", log_q(v->file.path), log_q(err.msg));
     else if (!was)
-        log_info("inventory_written_again", "file=%s", log_q(v->path));
+        log_info("inventory_written_again", "file=%s", log_q(v->file.path));
 }
 
 static void on_notes(void *ctx, int fd, uint32_t events)
@@ -228,18 +184,9 @@ int inventory_start(struct inventory *v, struct err *err)
         err_set(err, "out of memory");
         return -ENOMEM;
     }
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&v->thread, NULL, run, v);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc != 0) {
-        err_set(err, "cannot start the inventory's thread: %s", strerror(rc));
-        return -rc;
-    }
-    pthread_setname_np(v->thread, "inventory");
-    v->running = true;
-    return 0;
+    int rc = thread_start(&v->thread, "inventory", run, v, err);
+    v->running = rc == 0;
+    return rc;
 }
 
 bool inventory_note(struct inventory *v, struct agent_note *n)
@@ -263,7 +210,7 @@ void inventory_stop(struct inventory *v)
     struct agent_note *n;
     while (v->notes && (n = ring_pop(v->notes)))
         agent_note_free(n);
-    db_close(v);
+    close_file(v);
     loop_free(v->loop);
     ring_free(v->notes);
     free(v);

@@ -4,10 +4,10 @@
 #include "base/loop.h"
 #include "base/num.h"
 #include "base/secret.h"
+#include "base/thread.h"
 #include "collector/deliver.h"
 #include <curl/curl.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -363,7 +363,6 @@ static bool busy(const struct notify *n)
 static void *run(void *ctx)
 {
     struct notify *n = ctx;
-    pthread_setname_np(pthread_self(), "notify");
     int rc = loop_run(n->loop);
     if (rc < 0)
         log_error("notify_loop_failed", "error=%s", log_q(strerror(-rc)));
@@ -524,11 +523,8 @@ struct notify *notify_start(
     curl_multi_setopt(n->multi, CURLMOPT_TIMERDATA, n);
     if (open_targets(n, err) < 0)
         goto fail;
-    int rc = pthread_create(&n->thread, NULL, run, n);
-    if (rc != 0) {
-        err_set(err, "cannot start the notifier: %s", strerror(rc));
+    if (thread_start(&n->thread, "notify", run, n, err) < 0)
         goto fail;
-    }
     return n;
 fail:
     notify_free(n);

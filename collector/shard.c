@@ -2,11 +2,10 @@
 #include "collector/shard.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "collector/live.h"
 #include <errno.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -447,18 +446,9 @@ int shard_start(struct shard *s, struct err *err)
     int64_t now_ns = clock_mono_ns(&s->o.clock);
     loop_timer_set(s->second, now_ns + SECOND_MS * NS_PER_MS);
     loop_timer_set(s->stall, now_ns + STALL_LOOK_MS * NS_PER_MS);
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&s->thread, NULL, run, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc != 0) {
-        err_set(err, "cannot start the shard's thread: %s", strerror(rc));
-        return -rc;
-    }
-    pthread_setname_np(s->thread, "shard");
-    s->running = true;
-    return 0;
+    int rc = thread_start(&s->thread, "shard", run, s, err);
+    s->running = rc == 0;
+    return rc;
 }
 
 void shard_stop(struct shard *s)
