@@ -19,6 +19,17 @@ static void list_names(FILE *out)
             fprintf(out, "%s%s", v == VERBS ? "" : " ", v->name);
 }
 
+// The second words of v's name: "check test".
+static void list_subs(const struct verb *v, FILE *out)
+{
+    const char *gap = "";
+    for (const struct verb *u = VERBS; u->name; u++)
+        if (u->sub && strcmp(u->name, v->name) == 0) {
+            fprintf(out, "%s%s", gap, u->sub);
+            gap = " ";
+        }
+}
+
 static void list_options(const struct verb_option *o, FILE *out)
 {
     for (; o && o->name; o++)
@@ -45,7 +56,11 @@ static void bash(FILE *out)
     fputs("'\n    case \"${COMP_WORDS[*]:1:COMP_CWORD-1}\" in\n", out);
     for (const struct verb *v = VERBS; v->name; v++) {
         if (v->sub) {
-            fprintf(out, "    %s) words='%s' ;;\n", v->name, v->sub);
+            if (first_of_name(v)) {
+                fprintf(out, "    %s) words='", v->name);
+                list_subs(v, out);
+                fputs("' ;;\n", out);
+            }
             fprintf(out, "    '%s %s'*) words='", v->name, v->sub);
         } else {
             fprintf(out, "    %s*) words='%s", v->name,
@@ -92,6 +107,13 @@ static void zsh_options(const struct verb_option *o, FILE *out)
     }
 }
 
+static void zsh_subs(const struct verb *v, FILE *out)
+{
+    fputs(" \\\n            '2:verb:(", out);
+    list_subs(v, out);
+    fputs(")'", out);
+}
+
 static void zsh(FILE *out)
 {
     fputs("#compdef tocsin\n"
@@ -111,27 +133,40 @@ static void zsh(FILE *out)
           "        _describe verb verbs\n"
           "        return\n"
           "    fi\n"
-          "    case $words[2] in\n",
+          "    case \"$words[2] ${words[3]:-}\" in\n",
         out);
     for (const struct verb *v = VERBS; v->name; v++) {
-        fprintf(out, "    %s)\n        _arguments", v->name);
+        fprintf(out, v->sub ? "    '%s %s')\n" : "    %s\\ *)\n", v->name, v->sub);
+        fputs("        _arguments", out);
         zsh_options(v->options, out);
         zsh_options(GLOBAL_OPTIONS, out);
-        if (v->sub)
-            fprintf(out, " \\\n            '2:verb:(%s)' '*:%s:_files'", v->sub, v->operands);
-        else if (strcmp(v->name, "completion") == 0)
+        if (v->sub) {
+            zsh_subs(v, out);
+            if (v->operands[0])
+                fprintf(out, " '*:%s:_files'", v->operands);
+        } else if (strcmp(v->name, "completion") == 0) {
             fputs(" \\\n            '2:shell:(bash zsh fish)'", out);
+        }
+        fputs(" ;;\n", out);
+    }
+    // A second word that is not there yet, or not whole.
+    for (const struct verb *v = VERBS; v->name; v++) {
+        if (!v->sub || !first_of_name(v))
+            continue;
+        fprintf(out, "    %s\\ *)\n        _arguments", v->name);
+        zsh_subs(v, out);
         fputs(" ;;\n", out);
     }
     fputs("    esac\n}\n_tocsin \"$@\"\n", out);
 }
 
-static void fish_options(const char *verb, const struct verb_option *o, FILE *out)
+static void fish_options(const struct verb *v, const struct verb_option *o, FILE *out)
 {
     for (; o && o->name; o++) {
         fputs("complete -c tocsin", out);
-        if (verb)
-            fprintf(out, " -n '__fish_seen_subcommand_from %s'", verb);
+        if (v)
+            fprintf(out, " -n '__fish_seen_subcommand_from %s%s%s'", v->name,
+                v->sub ? "; and __fish_seen_subcommand_from " : "", v->sub ? v->sub : "");
         fprintf(out, " -l %s%s", o->name, o->value ? " -r" : "");
         if (o->words)
             fprintf(out, " -a '%s'", o->words);
@@ -149,15 +184,24 @@ static void fish(FILE *out)
         if (first_of_name(v))
             fprintf(out, "complete -c tocsin -n __fish_use_subcommand -a %s -d '%s'\n", v->name,
                 v->summary);
-        if (v->sub)
+        if (v->sub && first_of_name(v)) {
             fprintf(out,
                 "complete -c tocsin -n '__fish_seen_subcommand_from %s; and not "
-                "__fish_seen_subcommand_from %s' -a %s\n",
-                v->name, v->sub, v->sub);
-        fish_options(v->name, v->options, out);
+                "__fish_seen_subcommand_from ",
+                v->name);
+            list_subs(v, out);
+            fputs("' -a '", out);
+            list_subs(v, out);
+            fputs("'\n", out);
+        }
+        if (v->sub && strcmp(v->name, "rules") == 0)
+            fprintf(out,
+                "complete -c tocsin -n '__fish_seen_subcommand_from rules; and "
+                "__fish_seen_subcommand_from %s' -F\n",
+                v->sub);
+        fish_options(v, v->options, out);
     }
-    fputs("complete -c tocsin -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n"
-          "complete -c tocsin -n '__fish_seen_subcommand_from check' -F\n",
+    fputs("complete -c tocsin -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n",
         out);
     fish_options(NULL, GLOBAL_OPTIONS, out);
 }

@@ -2,6 +2,7 @@
 #include "cli/verb.h"
 #include "base/buf.h"
 #include "cli/rules_check.h"
+#include "cli/rules_test.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,9 @@ const struct verb VERBS[] = {
         NULL, top_main},
     {"rules", "check", "PATH...", 1, -1, "check rule files and folders of them",
         "Exit status 1 when they must not be loaded.", RULES_OPTIONS, rules_main},
+    {"rules", "test", "FILE...", 1, -1, "run unit tests of rules in promtool's format",
+        "Exit status 1 when one fails or a file has mistakes.", RULES_TEST_OPTIONS,
+        rules_test_main},
     {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",
         "The delay is from startsAt to arrival, so it needs clocks that agree.", HOOKS_OPTIONS,
         hooks_main},
@@ -140,13 +144,16 @@ static const struct verb *find(const char *name, const char *sub)
     return NULL;
 }
 
-// What may follow name, when it takes a second word.
-static const char *second_word(const char *name)
+// What may follow name, when it takes a second word: "check, test". False: it takes none.
+static bool second_words(const char *name, struct buf *out)
 {
+    bool any = false;
     for (const struct verb *v = VERBS; v->name; v++)
-        if (strcmp(v->name, name) == 0)
-            return v->sub;
-    return NULL;
+        if (v->sub && strcmp(v->name, name) == 0) {
+            buf_addf(out, "%s%s", any ? ", " : "", v->sub);
+            any = true;
+        }
+    return any;
 }
 
 // The index of the option --name[=value] in list, or -1.
@@ -296,9 +303,11 @@ int verb_main(struct cli *c, int argc, char **argv, struct err *err)
         return CLI_NO;
     }
     int rc = parse(&p, argc, argv, at, err);
-    const char *sub = word && !p.verb ? second_word(word) : NULL;
+    struct buf subs;
+    buf_init(&subs, 500);
+    bool sub = word && !p.verb && second_words(word, &subs);
     if (rc == CLI_YES && sub && !p.help) {
-        err_set(err, "%s needs a second word: %s", word, sub);
+        err_set(err, "%s needs a second word: %s", word, buf_cstr(&subs));
         rc = CLI_USAGE;
     } else if (rc == CLI_YES && word && !p.verb && !p.help) {
         err_set(err, "unknown verb %s; see tocsin --help", word);
@@ -313,6 +322,7 @@ int verb_main(struct cli *c, int argc, char **argv, struct err *err)
         if (rc == CLI_YES)
             rc = p.verb->run(c, &p.args, err);
     }
+    buf_done(&subs);
     free(p.args.words);
     return rc;
 }

@@ -16,6 +16,8 @@ struct memory_source {
     struct map by_labels; // printed labels -> index + 1
     struct arena histograms;
     uint64_t generation;
+    bool strict, was_refused;
+    uint32_t refused; // series, when was_refused
     source_watch_fn *watcher;
     void *watcher_ctx;
 };
@@ -226,6 +228,35 @@ static bool silent(void *self, uint32_t id)
     return ((struct memory_source *)self)->series[id].silent;
 }
 
+void memory_source_strict(struct memory_source *m)
+{
+    m->strict = true;
+}
+
+bool memory_source_refused(const struct memory_source *m, struct labels *ret)
+{
+    if (m->was_refused)
+        *ret = *m->series[m->refused].labels;
+    return m->was_refused;
+}
+
+// Whether Prometheus's storage would not take it.
+static bool refuse(
+    struct memory_source *m, uint32_t id, int64_t t_ms, double v, const struct histogram *h)
+{
+    const struct points *p = &m->series[id].points;
+    if (!m->strict || p->n == 0 || p->p[p->n - 1].t_ms < t_ms)
+        return false;
+    const struct point *newest = &p->p[p->n - 1];
+    bool same =
+        newest->t_ms == t_ms && !h && !newest->h && double_bits(newest->v) == double_bits(v);
+    if (!same && !is_stale(v) && !m->was_refused) {
+        m->was_refused = true;
+        m->refused = id;
+    }
+    return true;
+}
+
 static int record(
     void *self, const struct labels *s, int64_t t_ms, double v, const struct histogram *h)
 {
@@ -236,7 +267,7 @@ static int record(
         return rc;
     bool unknown = !h && double_bits(v) == NAN_ABSENT_BITS;
     memory_source_silence(m, id, unknown);
-    if (unknown)
+    if (unknown || refuse(m, id, t_ms, v, h))
         return 0;
     rc = store(m, id, t_ms, v, h, true);
     return rc < 0 ? rc : 0;

@@ -21,5 +21,10 @@ int memory_source_series(struct memory_source *m, const struct labels *s, uint32
 int memory_source_add(
     struct memory_source *m, uint32_t id, int64_t t_ms, double v, const struct histogram *h);
 void memory_source_silence(struct memory_source *m, uint32_t id, bool silent);
+// From now on, as Prometheus's storage: of a recorded series a sample is refused whose time is older
+// than the newest or taken by another value; a stale marker is dropped without a word.
+void memory_source_strict(struct memory_source *m);
+// The first that was refused: the labels of its series. false = none was.
+bool memory_source_refused(const struct memory_source *m, struct labels *ret);
 size_t memory_source_count(const struct memory_source *m); // series
 size_t memory_source_samples(const struct memory_source *m, uint32_t id);
