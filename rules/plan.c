@@ -344,12 +344,12 @@ void plan_sample(void *plan, uint32_t id, int64_t t_ms)
         return;
     for (uint32_t i = p->first[id]; i < p->first[id + 1]; i++) {
         struct leaf *l = p->reader[i].leaf;
-        uint32_t slot = p->reader[i].slot;
-        if (t_ms > l->newest_ms[slot])
-            l->newest_ms[slot] = t_ms;
+        struct slot *slot = &l->slot[p->reader[i].slot];
+        if (t_ms > slot->newest_ms)
+            slot->newest_ms = t_ms;
         if (l->n.t_ms == INT64_MIN || t_ms <= l->n.t_ms - l->selector->offset_ms)
-            l->late[slot] = true;
-        l->due_ms[slot] = INT64_MIN;
+            slot->late = true;
+        slot->due_ms = INT64_MIN;
         l->wake_ms = INT64_MIN;
     }
 }

@@ -7,9 +7,7 @@
 void leaf_done(struct leaf *l)
 {
     free(l->ids.id);
-    free(l->due_ms);
-    free(l->newest_ms);
-    free(l->late);
+    free(l->slot);
     free(l->from);
     free(l->n.out.vector.e);
     arena_done(&l->names);
@@ -18,8 +16,7 @@ void leaf_done(struct leaf *l)
 size_t leaf_bytes(const struct leaf *l)
 {
     return l->ids.cap * sizeof(*l->ids.id) + l->names.used +
-           l->ids.n * (sizeof(*l->due_ms) + sizeof(*l->newest_ms) + sizeof(*l->late) +
-                          sizeof(*l->from) + sizeof(struct element));
+           l->ids.n * (sizeof(*l->slot) + sizeof(*l->from) + sizeof(struct element));
 }
 
 static int64_t newest(const struct source *src, uint32_t id)
@@ -33,14 +30,12 @@ static int move(struct plan *p, struct leaf *l, struct series_ids *ids)
 {
     const struct source *src = &p->eval->src;
     size_t n = ids->n, room = n ? n : 1, k = 0;
-    struct leaf new = {.due_ms = malloc(room * sizeof(*new.due_ms)),
-        .newest_ms = malloc(room * sizeof(*new.newest_ms)),
-        .late = malloc(room * sizeof(*new.late)),
-        .from = malloc(room * sizeof(*new.from))};
+    struct slot *slot = malloc(room * sizeof(*slot));
+    uint32_t *from = malloc(room * sizeof(*from));
     struct element *e = calloc(room, sizeof(*e));
     struct arena names;
     arena_init(&names, 0);
-    bool ok = new.due_ms &&new.newest_ms &&new.late &&new.from &&e;
+    bool ok = slot && from && e;
     for (size_t i = 0; ok && i < n; i++) {
         uint32_t id = ids->id[i];
         struct labels all = src->labels(src->self, id), *labels = &e[i].labels;
@@ -51,28 +46,23 @@ static int move(struct plan *p, struct leaf *l, struct series_ids *ids)
             e[i] = l->n.out.vector.e[k];
         else
             element_clear(&e[i]);
-        new.from[i] = old ? (uint32_t)k : UINT32_MAX;
-        new.late[i] = old ? l->late[k] : true;
-        new.newest_ms[i] = old ? l->newest_ms[k] : newest(src, id);
-        new.due_ms[i] = INT64_MIN;
+        from[i] = old ? (uint32_t)k : UINT32_MAX;
+        slot[i] = old ? l->slot[k] : (struct slot){.newest_ms = newest(src, id), .late = true};
+        slot[i].due_ms = INT64_MIN;
         *labels = all;
         if (!l->keep_name && *labels_get(&all, LABEL_NAME))
             ok = labels_drop(&names, &all, NULL, 0, true, labels);
     }
     if (!ok) {
-        free(new.due_ms);
-        free(new.newest_ms);
-        free(new.late);
-        free(new.from);
+        free(slot);
+        free(from);
         free(e);
         arena_done(&names);
         return -ENOMEM;
     }
     leaf_done(l);
-    l->due_ms = new.due_ms;
-    l->newest_ms = new.newest_ms;
-    l->late = new.late;
-    l->from = new.from;
+    l->slot = slot;
+    l->from = from;
     l->names = names;
     l->ids = *ids;
     l->n.out.vector = (struct vector){.e = e, .n = n, .cap = room};
@@ -102,9 +92,8 @@ int leaf_select(struct plan *p, struct leaf *l, const uint32_t **from, bool *ret
         return rc;
     // Samples were missed (see plan_sample): nothing that was known is certain.
     for (size_t i = 0; !l->selected && i < l->ids.n; i++) {
-        l->late[i] = true;
-        l->due_ms[i] = INT64_MIN;
-        l->newest_ms[i] = newest(src, l->ids.id[i]);
+        l->slot[i] = (struct slot){
+            .due_ms = INT64_MIN, .newest_ms = newest(src, l->ids.id[i]), .late = true};
     }
     if (*ret_moved || !l->selected)
         l->wake_ms = INT64_MIN;
@@ -154,7 +143,7 @@ static int64_t due_again(
     const struct plan *p, const struct leaf *l, uint32_t slot, bool present, int64_t at_ms)
 {
     const struct element *el = &l->n.out.vector.e[slot];
-    if (l->newest_ms[slot] > at_ms || (present && el->hist))
+    if (l->slot[slot].newest_ms > at_ms || (present && el->hist))
         return INT64_MIN; // one is still to come; a histogram lives only until the next sample
     if (!present || el->state == ELEMENT_NO_DATA)
         return INT64_MAX;
@@ -177,17 +166,17 @@ static int select_bring(struct plan *p, struct node *n, int64_t t_ms)
         return 0;
     int64_t at_ms = t_ms - l->selector->offset_ms, wake = INT64_MAX;
     for (uint32_t i = 0; i < l->ids.n; i++) {
-        if (l->due_ms[i] <= t_ms) {
+        if (l->slot[i].due_ms <= t_ms) {
             struct element *el = &n->out.vector.e[i], before = *el;
             bool present = selector_element(p->eval, l->ids.id[i], at_ms, el);
             if (!present)
                 element_clear(el);
             changed |= !element_same(&before, el) || before.sample_ms != el->sample_ms;
-            l->late[i] = false;
-            l->due_ms[i] = due_again(p, l, i, present, at_ms);
+            l->slot[i].late = false;
+            l->slot[i].due_ms = due_again(p, l, i, present, at_ms);
         }
-        if (l->due_ms[i] < wake)
-            wake = l->due_ms[i];
+        if (l->slot[i].due_ms < wake)
+            wake = l->slot[i].due_ms;
     }
     l->wake_ms = wake;
     if (changed)

@@ -51,6 +51,13 @@ struct node {
     bool reads_time;
 };
 
+// What a leaf knows of one of its series; together, because every sample touches all of it.
+struct slot {
+    int64_t due_ms;    // when it has to be looked at without a sample; INT64_MIN = now
+    int64_t newest_ms; // newest sample heard of: one after the window's end is still to come
+    bool late;         // what it has consumed already changed
+};
+
 // A node that reads series. Slot i of out is series ids.id[i].
 struct leaf {
     struct node n;
@@ -59,10 +66,8 @@ struct leaf {
     bool selected; // ids are those of `generation`
     uint64_t generation;
     struct series_ids ids;
-    int64_t *due_ms;    // when slot i has to be looked at without a sample; INT64_MIN = now
-    int64_t *newest_ms; // newest sample heard of: one after the window's end is still to come
-    bool *late;         // what the slot has consumed already changed
-    int64_t wake_ms;    // the least of due_ms
+    struct slot *slot;
+    int64_t wake_ms;    // the least of their due_ms
     uint32_t *from;     // where each slot was before the last move
     struct arena names; // label sets that lost their name
     struct leaf *next;  // all leaves of the plan

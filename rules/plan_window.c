@@ -44,7 +44,7 @@ static int window_bring(struct plan *p, struct node *n, int64_t t_ms)
             element_clear(&next);
         changed |= !element_same(&next, el) || next.sample_ms != el->sample_ms;
         *el = next;
-        l->late[i] = false;
+        l->slot[i].late = false;
     }
     w->histograms = e->arena;
     e->arena = scratch;
