@@ -119,42 +119,43 @@ static int scalar_scalar(
     return 0;
 }
 
-static int vector_scalar(struct eval *e, const struct expr *x, const struct vector *v,
-    const struct value *s, bool scalar_left, struct value *ret)
+int map_scalar(struct eval *e, const struct mapping *m, struct element *el)
 {
-    int rc = vector_room(e, v->n, &ret->vector);
-    if (rc < 0)
+    const struct expr *x = m->x;
+    struct operand a = {el->value, el->hist}, b = {.v = m->p[0]}, got;
+    bool held;
+    int rc = m->scalar_left ? combine(e, x->op, b, a, &got, &held)
+                            : combine(e, x->op, a, b, &got, &held);
+    if (rc <= 0)
         return rc;
-    bool keep_name = comparison(x->op) && !x->return_bool;
-    for (size_t i = 0; i < v->n; i++) {
-        struct element el = v->e[i];
-        bool held;
-        if (el.state == ELEMENT_FILTERED)
-            continue;
-        struct operand a = {el.value, el.hist}, b = {.v = s->scalar}, got;
-        rc = scalar_left ? combine(e, x->op, b, a, &got, &held)
-                         : combine(e, x->op, a, b, &got, &held);
-        if (rc < 0)
-            return rc;
-        if (rc == 0)
-            continue;
-        el.silent |= s->silent;
-        if (el.state == ELEMENT_NO_DATA || s->no_data) {
-            el.state = ELEMENT_NO_DATA;
-        } else if (!comparison(x->op)) {
-            el.value = got.v;
-            el.hist = got.h;
-        } else if (x->return_bool) {
-            el.value = held;
-            el.hist = NULL;
-        } else if (!held) {
-            el.state = ELEMENT_FILTERED;
-        }
-        if (!keep_name && !drop_name(e, &v->e[i].labels, &el.labels))
-            return -ENOMEM;
-        vector_push(&ret->vector, &el);
+    el->silent |= m->silent;
+    if (el->state == ELEMENT_NO_DATA || m->unknown) {
+        el->state = ELEMENT_NO_DATA;
+    } else if (!comparison(x->op)) {
+        el->value = got.v;
+        el->hist = got.h;
+    } else if (x->return_bool) {
+        el->value = held;
+        el->hist = NULL;
+    } else if (!held) {
+        el->state = ELEMENT_FILTERED;
     }
-    return keep_name ? 0 : vector_unique(e, &ret->vector);
+    return 1;
+}
+
+int map_sign(struct eval *e, const struct mapping *m, struct element *el)
+{
+    if (!m->x->negative)
+        return 1;
+    el->value = -el->value;
+    if (el->hist && !(el->hist = histogram_scale(&e->arena, el->hist, -1)))
+        return -ENOMEM;
+    return 1;
+}
+
+bool operator_keeps_name(const struct expr *x)
+{
+    return x->kind == EXPR_UNARY ? !x->negative : comparison(x->op) && !x->return_bool;
 }
 
 static bool named(const struct expr *x, const char *name)
@@ -177,7 +178,7 @@ static bool included(const struct expr *x, const char *name)
 static int pair_labels(struct eval *e, const struct expr *x, const struct labels *many,
     const struct labels *one, struct labels *ret)
 {
-    bool keep_name = comparison(x->op) && !x->return_bool;
+    bool keep_name = operator_keeps_name(x);
     bool one_to_one = x->card == CARD_ONE_TO_ONE;
     // The common case needs no copy: everything but the name.
     if (!x->n_include && (!one_to_one || (!x->on && !x->n_names))) {
@@ -431,10 +432,6 @@ int apply_binary(
     if (l->type == TYPE_SCALAR && r->type == TYPE_SCALAR)
         return scalar_scalar(x, l, r, ret);
     ret->type = TYPE_VECTOR;
-    if (l->type == TYPE_SCALAR)
-        return vector_scalar(e, x, &r->vector, l, true, ret);
-    if (r->type == TYPE_SCALAR)
-        return vector_scalar(e, x, &l->vector, r, false, ret);
     if (x->op == OP_OR)
         return set_or(e, x, &l->vector, &r->vector, ret);
     if (x->op == OP_AND || x->op == OP_UNLESS)
@@ -442,28 +439,10 @@ int apply_binary(
     return vector_vector(e, x, &l->vector, &r->vector, ret);
 }
 
-int apply_unary(
-    struct eval *e, const struct expr *x, const struct value *operand, struct value *ret)
+int apply_unary(const struct expr *x, const struct value *operand, struct value *ret)
 {
     *ret = *operand;
-    if (!x->negative)
-        return 0;
-    if (ret->type == TYPE_SCALAR) {
+    if (x->negative)
         ret->scalar = -ret->scalar;
-        return 0;
-    }
-    struct vector in = ret->vector;
-    int rc = vector_room(e, in.n, &ret->vector);
-    for (size_t i = 0; rc == 0 && i < in.n; i++) {
-        struct element el = in.e[i];
-        if (el.state == ELEMENT_FILTERED)
-            continue;
-        if (!drop_name(e, &in.e[i].labels, &el.labels))
-            return -ENOMEM;
-        el.value = -el.value;
-        if (el.hist && !(el.hist = histogram_scale(&e->arena, el.hist, -1)))
-            return -ENOMEM;
-        vector_push(&ret->vector, &el);
-    }
-    return rc < 0 ? rc : vector_unique(e, &ret->vector);
+    return 0;
 }

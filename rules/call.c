@@ -159,71 +159,39 @@ static double map_one(int id, double v, const double *p)
     }
 }
 
-// unknown: a parameter came from a silent source.
-static int map_vector(struct eval *e, const struct expr *x, const struct vector *in,
-    const double *p, bool unknown, struct value *ret)
+int map_function(struct eval *e, const struct mapping *m, struct element *el)
 {
-    int rc = vector_room(e, in->n, &ret->vector);
-    if (rc < 0)
-        return rc;
-    if (x->fn->id == FN_CLAMP && !unknown && p[0] > p[1])
+    (void)e;
+    if (el->hist)
         return 0;
-    for (size_t i = 0; i < in->n; i++) {
-        struct element el = in->e[i];
-        if (el.state == ELEMENT_FILTERED || el.hist)
-            continue;
-        if (unknown)
-            el.state = ELEMENT_NO_DATA;
-        else if (el.state == ELEMENT_VALUE)
-            el.value = map_one(x->fn->id, el.value, p);
-        if (!drop_name(e, &in->e[i].labels, &el.labels))
-            return -ENOMEM;
-        vector_push(&ret->vector, &el);
-    }
-    return vector_unique(e, &ret->vector);
+    if (m->unknown)
+        el->state = ELEMENT_NO_DATA;
+    else if (el->state == ELEMENT_VALUE)
+        el->value = map_one(m->x->fn->id, el->value, m->p);
+    return 1;
 }
 
-static int histogram_part(
-    struct eval *e, const struct expr *x, const struct vector *in, struct value *ret)
+int map_histogram_part(struct eval *e, const struct mapping *m, struct element *el)
 {
-    int rc = vector_room(e, in->n, &ret->vector);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < in->n; i++) {
-        struct element el = in->e[i];
-        if (el.state == ELEMENT_FILTERED || !el.hist)
-            continue;
-        const struct histogram *h = el.hist;
-        el.hist = NULL;
-        el.value = x->fn->id == FN_HISTOGRAM_COUNT ? h->count
-                   : x->fn->id == FN_HISTOGRAM_SUM ? h->sum
+    const struct histogram *h = el->hist;
+    (void)e;
+    if (!h)
+        return 0;
+    el->hist = NULL;
+    el->value = m->x->fn->id == FN_HISTOGRAM_COUNT ? h->count
+                : m->x->fn->id == FN_HISTOGRAM_SUM ? h->sum
                                                    : h->sum / h->count;
-        if (!drop_name(e, &in->e[i].labels, &el.labels))
-            return -ENOMEM;
-        vector_push(&ret->vector, &el);
-    }
-    return vector_unique(e, &ret->vector);
+    return 1;
 }
 
-static int timestamps(struct eval *e, const struct expr *arg, const struct vector *in,
-    int64_t t_ms, struct value *ret)
+int map_timestamp(struct eval *e, const struct mapping *m, struct element *el)
 {
     // Of a selector: when the sample was taken. Of anything else: now.
-    bool own = expr_inner(arg)->kind == EXPR_SELECTOR;
-    int rc = vector_room(e, in->n, &ret->vector);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < in->n; i++) {
-        struct element el = in->e[i];
-        if (el.state == ELEMENT_FILTERED)
-            continue;
-        el.value = (double)(own ? el.sample_ms : t_ms) / 1000;
-        el.hist = NULL;
-        if (!drop_name(e, &in->e[i].labels, &el.labels))
-            return -ENOMEM;
-        vector_push(&ret->vector, &el);
-    }
-    return vector_unique(e, &ret->vector);
+    bool own = expr_inner(m->x->args[0])->kind == EXPR_SELECTOR;
+    (void)e;
+    el->value = (double)(own ? el->sample_ms : m->t_ms) / 1000;
+    el->hist = NULL;
+    return 1;
 }
 
 static int rising(const void *a, const void *b)
@@ -287,25 +255,6 @@ static int one_element(struct eval *e, const struct value *v, struct value *ret)
     return 0;
 }
 
-static int mapped(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
-    struct value *ret)
-{
-    double p[2] = {x->fn->id == FN_ROUND ? 1 : 0, 0};
-    struct value now = {.type = TYPE_VECTOR};
-    bool unknown = false;
-    if (!x->n_args) {
-        int rc = one_element(e, &(struct value){.scalar = (double)t_ms / 1000}, &now);
-        if (rc < 0)
-            return rc;
-        in = &now;
-    }
-    for (size_t i = 1; i < x->n_args && i < 3; i++) {
-        p[i - 1] = in[i].scalar;
-        unknown |= in[i].no_data;
-    }
-    return map_vector(e, x, &in->vector, p, unknown, ret);
-}
-
 int apply_call(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
     struct value *ret)
 {
@@ -323,10 +272,13 @@ int apply_call(struct eval *e, const struct expr *x, const struct value *in, int
     case FN_SCALAR: scalar_of(&in->vector, ret); return 0;
     case FN_SORT: return sorted(e, &in->vector, false, ret);
     case FN_SORT_DESC: return sorted(e, &in->vector, true, ret);
-    case FN_TIMESTAMP: return timestamps(e, x->args[0], &in->vector, t_ms, ret);
-    case FN_HISTOGRAM_AVG:
-    case FN_HISTOGRAM_COUNT:
-    case FN_HISTOGRAM_SUM: return histogram_part(e, x, &in->vector, ret);
-    default: return mapped(e, x, in, t_ms, ret);
+    default: break;
     }
+    // A function of elements that was given none is one of now.
+    struct value now = {.type = TYPE_VECTOR};
+    int rc = one_element(e, &(struct value){.scalar = (double)t_ms / 1000}, &now);
+    if (rc < 0)
+        return rc;
+    struct mapping m = mapping_of(x, &now, t_ms);
+    return apply_mapping(e, &m, ret);
 }

@@ -139,11 +139,15 @@ int eval_apply(struct eval *e, const struct expr *x, const struct value *in, int
     struct value *ret)
 {
     *ret = (struct value){.type = x->type};
+    if (maps_elements(x)) {
+        struct mapping m = mapping_of(x, in, t_ms);
+        return apply_mapping(e, &m, ret);
+    }
     switch (x->kind) {
     case EXPR_CALL: return apply_call(e, x, in, t_ms, ret);
     case EXPR_AGGREGATE: return apply_aggregate(e, x, in, ret);
     case EXPR_BINARY: return apply_binary(e, x, in, ret);
-    case EXPR_UNARY: return apply_unary(e, x, in, ret);
+    case EXPR_UNARY: return apply_unary(x, in, ret);
     case EXPR_PAREN: *ret = in[0]; return 0;
     case EXPR_NUMBER:
     case EXPR_STRING:

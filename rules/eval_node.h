@@ -146,10 +146,39 @@ int apply_aggregate(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
 int apply_binary(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
-int apply_unary(
-    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int apply_unary(const struct expr *x, const struct value *in, struct value *ret); // of a scalar
 int apply_histogram_quantile(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+
+// mapping.c: operators that make one element of one: arithmetic and comparison with a scalar, unary
+// signs, functions such as abs() and timestamp().
+struct mapping {
+    const struct expr *x;
+    const struct vector *over;
+    int (*fn)(struct eval *e, const struct mapping *m, struct element *el);
+    double p[2];      // scalar parameters, or the scalar operand
+    bool scalar_left; // it stands on the left
+    bool unknown;     // a parameter came from a silent source
+    bool silent;      // or is its last word
+    bool keeps_name;
+    bool nothing; // no element has a result
+    int64_t t_ms;
+};
+bool maps_elements(const struct expr *x);
+struct mapping mapping_of(const struct expr *x, const struct value *in, int64_t t_ms);
+// Makes the result of an element in place, but for its labels. 1; 0 when it has none; -ENOMEM.
+static inline int mapping_element(struct eval *e, const struct mapping *m, struct element *el)
+{
+    return el->state == ELEMENT_FILTERED || m->nothing ? 0 : m->fn(e, m, el);
+}
+int apply_mapping(struct eval *e, const struct mapping *m, struct value *ret);
+// What mapping.c picks from: binary.c, call.c.
+int map_scalar(struct eval *e, const struct mapping *m, struct element *el);
+int map_sign(struct eval *e, const struct mapping *m, struct element *el);
+int map_function(struct eval *e, const struct mapping *m, struct element *el);
+int map_histogram_part(struct eval *e, const struct mapping *m, struct element *el);
+int map_timestamp(struct eval *e, const struct mapping *m, struct element *el);
+bool operator_keeps_name(const struct expr *x); // binary or unary
 
 // sum.c: compensated addition and what is built from it.
 void sum_add(double v, double *sum, double *rest);
