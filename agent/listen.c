@@ -21,6 +21,7 @@
 #define PATHS         64
 #define DUMP_TRIES    3
 #define CGROUP_PIDS   64
+#define TURNED_MAX    32
 #define RECEIVE_BYTES (1 << 20)
 
 // A listener on its way to a name.
@@ -51,8 +52,10 @@ struct listen {
     size_t n_pending;
     struct identity_scan scan;
     struct identity_want *wants;
-    bool first; // no whole dump yet
-    bool told;  // events since the last flush
+    bool first;      // no whole dump yet
+    bool told;       // events since the last flush
+    bool held;       // ... which wait for word of a death
+    int64_t went_ms; // wall clock of what went since the last flush; 0 = nothing
     struct {
         uint64_t id;
         char path[IDENTITY_PATH_MAX];
@@ -60,6 +63,10 @@ struct listen {
     size_t next_path;
     void (*on_end)(void *ctx, struct service *s);
     void *on_end_ctx;
+    void (*on_turn)(void *ctx, uint16_t port);
+    void *on_turn_ctx;
+    uint16_t turned[TURNED_MAX]; // ports for on_turn; of more, their probes wait for their turn
+    size_t n_turned;
 };
 
 static int64_t now_ns(const struct listen *l)
@@ -77,14 +84,25 @@ static void tell(struct listen *l, const struct service *s, int kind, const char
     l->told = true;
 }
 
+static void turned(struct listen *l, uint16_t port)
+{
+    if (l->n_turned < TURNED_MAX)
+        l->turned[l->n_turned++] = port;
+}
+
 static void on_change(void *ctx, struct service *s, enum service_change change,
     enum service_state from, const char *detail)
 {
     struct listen *l = ctx;
     struct output *o = l->sampler->env->out;
     char text[96];
+    int64_t stamp_ms = clock_wall_ms(&l->sampler->env->clock);
 
-    output_group(o, 0, 0, clock_wall_ms(&l->sampler->env->clock));
+    // What goes between two flushes has one stamp, so that a crash takes the place of the `starting`
+    // it was for a moment: rules take that for a planned restart.
+    if (change == SERVICE_TURNED && s->state != SERVICE_UP)
+        l->went_ms = stamp_ms = l->went_ms ? l->went_ms : stamp_ms;
+    output_group(o, 0, 0, stamp_ms);
     switch (change) {
     case SERVICE_APPEARED:
         shown_declare(s, o);
@@ -93,6 +111,7 @@ static void on_change(void *ctx, struct service *s, enum service_change change,
         if (!s->present) {
             snprintf(text, sizeof(text), "listens on port %u", s->port);
             tell(l, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP, text);
+            turned(l, s->port);
         }
         return;
     case SERVICE_ENDED:
@@ -102,7 +121,10 @@ static void on_change(void *ctx, struct service *s, enum service_change change,
             shown_end(s->data[0], o);
         shown_free(s);
         return;
-    case SERVICE_TURNED: break;
+    case SERVICE_TURNED:
+        if ((from == SERVICE_UP) != (s->state == SERVICE_UP))
+            turned(l, s->port);
+        break;
     }
     if (s->data[0])
         shown_state(s->data[0], o, s);
@@ -135,9 +157,20 @@ static void flush(struct listen *l)
     struct env *env = l->sampler->env;
 
     loop_timer_stop(l->hold);
+    l->held = false;
     if (l->told && env->flush)
         env->flush(env->core);
     l->told = false;
+    l->went_ms = 0;
+    for (size_t i = 0; i < l->n_turned && l->on_turn; i++)
+        l->on_turn(l->on_turn_ctx, l->turned[i]);
+    l->n_turned = 0;
+}
+
+static void flush_unless_held(struct listen *l)
+{
+    if (!l->held)
+        flush(l);
 }
 
 static void on_hold(void *ctx, int64_t due, int64_t now)
@@ -151,8 +184,13 @@ static void on_hold(void *ctx, int64_t due, int64_t now)
 // frame. Nothing pages by the first half alone.
 static void flush_soon(struct listen *l)
 {
-    if (l->told)
+    if (!l->told) {
+        l->went_ms = 0;
+        return;
+    }
+    if (!l->held)
         loop_timer_set(l->hold, now_ns(l) + HOLD_NS);
+    l->held = true;
 }
 
 // --- names and owners ----------------------------------------------------------------------------
@@ -324,7 +362,7 @@ static void on_slice(void *ctx, int64_t due, int64_t now)
     (void)due;
     (void)now;
     search_slice(l);
-    flush(l);
+    flush_unless_held(l);
     sampler_cpu_end(l->sampler, begun);
 }
 
@@ -557,7 +595,7 @@ static void on_poll(void *ctx, int64_t due, int64_t now)
 
     if (!look_at_queues(l))
         look(l);
-    flush(l);
+    flush_unless_held(l);
     // Missed rounds are not made up for: a look now sees what they would have seen.
     loop_timer_set(l->poll, due + POLL_NS > now ? due + POLL_NS : now + POLL_NS);
     sampler_cpu_end(l->sampler, begun);
@@ -606,6 +644,16 @@ void listen_exit(struct listen *l, const struct service_exit *e)
     flush(l);
 }
 
+bool listen_check(struct listen *l)
+{
+    int64_t begun = sampler_cpu_begin();
+
+    dump(l);
+    flush_soon(l);
+    sampler_cpu_end(l->sampler, begun);
+    return l->held;
+}
+
 struct service *listen_service(struct listen *l, uint16_t port)
 {
     if (!(l->ports[port / 8] & 1u << port % 8))
@@ -623,6 +671,12 @@ void listen_on_end(struct listen *l, void (*fn)(void *ctx, struct service *s), v
 {
     l->on_end = fn;
     l->on_end_ctx = ctx;
+}
+
+void listen_on_turn(struct listen *l, void (*fn)(void *ctx, uint16_t port), void *ctx)
+{
+    l->on_turn = fn;
+    l->on_turn_ctx = ctx;
 }
 
 // --- the sampler ---------------------------------------------------------------------------------
@@ -747,7 +801,9 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
         struct shown *w = v->data[0];
         if (!w)
             continue;
-        shown_state(w, o, v);
+        // What is held may be a crash in a moment.
+        if (!l->held || v->state != SERVICE_STARTING)
+            shown_state(w, o, v);
         if (v->sockets == 0)
             continue;
         output_set(o, w->queue, w->queue_now);

@@ -31,6 +31,13 @@ void listen_exit(struct listen *l, const struct service_exit *e);
 struct service *listen_service(struct listen *l, uint16_t port);
 // All of them, by `next`; also those not announced and those that do not listen now.
 struct service *listen_services(struct listen *l);
+// Called when the last listener of a port went, and when one came (back): ask the port yourself. By
+// then what is known of it was sent, and the evidence of a crash had its time to come. One hook; NULL
+// takes it away.
+void listen_on_turn(struct listen *l, void (*fn)(void *ctx, uint16_t port), void *ctx);
+// For who was just refused by a port of this host, before that is told: a listener that went is
+// known first. True: one did, and what was written travels with that news within HOLD_NS.
+bool listen_check(struct listen *l);
 // Called before a service is freed: drop what points to it. One hook; NULL takes it away.
 void listen_on_end(struct listen *l, void (*fn)(void *ctx, struct service *s), void *ctx);
 // Labels job, service and port of a service, for its series. buf holds the port's text.

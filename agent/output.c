@@ -317,6 +317,15 @@ static struct filling *group_find(struct output *o, uint32_t interval_ms, int64_
     return NULL;
 }
 
+static struct filling *event_group_find(struct output *o, int64_t stamp_ms)
+{
+    for (size_t i = 0; i < GROUPS_MAX; i++)
+        if (o->groups[i].serial && o->groups[i].g.interval_ms == 0 &&
+            o->groups[i].g.stamp_ms == stamp_ms)
+            return &o->groups[i];
+    return NULL;
+}
+
 static struct filling *group_add(
     struct output *o, uint32_t interval_ms, int64_t tick, int64_t stamp)
 {
@@ -349,13 +358,9 @@ void output_group(struct output *o, uint32_t interval_ms, int64_t tick, int64_t 
     begin(o);
     struct filling *f = NULL;
     if (interval_ms == 0) {
-        // Facts of one instant share a group; the next instant has the next tick.
-        f = group_find(o, 0, o->event_tick);
-        if (f && f->g.stamp_ms != stamp_wall_ms)
-            f = NULL;
-        if (!f)
-            o->event_tick++;
-        tick = o->event_tick;
+        // Facts of one instant share a group, also when another instant had its group since.
+        f = event_group_find(o, stamp_wall_ms);
+        tick = f ? f->g.tick : ++o->event_tick;
     } else {
         f = group_find(o, interval_ms, tick);
     }

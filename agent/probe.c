@@ -43,7 +43,9 @@ struct probe {
     const struct probe_config *config;
     struct probe_attempt attempts[PROBE_FLIGHTS];
     struct loop_timer *timer; // the next start
+    struct loop_timer *extra; // one out of turn
     int64_t due_ns;
+    int64_t judged_ns; // intended start of what the verdict is from
     uint32_t ids[N_IDS];
     enum verdict verdict;
     struct probe_result last;
@@ -247,12 +249,18 @@ static void conclude(struct probe_attempt *a, const struct probe_result *r, doub
     struct env *env = p->engine->env;
     attempt_end(a);
     observe(p, duration_s);
-    p->last = *r;
-    enum verdict verdict = r->success ? SUCCEEDED : FAILED;
-    bool changed = verdict != p->verdict && (p->verdict != UNKNOWN || verdict == FAILED);
-    p->verdict = verdict;
+    bool changed = false;
+    if (a->intended_ns >= p->judged_ns) {
+        enum verdict verdict = r->success ? SUCCEEDED : FAILED;
+        changed = verdict != p->verdict && (p->verdict != UNKNOWN || verdict == FAILED);
+        p->judged_ns = a->intended_ns;
+        p->verdict = verdict;
+        p->last = *r;
+    }
     if (!changed && !a->slow_told)
         return;
+    bool held =
+        changed && !r->success && p->config->local && env->listen && listen_check(env->listen);
     // The new verdict, or the end of a slow answer, travels at once.
     output_group(env->out, 0, 0, clock_wall_ms(&env->clock));
     write_result(p, env->out);
@@ -261,7 +269,8 @@ static void conclude(struct probe_attempt *a, const struct probe_result *r, doub
         return;
     tell(p, TOCSIN__V1__EVENT_KIND__EVENT_PROBE_CHANGED,
         r->success ? "answers again" : r->detail);
-    env->flush(env->core);
+    if (!held)
+        env->flush(env->core);
 }
 
 void probe_done(struct probe_attempt *a, const struct probe_result *r)
@@ -300,11 +309,35 @@ static void on_attempt_timer(void *ctx, int64_t due_ns, int64_t at_ns)
     env->flush(env->core);
 }
 
+// False: as many are in flight as may be.
+static bool ask(struct probe *p, int64_t intended_ns, int64_t at_ns)
+{
+    const struct probe_config *c = p->config;
+    struct probe_attempt *a = NULL;
+    for (int i = 0; i < PROBE_FLIGHTS && !a; i++)
+        if (!p->attempts[i].active)
+            a = &p->attempts[i];
+    if (!a)
+        return false;
+    struct probe_result r = {0};
+    a->active = true;
+    a->slow_told = false;
+    a->intended_ns = intended_ns;
+    a->begun_ns = at_ns;
+    loop_timer_set(a->timer,
+        intended_ns + (c->slow_ms < c->timeout_ms ? c->slow_ms : c->timeout_ms) * NS_PER_MS);
+    int rc = c->kind == PROBE_TCP && probe_is_address(c->host)
+                 ? probe_tcp_start(a, c, p->engine->env->loop, r.detail, sizeof(r.detail))
+                 : probe_http_start(a, c, p->engine->transfers, r.detail, sizeof(r.detail));
+    if (rc < 0)
+        probe_done(a, &r);
+    return true;
+}
+
 static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
 {
     struct probe *p = ctx;
-    const struct probe_config *c = p->config;
-    int64_t step = c->every_ms * NS_PER_MS;
+    int64_t step = p->config->every_ms * NS_PER_MS;
     (void)due_ns;
     if (!p->interned)
         intern(p);
@@ -317,27 +350,30 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     double lag = (double)(at_ns - intended) / 1e9;
     if (lag > p->lag_max)
         p->lag_max = lag;
-
-    struct probe_attempt *a = NULL;
-    for (int i = 0; i < PROBE_FLIGHTS && !a; i++)
-        if (!p->attempts[i].active)
-            a = &p->attempts[i];
-    if (!a) {
+    if (!ask(p, intended, at_ns))
         p->skipped++;
-        return;
+}
+
+static void on_extra(void *ctx, int64_t due_ns, int64_t at_ns)
+{
+    (void)due_ns;
+    ask(ctx, at_ns, at_ns);
+}
+
+void probes_port_turned(struct probes *e, uint16_t port)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        struct probe *p = e->all[i];
+        // One that never ran has its first turn in a moment. By timer: we are called while others
+        // work on what the answer would change.
+        if (p->interned && p->config->local && p->config->port == port)
+            loop_timer_set(p->extra, now_ns(p));
     }
-    struct probe_result r = {0};
-    a->active = true;
-    a->slow_told = false;
-    a->intended_ns = intended;
-    a->begun_ns = at_ns;
-    loop_timer_set(a->timer,
-        intended + (c->slow_ms < c->timeout_ms ? c->slow_ms : c->timeout_ms) * NS_PER_MS);
-    int rc = c->kind == PROBE_TCP && probe_is_address(c->host)
-                 ? probe_tcp_start(a, c, p->engine->env->loop, r.detail, sizeof(r.detail))
-                 : probe_http_start(a, c, p->engine->transfers, r.detail, sizeof(r.detail));
-    if (rc < 0)
-        probe_done(a, &r);
+}
+
+static void on_port_turned(void *ctx, uint16_t port)
+{
+    probes_port_turned(ctx, port);
 }
 
 // --- the set of probes -------------------------------------------------------------------------
@@ -355,6 +391,7 @@ static void probe_free(struct probe *p, bool end_series)
         loop_timer_free(a->timer);
     }
     loop_timer_free(p->timer);
+    loop_timer_free(p->extra);
     for (int i = 0; end_series && i < N_IDS; i++)
         output_end(p->engine->env->out, p->ids[i]);
     free(p);
@@ -368,7 +405,8 @@ static struct probe *probe_new(struct probes *e, const struct probe_config *c)
     p->engine = e;
     p->config = c;
     p->timer = loop_timer_new(e->env->loop, on_start, p);
-    bool ok = p->timer != NULL;
+    p->extra = loop_timer_new(e->env->loop, on_extra, p);
+    bool ok = p->timer && p->extra;
     for (int i = 0; i < PROBE_FLIGHTS; i++) {
         struct probe_attempt *a = &p->attempts[i];
         a->probe = p;
@@ -489,6 +527,8 @@ struct probes *probes_new(struct env *env, struct schedule *s, struct transfers 
     struct probes *e = calloc(1, sizeof(*e));
     if (e)
         *e = (struct probes){.env = env, .schedule = s, .transfers = m};
+    if (e && env->listen)
+        listen_on_turn(env->listen, on_port_turned, e);
     return e;
 }
 
@@ -496,6 +536,8 @@ void probes_free(struct probes *e)
 {
     if (!e)
         return;
+    if (e->env->listen)
+        listen_on_turn(e->env->listen, NULL, NULL);
     for (size_t i = 0; i < e->n; i++)
         probe_free(e->all[i], false);
     e->n = 0;

@@ -8,6 +8,11 @@
  *     2nd        [====ok]                  skipped and counted
  *     3rd             [=ok]
  *
+ * One question is asked out of turn: when the last listener of a port of this host went or one came,
+ * the probes of that port start at once, and their turns stay what they were. A restart therefore
+ * shows as a refusal, and it is the rule that knows it (`starting`); what the refusal must not do is
+ * to overtake that news, so a failed probe of this host has the listeners looked at before it is told.
+ *
  * Two facts leave at once, as event frames: a verdict that changed, and a probe in flight that
  * passed `slow`; a hang shows long before its timeout. The rest is sampled on the probe's interval.
  * A probe that ran into its timeout is booked with it, as a lower bound, and success 0.
@@ -61,6 +66,9 @@ void probes_free(struct probes *p);
 // Runs exactly the probes of c. Those that did not change go on with their counters; the series of
 // those that went end. 0, or -ENOMEM with the old ones still running.
 int probes_apply(struct probes *p, const struct agent_config *c);
+
+// Something began or ceased to listen on that port of this host: asks its probes now.
+void probes_port_turned(struct probes *p, uint16_t port);
 
 // --- between the engine and the kinds ---------------------------------------------------------
 

@@ -25,6 +25,8 @@ struct world {
     struct sampler listen, deaths;
     char proc[256];
     int flushes;
+    uint16_t wanted; // port whose turns are counted
+    int turns, flushes_before;
     // Events so far, newest kept.
     int kind[64];
     char service[64][64], detail[64][96];
@@ -231,6 +233,59 @@ static void a_closed_listener(void)
     world_close(&w);
 }
 
+static void on_turn(void *ctx, uint16_t port)
+{
+    struct world *w = ctx;
+
+    if (port == w->wanted) {
+        w->turns++;
+        w->flushes_before = w->flushes;
+    }
+}
+
+static void a_port_that_turns(void)
+{
+    struct world w;
+    uint16_t port = 0;
+    int fd = listener(AF_INET, &port);
+
+    CU_ASSERT_NOT_EQUAL_FATAL(fd, -1);
+    if (!world_open(&w)) {
+        close(fd);
+        return;
+    }
+    show_process(&w, getpid());
+    struct service *s = wait_service(&w, port);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+    turn(&w);
+    w.wanted = port;
+    listen_on_turn(w.env.listen, on_turn, &w);
+    CU_ASSERT_FALSE(listen_check(w.env.listen));
+    close(fd);
+    // Whoever is refused before the loop turns learns why, and nothing is sent in between.
+    int before = w.flushes;
+    CU_ASSERT_TRUE(listen_check(w.env.listen));
+    CU_ASSERT_EQUAL(s->state, SERVICE_STARTING);
+    CU_ASSERT_EQUAL(w.flushes, before);
+    CU_ASSERT_EQUAL(w.turns, 0);
+    int64_t until = now(&w) + PATIENCE_NS;
+    while (now(&w) < until && w.turns == 0)
+        turn(&w);
+    CU_ASSERT_EQUAL(w.turns, 1);
+    CU_ASSERT_TRUE(w.flushes_before > before); // the news first, then the question
+    CU_ASSERT_FALSE(listen_check(w.env.listen));
+    fd = listener(AF_INET, &port);
+    CU_ASSERT_NOT_EQUAL(fd, -1);
+    CU_ASSERT_TRUE(wait_state(&w, s, SERVICE_UP));
+    CU_ASSERT_EQUAL(w.turns, 2);
+    listen_on_turn(w.env.listen, NULL, NULL);
+    close(fd);
+    CU_ASSERT_TRUE(wait_state(&w, s, SERVICE_STARTING));
+    turn(&w);
+    CU_ASSERT_EQUAL(w.turns, 2);
+    world_close(&w);
+}
+
 static pid_t fork_server(int fd, int *hold)
 {
     int pipes[2];
@@ -395,6 +450,7 @@ static void a_burst_in_the_queue(void)
 static const struct test TESTS[] = {
     {"a new listener appears with its name within one poll", a_new_listener},
     {"a closed listener is seen by the multicast and its return is silent", a_closed_listener},
+    {"a port is asked when its listener went or came, after the news of it", a_port_that_turns},
     {"a killed server has crashed, with its signal", a_killed_server},
     {"a terminated server is stopped after the grace, without a crash", a_terminated_server},
     {"a burst in the accept queue stays visible in the maximum", a_burst_in_the_queue},

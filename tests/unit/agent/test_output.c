@@ -142,9 +142,11 @@ static void an_event_asks_for_a_frame(void)
     output_group(o, 0, 0, 1234);
     output_set(o, a, 0);
     output_group(o, 0, 0, 1234); // the same instant: the same group
-    output_set(o, a, 5);
+    output_set(o, a, 4);
     output_group(o, 0, 0, 1235);
     output_set(o, a, 6);
+    output_group(o, 0, 0, 1234); // ... also after another instant had its group
+    output_set(o, a, 5);
     CU_ASSERT_TRUE(output_urgent(o));
     const struct batch *t = output_take(o, 1, 1235, 1);
     CU_ASSERT_EQUAL_FATAL(t->n_events, 1);
@@ -152,7 +154,9 @@ static void an_event_asks_for_a_frame(void)
     CU_ASSERT_STRING_EQUAL(t->events[0].service, "web");
     CU_ASSERT_EQUAL(strlen(t->events[0].detail), 198);
     CU_ASSERT_EQUAL_FATAL(t->n_groups, 2);
+    CU_ASSERT_EQUAL_FATAL(t->groups[0].n, 1);
     CU_ASSERT_EQUAL(t->groups[0].samples[0].value, 5);
+    CU_ASSERT_EQUAL(t->groups[1].samples[0].value, 6);
     CU_ASSERT_EQUAL(t->groups[1].tick, t->groups[0].tick + 1);
     CU_ASSERT_FALSE(output_urgent(o));
     output_set(o, a, 8); // without a group of its own: that of before, another tick

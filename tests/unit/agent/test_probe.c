@@ -24,7 +24,9 @@ static struct world {
     struct conn {
         int fd;
         struct loop_io *io;
+        bool asked;
     } conns[CONNS_MAX];
+    int accepted;
     const char *answer; // NULL: accept and say nothing
     int n_events, kinds[64];
     char details[64][256];
@@ -56,19 +58,26 @@ static void flush(void *core)
         frame(NULL, 1000, 1, false);
 }
 
+static void answer(struct conn *c, const char *text)
+{
+    if (write(c->fd, text, strlen(text)) < 0)
+        CU_FAIL("write");
+    loop_io_del(c->io);
+    close(c->fd);
+    *c = (struct conn){0};
+}
+
 static void on_request(void *ctx, int fd, uint32_t events)
 {
     struct conn *c = ctx;
     char text[2048];
     (void)events;
-    ssize_t n = read(fd, text, sizeof(text));
-    if (n > 0 && !w.answer)
-        return; // stays open and unanswered
-    if (n > 0 && write(fd, w.answer, strlen(w.answer)) < 0)
-        CU_FAIL("write");
-    loop_io_del(c->io);
-    close(fd);
-    *c = (struct conn){0};
+    c->asked = read(fd, text, sizeof(text)) > 0;
+    if (!c->asked)
+        answer(c, "");
+    else if (w.answer)
+        answer(c, w.answer);
+    // else it stays open and unanswered
 }
 
 static void on_client(void *ctx, int fd, uint32_t events)
@@ -79,16 +88,41 @@ static void on_client(void *ctx, int fd, uint32_t events)
         if (!w.conns[i].io) {
             // cppcheck-suppress nullPointer ; as in listener.c
             w.conns[i].fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+            w.accepted++;
             w.conns[i].io =
                 loop_io_add(w.env.loop, w.conns[i].fd, EPOLLIN, on_request, &w.conns[i]);
             return;
         }
 }
 
+// The same port again when there was one.
+static void open_port(bool listening)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        .sin_port = htons((uint16_t)w.port)};
+    socklen_t len = sizeof(a);
+    int one = 1;
+    w.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(w.listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    bind(w.listen_fd, (struct sockaddr *)&a, sizeof(a));
+    getsockname(w.listen_fd, (struct sockaddr *)&a, &len);
+    w.port = ntohs(a.sin_port);
+    if (listening) {
+        listen(w.listen_fd, 16);
+        w.io = loop_io_add(w.env.loop, w.listen_fd, EPOLLIN, on_client, NULL);
+    }
+}
+
+static void close_port(void)
+{
+    loop_io_del(w.io);
+    w.io = NULL;
+    close(w.listen_fd);
+}
+
 static void open_world(bool listening, const char *probe)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(a);
     char text[512];
     struct buf problems;
     memset(&w, 0, sizeof(w));
@@ -97,14 +131,7 @@ static void open_world(bool listening, const char *probe)
         .flush = flush,
         .loop = loop_new(),
         .out = output_new()};
-    w.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bind(w.listen_fd, (struct sockaddr *)&a, sizeof(a));
-    getsockname(w.listen_fd, (struct sockaddr *)&a, &len);
-    w.port = ntohs(a.sin_port);
-    if (listening) {
-        listen(w.listen_fd, 16);
-        w.io = loop_io_add(w.env.loop, w.listen_fd, EPOLLIN, on_client, NULL);
-    }
+    open_port(listening);
     w.schedule = schedule_new(&w.env, frame, NULL);
     w.transfers = transfers_new(w.env.loop);
     w.probes = probes_new(&w.env, w.schedule, w.transfers);
@@ -123,13 +150,12 @@ static void close_world(void)
     probes_free(w.probes);
     schedule_free(w.schedule);
     transfers_free(w.transfers);
-    loop_io_del(w.io);
+    close_port();
     for (size_t i = 0; i < CONNS_MAX; i++)
         if (w.conns[i].io) {
             loop_io_del(w.conns[i].io);
             close(w.conns[i].fd);
         }
-    close(w.listen_fd);
     output_free(w.env.out);
     loop_free(w.env.loop);
     config_free(w.config);
@@ -233,6 +259,74 @@ static void a_local_target_has_its_port_from_the_first_sample(void)
     close_world();
 }
 
+static void a_port_that_turned_is_asked_out_of_turn(void)
+{
+    open_world(true, "probes: [{name: db, tcp: '127.0.0.1:PORT', every: 1h}]\n");
+    w.answer = "";
+    turn_until(has_success);
+    close_port();
+    probes_port_turned(w.probes, (uint16_t)(w.port + 1));
+    for (int i = 0; i < 3; i++)
+        loop_once(w.env.loop, 0);
+    CU_ASSERT_EQUAL(w.n_events, 0); // another's port
+    probes_port_turned(w.probes, (uint16_t)w.port);
+    CU_ASSERT_EQUAL(w.n_events, 0); // not from within the call
+    turn_until(one_event);
+    CU_ASSERT_STRING_EQUAL(w.details[0], "probe db: connection refused");
+    open_port(true);
+    probes_port_turned(w.probes, (uint16_t)w.port);
+    turn_until(two_events);
+    CU_ASSERT_STRING_EQUAL(w.details[1], "probe db: answers again");
+    close_world();
+}
+
+static bool one_accepted(void)
+{
+    return w.accepted >= 1;
+}
+
+static bool two_accepted(void)
+{
+    return w.accepted >= 2;
+}
+
+static void turns_stay_what_they_were(void)
+{
+    open_world(true, "probes: [{name: db, tcp: '127.0.0.1:PORT', every: 1s}]\n");
+    w.answer = "";
+    turn_until(one_accepted);
+    int64_t first = clock_mono_ns(&w.env.clock);
+    while (clock_mono_ns(&w.env.clock) < first + 500 * NS_PER_MS)
+        loop_once(w.env.loop, 20);
+    CU_ASSERT_EQUAL(w.accepted, 1);
+    probes_port_turned(w.probes, (uint16_t)w.port);
+    turn_until(two_accepted);
+    close_port();
+    turn_until(one_event); // by the turn a second after the first, not after the second
+    CU_ASSERT_TRUE(clock_mono_ns(&w.env.clock) < first + 1450 * NS_PER_MS);
+    close_world();
+}
+
+static bool has_question(void)
+{
+    return w.conns[0].asked;
+}
+
+static void an_older_answer_does_not_overturn_a_younger_verdict(void)
+{
+    open_world(true, "probes: [{name: web, http: 'http://127.0.0.1:PORT/', every: 1h}]\n");
+    turn_until(has_question);
+    close_port();
+    probes_port_turned(w.probes, (uint16_t)w.port);
+    turn_until(one_event);
+    CU_ASSERT_PTR_NOT_NULL(strstr(w.details[0], "not connected"));
+    answer(&w.conns[0], "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+    for (int i = 0; i < 10; i++)
+        loop_once(w.env.loop, 20);
+    CU_ASSERT_EQUAL(w.n_events, 1);
+    close_world();
+}
+
 static void a_reload_keeps_what_did_not_change(void)
 {
     open_world(true, "probes: [{name: a, tcp: '127.0.0.1:PORT', every: 100ms}]\n");
@@ -275,6 +369,10 @@ int main(void)
             a_hang_is_told_before_its_timeout_and_once},
         {"a local target has its port from the first sample",
             a_local_target_has_its_port_from_the_first_sample},
+        {"a port that turned is asked out of turn", a_port_that_turned_is_asked_out_of_turn},
+        {"turns stay what they were", turns_stay_what_they_were},
+        {"an older answer does not overturn a younger verdict",
+            an_older_answer_does_not_overturn_a_younger_verdict},
         {"a reload keeps what did not change", a_reload_keeps_what_did_not_change},
     };
     return test_main("probe", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
