@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/rules_check.h"
+#include "base/num.h"
+#include "cli/rules_live.h"
 #include "rules/file.h"
+#include "rules/lint.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,23 +14,11 @@
 #define FILES_MAX  10000
 #define OUTPUT_MAX (64u << 20)
 
-struct checked {
-    char *path;
-    struct buf text;
-    struct diags d;
-    bool overrides;
-};
-struct check {
-    struct checked *files;
-    size_t n, cap;
-    struct diags whole; // about all files together
-};
-
-static struct checked *add_file(struct check *c, const char *path)
+static struct checked_file *add_file(struct rules_report *c, const char *path)
 {
     if (c->n == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 8;
-        struct checked *more =
+        struct checked_file *more =
             c->cap < FILES_MAX ? realloc(c->files, cap * sizeof(*more)) : NULL;
         if (!more)
             return NULL;
@@ -37,20 +28,21 @@ static struct checked *add_file(struct check *c, const char *path)
     char *copy = strdup(path);
     if (!copy)
         return NULL;
-    struct checked *f = &c->files[c->n++];
-    *f = (struct checked){.path = copy};
+    struct checked_file *f = &c->files[c->n++];
+    *f = (struct checked_file){.path = copy};
     // One byte more than a rule file may have, so that one too large is seen to be so.
     buf_init(&f->text, RULE_FILE_MAX + 1);
     diags_init(&f->d);
     return f;
 }
 
-static int read_file(struct check *c, const char *path)
+static int read_file(struct rules_report *c, const char *path)
 {
-    struct checked *f = add_file(c, path);
+    struct checked_file *f = add_file(c, path);
     if (!f)
         return -ENOMEM;
     int rc = buf_add_path(&f->text, path);
+    f->unread = rc < 0;
     if (rc == -EMSGSIZE)
         diags_add(&f->d, DIAG_ERROR, "T020", 0, 0, 1, NULL, "the file is larger than %u MiB",
             RULE_FILE_MAX >> 20);
@@ -74,7 +66,7 @@ static bool is_test_file(const char *name)
     return len > 5 && !memcmp(dot - 5, ".test", 5);
 }
 
-static int read_folder(struct check *c, const char *path)
+static int read_folder(struct rules_report *c, const char *path)
 {
     struct dirent **entries;
     int n = scandir(path, &entries, is_rule_file, alphasort), rc = 0;
@@ -99,203 +91,135 @@ static int read_folder(struct check *c, const char *path)
     return rc;
 }
 
-static int load(struct check *c, struct ruleset *set)
+// Overrides last, wherever they stand: what they name must be known by then.
+static int load(struct rules_report *c, struct ruleset *set, bool overrides)
 {
-    // Overrides last, wherever they stand: what they name must be known by then.
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < c->n; i++) {
-            struct checked *f = &c->files[i];
-            const char *text = f->text.data ? (const char *)f->text.data : "";
-            int rc = 0;
-            if (f->d.errors)
-                continue;
-            if (pass == 0)
-                f->overrides = ruleset_is_overrides(text, f->text.len);
-            if (pass == 0 && !f->overrides)
-                rc = ruleset_add(set, f->path, text, f->text.len, &f->d);
-            else if (pass == 1 && f->overrides)
-                rc = ruleset_override(set, f->path, text, f->text.len, &f->d);
-            if (rc == -ENOMEM)
-                return rc;
-        }
+    for (size_t i = 0; i < c->n; i++) {
+        struct checked_file *f = &c->files[i];
+        const char *text = f->text.data ? (const char *)f->text.data : "";
+        int rc = 0;
+        if (!overrides)
+            f->overrides = ruleset_is_overrides(text, f->text.len);
+        if (f->unread || f->overrides != overrides)
+            continue;
+        if (overrides)
+            rc = ruleset_override(set, f->path, text, f->text.len, &f->d);
+        else
+            rc = ruleset_add(set, f->path, text, f->text.len, &f->d);
+        if (rc == -ENOMEM)
+            return rc;
     }
-    ruleset_check(set, &c->whole);
     return 0;
 }
 
-// --- output ----------------------------------------------------------------------------------
-static void print_json_diags(
-    const struct diags *d, const char *path, bool *comma, struct buf *out)
+static void count(const struct diags *d, struct rules_report *r)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        const struct diag *x = &d->items[i];
-        buf_adds(out, *comma ? ",\n  {\"file\":" : "\n  {\"file\":");
-        *comma = true;
-        buf_add_json(out, path, strlen(path));
-        buf_addf(out,
-            ",\"line\":%d,\"col\":%d,\"len\":%d,\"severity\":\"%s\",\"code\":\"%s\",\"message\":",
-            x->line, x->col, x->len, x->severity == DIAG_ERROR ? "error" : "warning", x->code);
-        buf_add_json(out, x->msg, strlen(x->msg));
-        buf_adds(out, ",\"hint\":");
-        buf_add_json(out, x->hint, strlen(x->hint));
-        buf_addc(out, '}');
+    r->errors += d->errors;
+    r->warnings += d->n + d->dropped - d->errors;
+}
+
+// Before overrides change what stands in the files.
+static int lint(struct rules_report *c, const struct ruleset *set, int64_t sampling_ms)
+{
+    struct lint_options o = {.sampling_ms = sampling_ms};
+    struct lint *l = lint_new(set, &o);
+    int rc = l ? 0 : -ENOMEM;
+    for (size_t i = 0; i < c->n && rc == 0; i++) {
+        struct checked_file *f = &c->files[i];
+        if (!f->overrides && f->text.len)
+            rc = lint_file(l, f->path, (const char *)f->text.data, f->text.len, &f->d);
     }
+    lint_free(l);
+    return rc;
 }
 
-static const char *plural(size_t n)
+static void report_done(struct rules_report *r)
 {
-    return n == 1 ? "" : "s";
-}
-
-struct totals {
-    size_t groups, rules, errors, warnings;
-};
-
-static void count(const struct diags *d, struct totals *t)
-{
-    t->errors += d->errors;
-    t->warnings += d->n + d->dropped - d->errors;
-}
-
-static void print(struct check *c, const struct totals *t, bool json, struct buf *out)
-{
-    bool comma = false;
-    if (json) {
-        buf_addf(out,
-            "{\"files\":%zu,\"groups\":%zu,\"rules\":%zu,\"errors\":%zu,\"warnings\":%zu,\"problems\":[",
-            c->n, t->groups, t->rules, t->errors, t->warnings);
-        for (size_t i = 0; i < c->n; i++)
-            print_json_diags(&c->files[i].d, c->files[i].path, &comma, out);
-        print_json_diags(&c->whole, "", &comma, out);
-        buf_adds(out, comma ? "\n]}\n" : "]}\n");
-        return;
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->files[i].path);
+        buf_done(&r->files[i].text);
+        diags_done(&r->files[i].d);
     }
-    for (size_t i = 0; i < c->n; i++) {
-        struct checked *f = &c->files[i];
-        if (f->d.n && out->len)
-            buf_addc(out, '\n');
-        diags_print(&f->d, f->path, (const char *)f->text.data, f->text.len, out);
-    }
-    if (c->whole.n && out->len)
-        buf_addc(out, '\n');
-    diags_print(&c->whole, "all files", NULL, 0, out);
-    if (out->len)
-        buf_addc(out, '\n');
-    size_t problems = t->errors + t->warnings;
-    if (problems)
-        buf_addf(out, "%zu problem%s: %zu error%s, %zu warning%s\n", problems, plural(problems),
-            t->errors, plural(t->errors), t->warnings, plural(t->warnings));
-    if (t->errors == 0)
-        buf_addf(out, "%zu file%s, %zu group%s, %zu rule%s: ok\n", c->n, plural(c->n),
-            t->groups, plural(t->groups), t->rules, plural(t->rules));
+    free(r->files);
+    for (size_t i = 0; i < r->n_selectors; i++)
+        free(r->selectors[i].text);
+    free(r->selectors);
+    diags_done(&r->whole);
 }
 
-int rules_check(
-    const char *const *paths, size_t n, const struct rules_check_options *o, struct buf *out)
+int rules_check(const char *const *paths, size_t n, const struct rules_check_options *o,
+    struct buf *out, struct err *err)
 {
-    struct check c = {0};
-    struct totals t = {0};
+    struct rules_report r = {.url = o->against ? o->against->url : NULL};
     struct ruleset *set = ruleset_new();
-    int rc = set ? 0 : -ENOMEM;
+    int rc = set ? 0 : -ENOMEM, asked = CLI_YES;
 
-    diags_init(&c.whole);
+    diags_init(&r.whole);
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct stat st;
         bool folder = stat(paths[i], &st) == 0 && S_ISDIR(st.st_mode);
-        rc = folder ? read_folder(&c, paths[i]) : read_file(&c, paths[i]);
+        rc = folder ? read_folder(&r, paths[i]) : read_file(&r, paths[i]);
     }
     if (rc == 0)
-        rc = load(&c, set);
+        rc = load(&r, set, false);
+    if (rc == 0 && o->against)
+        asked = rules_live(&r, set, o->against, err);
+    if (rc == 0)
+        rc = lint(&r, set, o->sampling_ms ? o->sampling_ms : RULES_SAMPLING_MS);
+    if (rc == 0)
+        rc = load(&r, set, true);
     if (rc == 0) {
-        for (size_t i = 0; i < c.n; i++) {
-            diags_sort(&c.files[i].d);
-            count(&c.files[i].d, &t);
+        ruleset_check(set, &r.whole);
+        for (size_t i = 0; i < r.n; i++) {
+            diags_sort(&r.files[i].d);
+            count(&r.files[i].d, &r);
         }
-        count(&c.whole, &t);
-        t.groups = set->n_groups;
+        count(&r.whole, &r);
+        r.groups = set->n_groups;
         for (size_t i = 0; i < set->n_groups; i++)
-            t.rules += set->groups[i].n_rules;
-        print(&c, &t, o->json, out);
+            r.rules += set->groups[i].n_rules;
+        rules_report_print(&r, o->format, out);
         if (out->failed)
             rc = -ENOMEM;
     }
-    for (size_t i = 0; i < c.n; i++) {
-        free(c.files[i].path);
-        buf_done(&c.files[i].text);
-        diags_done(&c.files[i].d);
-    }
-    free(c.files);
-    diags_done(&c.whole);
+    bool bad = r.errors || (o->strict && r.warnings);
+    report_done(&r);
     ruleset_free(set);
-    if (rc < 0)
-        return 2;
-    return t.errors || (o->strict && t.warnings) ? 1 : 0;
+    if (rc < 0) {
+        err_set(err, "out of memory");
+        return CLI_NO;
+    }
+    return asked != CLI_YES ? asked : bad ? CLI_NO : CLI_YES;
 }
 
-static const char HELP[] =
-    "usage: tocsin rules check [--format text|json] [--strict] FILE|FOLDER...\n"
-    "\n"
-    "Reads rule files as Prometheus writes them and overrides documents, and shows every\n"
-    "mistake at its place. Of a folder, *.yaml and *.yml are read, *.test.yaml left out.\n"
-    "\n"
-    "  --format json   for programs\n"
-    "  --strict        warnings fail too\n"
-    "\n"
-    "exit status: 0 clean, 1 problems, 2 wrong usage\n";
-
-static int usage(const char *what, const char *word)
+static enum rules_format format_of(const struct cli *c, const char *word)
 {
-    fprintf(stderr, "tocsin rules check: %s%s (see --help)\n", what, word);
-    return 2;
+    if (word && !strcmp(word, "sarif"))
+        return RULES_SARIF;
+    return c->json || (word && !strcmp(word, "json")) ? RULES_JSON : RULES_TEXT;
 }
 
-int rules_check_main(int argc, char **argv)
+int rules_check_main(const struct cli *c, const struct verb_args *a, struct err *err)
 {
-    struct rules_check_options o = {0};
-    const char **paths = calloc((size_t)argc + 1, sizeof(*paths));
-    size_t n = 0;
-    bool only_paths = false;
-    int rc = 0;
+    struct cli collector = *c;
+    struct rules_check_options o = {
+        .strict = a->option[0] || a->option[1], .format = format_of(c, a->option[2])};
+    const char *against = a->option[3], *sampling = a->option[4];
+    struct buf out;
 
-    if (!paths)
-        return usage("out of memory", "");
-    for (int i = 1; i < argc && rc == 0; i++) {
-        const char *a = argv[i];
-        const char *format = !strncmp(a, "--format=", 9) ? a + 9 : NULL;
-        if (!only_paths && !strcmp(a, "--format") && i + 1 < argc)
-            format = argv[++i];
-        if (only_paths || a[0] != '-') {
-            paths[n++] = a;
-        } else if (!strcmp(a, "--")) {
-            only_paths = true;
-        } else if (format) {
-            o.json = !strcmp(format, "json");
-            if (!o.json && strcmp(format, "text"))
-                rc = usage("--format takes text or json, not ", format);
-        } else if (!strcmp(a, "--strict")) {
-            o.strict = true;
-        } else if (!strcmp(a, "--help") || !strcmp(a, "-h")) {
-            fputs(HELP, stdout);
-            free(paths);
-            return 0;
-        } else {
-            rc = usage("unknown option ", a);
-        }
+    if (against) {
+        collector.url = against;
+        o.against = &collector;
     }
-    if (rc == 0 && n == 0)
-        rc = usage("no file given", "");
-    if (rc == 0) {
-        struct buf out;
-        buf_init(&out, OUTPUT_MAX);
-        rc = rules_check(paths, n, &o, &out);
-        if (out.len)
-            fwrite(out.data, 1, out.len, stdout);
-        if (rc == 2)
-            fprintf(stderr, "tocsin rules check: out of memory\n");
-        else if (fflush(stdout) != 0)
-            rc = usage("cannot write: ", strerror(errno));
-        buf_done(&out);
+    if (sampling &&
+        (!duration_parse(sampling, strlen(sampling), &o.sampling_ms) || o.sampling_ms <= 0)) {
+        err_set(err, "--sampling takes a duration, e.g. 15s, not %.60s", sampling);
+        return CLI_USAGE;
     }
-    free(paths);
+    buf_init(&out, OUTPUT_MAX);
+    int rc = rules_check((const char *const *)a->words, (size_t)a->n_words, &o, &out, err);
+    if (out.len)
+        fwrite(out.data, 1, out.len, c->out);
+    buf_done(&out);
     return rc;
 }

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `tocsin rules check FILE...`: reads rule files, folders of them and overrides documents, shows
- * every mistake at its place, and says in its exit status whether they may be loaded.
+ * `tocsin rules check PATH...`: reads rule files, folders of them and overrides documents, shows
+ * every mistake and every warning of meaning at its place, and says in its exit status whether
+ * they may be loaded. With --against it also asks a collector which series there are now.
+ *
+ * Exit status: 0 clean or only warnings, 1 mistakes (or warnings with --strict), 2 wrong usage,
+ * 3 and 4 as every verb that asks a collector.
  */
 #pragma once
 #include "base/buf.h"
-#include <stdbool.h>
-#include <stddef.h>
+#include "cli/rules_report.h"
+#include "cli/verb.h"
 
 struct rules_check_options {
-    bool json;
-    bool strict; // warnings fail too
+    enum rules_format format;
+    bool strict;               // warnings fail too
+    int64_t sampling_ms;       // 0: RULES_SAMPLING_MS
+    const struct cli *against; // the collector to ask; NULL = none
 };
-// Checks the files and folders (*.yaml and *.yml of them, sorted) and appends what there is to
-// say. 0 clean, 1 problems, 2 out of memory.
-int rules_check(
-    const char *const *paths, size_t n, const struct rules_check_options *o, struct buf *out);
-// argv[0] is the word `check`. Prints to stdout, wrong usage to stderr. Exit status: 0 clean,
-// 1 problems, 2 wrong usage.
-int rules_check_main(int argc, char **argv);
+#define RULES_SAMPLING_MS 1000 // what agents do when they are not told otherwise
+
+// Checks the files and folders (*.yaml and *.yml of them, sorted) and appends the report.
+int rules_check(const char *const *paths, size_t n, const struct rules_check_options *o,
+    struct buf *out, struct err *err);
+int rules_check_main(const struct cli *c, const struct verb_args *a, struct err *err);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/verb.h"
 #include "base/buf.h"
+#include "cli/codes.h"
 #include "cli/rules_check.h"
 #include "cli/rules_test.h"
 #include <stdlib.h>
@@ -34,7 +35,10 @@ static const struct verb_option HOOKS_OPTIONS[] = {
 };
 static const struct verb_option RULES_OPTIONS[] = {
     {"strict", NULL, "a warning fails the check too", NULL},
-    {"format", "FORMAT", "text or json", "text json"},
+    {"lint-fatal", NULL, "the same, as promtool calls it", NULL},
+    {"format", "FORMAT", "text, json or sarif", "text json sarif"},
+    {"against", "URL", "ask this collector which series there are now", NULL},
+    {"sampling", "DURATION", "how often samples come, to judge ranges by (default 1s)", NULL},
     {0},
 };
 
@@ -44,29 +48,6 @@ static int version_main(const struct cli *c, const struct verb_args *a, struct e
     (void)err;
     fprintf(c->out, c->json ? "{\"version\":\"%s\"}\n" : "tocsin %s\n", TOCSIN_VERSION);
     return CLI_YES;
-}
-
-static int rules_main(const struct cli *c, const struct verb_args *a, struct err *err)
-{
-    char check[] = "check", strict[] = "--strict", json[] = "--format=json", end[] = "--";
-    char **argv = calloc((size_t)a->n_words + 5, sizeof(*argv));
-    int argc = 0;
-    if (!argv) {
-        err_set(err, "out of memory");
-        return CLI_NO;
-    }
-    argv[argc++] = check;
-    if (a->option[0])
-        argv[argc++] = strict;
-    if (c->json || (a->option[1] && strcmp(a->option[1], "json") == 0))
-        argv[argc++] = json;
-    argv[argc++] = end;
-    for (int i = 0; i < a->n_words; i++)
-        argv[argc++] = a->words[i];
-    fflush(c->out);
-    int rc = rules_check_main(argc, argv);
-    free(argv);
-    return rc;
 }
 
 const struct verb VERBS[] = {
@@ -81,10 +62,15 @@ const struct verb VERBS[] = {
         "is printed.",
         NULL, top_main},
     {"rules", "check", "PATH...", 1, -1, "check rule files and folders of them",
-        "Exit status 1 when they must not be loaded.", RULES_OPTIONS, rules_main},
+        "Shows every mistake at its place, and warns of rules that do not do what they look like;\n"
+        "`tocsin explain CODE` says more about each. Of a folder, *.yaml and *.yml are read,\n"
+        "*.test.yaml left out. Exit status 1 when they must not be loaded.",
+        RULES_OPTIONS, rules_check_main},
     {"rules", "test", "FILE...", 1, -1, "run unit tests of rules in promtool's format",
         "Exit status 1 when one fails or a file has mistakes.", RULES_TEST_OPTIONS,
         rules_test_main},
+    {"explain", NULL, "[CODE]", 0, 1,
+        "what a code of a check means, with an example and its fix", NULL, NULL, explain_main},
     {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",
         "The delay is from startsAt to arrival, so it needs clocks that agree.", HOOKS_OPTIONS,
         hooks_main},

@@ -161,7 +161,7 @@ static bool one_line(struct reading *r, const struct yaml_node *n, bool last, bo
         return false;
     }
     if (more)
-        reading_mark(r, DIAG_WARNING, n, "T205", "end it with |- or >-",
+        reading_mark(r, DIAG_WARNING, n, "T045", "end it with |- or >-",
             "promtool overlooks all series below a line break, and so they are here");
     return !more;
 }

@@ -32,8 +32,9 @@ void reading_mark(struct reading *r, enum diag_severity severity, const struct y
         "%s", msg);
 }
 
-void reading_mark_span(struct reading *r, const struct yaml_node *scalar, size_t start,
-    size_t end, const char *code, const char *hint, const char *msg)
+static void mark_span(struct reading *r, enum diag_severity severity,
+    const struct yaml_node *scalar, size_t start, size_t end, const char *code,
+    const char *hint, const char *msg)
 {
     int line, col, end_line, end_col;
     if (end > scalar->len)
@@ -48,7 +49,19 @@ void reading_mark_span(struct reading *r, const struct yaml_node *scalar, size_t
         const char *newline = memchr(scalar->text + start, '\n', end - start);
         len = newline ? (int)(newline - (scalar->text + start)) : 1;
     }
-    diags_add(r->d, DIAG_ERROR, code, line, col, len, hint, "%s", msg);
+    diags_add(r->d, severity, code, line, col, len, hint, "%s", msg);
+}
+
+void reading_mark_span(struct reading *r, const struct yaml_node *scalar, size_t start,
+    size_t end, const char *code, const char *hint, const char *msg)
+{
+    mark_span(r, DIAG_ERROR, scalar, start, end, code, hint, msg);
+}
+
+void reading_warn_span(struct reading *r, const struct yaml_node *scalar, size_t start,
+    size_t end, const char *code, const char *hint, const char *msg)
+{
+    mark_span(r, DIAG_WARNING, scalar, start, end, code, hint, msg);
 }
 
 void *reading_alloc(struct reading *r, size_t size)

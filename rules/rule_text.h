@@ -23,6 +23,8 @@ void reading_mark(struct reading *r, enum diag_severity severity, const struct y
 // At bytes [start, end) of a scalar's value.
 void reading_mark_span(struct reading *r, const struct yaml_node *scalar, size_t start,
     size_t end, const char *code, const char *hint, const char *msg);
+void reading_warn_span(struct reading *r, const struct yaml_node *scalar, size_t start,
+    size_t end, const char *code, const char *hint, const char *msg);
 // Copies into the set's arena; NULL sets no_memory.
 char *reading_copy(struct reading *r, const char *s, size_t len);
 void *reading_alloc(struct reading *r, size_t size);

@@ -27,6 +27,13 @@ struct template;
 struct template *template_parse(const char *text, size_t len, struct arena *a, struct err *err);
 // $value or .Value stands somewhere in it.
 bool template_uses_value(const struct template *t);
+// Every $labels.x and .Labels.x in it, last one first: the name and its byte in the text.
+struct template_label {
+    const char *name;
+    size_t at;
+    struct template_label *next;
+};
+const struct template_label *template_labels(const struct template *t);
 // There is nothing to expand: the text is its own result.
 bool template_is_plain(const struct template *t);
 struct template_data {

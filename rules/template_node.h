@@ -62,6 +62,7 @@ struct template
 {
     struct tmpl_node *nodes;
     bool uses_value;
+    struct template_label *labels; // the last one first
 };
 
 // One expansion.

@@ -228,6 +228,11 @@ bool template_uses_value(const struct template *t)
     return t->uses_value;
 }
 
+const struct template_label *template_labels(const struct template *t)
+{
+    return t->labels;
+}
+
 bool template_is_plain(const struct template *t)
 {
     return !t->nodes || (t->nodes->kind == TN_TEXT && !t->nodes->next);

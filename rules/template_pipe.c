@@ -170,14 +170,25 @@ static bool variable(struct tmpl_parser *p, struct tmpl_operand *o)
     return false;
 }
 
+// Remembers that the template reads this label, for those who know which labels there will be.
+static bool note_label(struct tmpl_parser *p, const char *name, size_t at)
+{
+    struct template_label *l = tparse_alloc(p, sizeof(*l));
+    if (!l)
+        return false;
+    *l = (struct template_label){.name = name, .at = at, .next = p->t->labels};
+    p->t->labels = l;
+    return true;
+}
+
 static bool fields(struct tmpl_parser *p, struct tmpl_operand *o)
 {
     size_t start = p->at;
     const char *names[2] = {NULL, NULL};
-    size_t n = 0;
+    size_t n = 0, name_at = 0;
 
     while (tparse_here(p) == '.') {
-        p->at++;
+        name_at = ++p->at;
         const char *name = take_name(p);
         if (!name)
             return false;
@@ -211,6 +222,9 @@ static bool fields(struct tmpl_parser *p, struct tmpl_operand *o)
         tparse_fail(p, start, "a label is text, it has no fields");
     o->field = names[0];
     o->second = names[1];
+    bool of_labels = root && !strcmp(names[0], "Labels") && n == 2;
+    if (!p->failed && (o->kind == TO_LABELS || of_labels))
+        return note_label(p, of_labels ? names[1] : names[0], name_at);
     return !p->failed;
 }
 

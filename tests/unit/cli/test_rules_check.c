@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cli/client.h"
 #include "cli/rules_check.h"
 #include "tests/lib/run.h"
 #include <stdio.h>
@@ -15,7 +16,8 @@ static int check(const struct rules_check_options *o, const char *a, const char 
     const char *paths[] = {a, b};
     buf_done(&out);
     buf_init(&out, 1 << 20);
-    return rules_check(paths, b ? 2 : 1, o, &out);
+    struct err err = {0};
+    return rules_check(paths, b ? 2 : 1, o, &out, &err);
 }
 
 static const char *written(const char *name, const char *text)
@@ -31,7 +33,8 @@ static const char *written(const char *name, const char *text)
     return path;
 }
 
-static const struct rules_check_options TEXT, JSON = {.json = true}, STRICT = {.strict = true};
+static const struct rules_check_options TEXT,
+    JSON = {.format = RULES_JSON}, SARIF = {.format = RULES_SARIF}, STRICT = {.strict = true};
 
 // Code and place of each, and the line with the carets, in the order they stand in the file.
 static const char *const EXPECTED[] = {
@@ -67,7 +70,8 @@ static void ten_mistakes_show_in_one_run(void)
         CU_ASSERT_PTR_NOT_NULL_FATAL(next);
         at = next;
     }
-    CU_ASSERT_PTR_NOT_NULL(strstr(at, "\n10 problems: 10 errors, 0 warnings\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(at, "\n10 problems: 10 errors, 0 warnings (tocsin explain T013)\n"));
     CU_ASSERT_PTR_NULL(strstr(at, ": ok"));
 }
 
@@ -102,7 +106,8 @@ static void a_folder_is_read_sorted(void)
                *b = strstr(text, "rules.d/b.yml:1:28");
     CU_ASSERT(a && b && a < b);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "also stands in"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "3 problems: 2 errors, 1 warning\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "3 problems: 2 errors, 1 warning (tocsin explain T012)\n"));
 }
 
 static void warnings_fail_only_when_strict(void)
@@ -111,8 +116,8 @@ static void warnings_fail_only_when_strict(void)
         "groups: [{name: a, rules: [{alert: A, expr: up == 0, labels: {v: '{{ $value }}'}}]}]\n");
     CU_ASSERT_EQUAL(check(&TEXT, a, NULL), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "warning[T201]"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(
-        buf_cstr(&out), "1 problem: 0 errors, 1 warning\n1 file, 1 group, 1 rule: ok\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out),
+        "1 problem: 0 errors, 1 warning (tocsin explain T201)\n1 file, 1 group, 1 rule: ok\n"));
     CU_ASSERT_EQUAL(check(&STRICT, a, NULL), 1);
 }
 
@@ -137,15 +142,72 @@ static void a_missing_file_is_an_error(void)
         strstr(buf_cstr(&out), "error[T000]: cannot read it: No such file or directory\n"));
 }
 
-static void wrong_usage_is_told(void)
+static void sarif_counts_characters_and_lists_every_code(void)
 {
-    char check_word[] = "check", nope[] = "--nope", format[] = "--format", xml[] = "xml",
-         file[] = "x";
-    char *none[] = {check_word, NULL}, *option[] = {check_word, nope, file, NULL},
-         *bad_format[] = {check_word, format, xml, file, NULL};
-    CU_ASSERT_EQUAL(rules_check_main(1, none), 2);
-    CU_ASSERT_EQUAL(rules_check_main(3, option), 2);
-    CU_ASSERT_EQUAL(rules_check_main(4, bad_format), 2);
+    const char *a =
+        written("ümlaut s.yaml", "groups: [{name: ä, rules: [{alert: Ä, expr: 'rat(x)'}]}]\n");
+    CU_ASSERT_EQUAL(check(&SARIF, a, "/nonexistent.yaml"), 1);
+    cJSON *doc = cJSON_Parse(buf_cstr(&out));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    CU_ASSERT_STRING_EQUAL(json_text(doc, "version"), "2.1.0");
+    const cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItem(doc, "runs"), 0);
+    const cJSON *driver = cJSON_GetObjectItem(cJSON_GetObjectItem(run, "tool"), "driver");
+    const cJSON *rules = cJSON_GetObjectItem(driver, "rules");
+    const cJSON *results = cJSON_GetObjectItem(run, "results");
+    CU_ASSERT_EQUAL_FATAL(cJSON_GetArraySize(results), 2);
+    const cJSON *first = cJSON_GetArrayItem(results, 0);
+    const cJSON *rule = cJSON_GetArrayItem(rules, (int)json_number(first, "ruleIndex"));
+    CU_ASSERT_STRING_EQUAL(json_text(first, "ruleId"), "T104");
+    CU_ASSERT_STRING_EQUAL(json_text(rule, "id"), "T104");
+    CU_ASSERT_STRING_EQUAL(json_text(first, "level"), "error");
+    CU_ASSERT_STRING_EQUAL(json_text(cJSON_GetObjectItem(first, "message"), "text"),
+        "unknown function `rat`; did you mean rate?");
+    const cJSON *place = cJSON_GetObjectItem(
+        cJSON_GetArrayItem(cJSON_GetObjectItem(first, "locations"), 0), "physicalLocation");
+    const cJSON *region = cJSON_GetObjectItem(place, "region");
+    CU_ASSERT_EQUAL(json_number(region, "startLine"), 1);
+    CU_ASSERT_EQUAL(json_number(region, "startColumn"), 46); // 48 in bytes
+    CU_ASSERT_EQUAL(json_number(region, "endColumn"), 49);
+    const char *uri = json_text(cJSON_GetObjectItem(place, "artifactLocation"), "uri");
+    CU_ASSERT_EQUAL(strncmp(uri, "file:///", 8), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(uri, "/%C3%BCmlaut%20s.yaml"));
+    // One that cannot be read has no region.
+    const cJSON *second = cJSON_GetArrayItem(results, 1);
+    CU_ASSERT_STRING_EQUAL(json_text(second, "ruleId"), "T000");
+    cJSON_Delete(doc);
+}
+
+static void a_comment_silences_a_warning_of_its_rule(void)
+{
+    const char *a = written("allow.yaml",
+        "groups:\n"
+        "  - name: a\n"
+        "    rules:\n"
+        "      # tocsin:allow T214, T213 it is there only when something is wrong\n"
+        "      - alert: A\n"
+        "        expr: failed_disks{job=~\"x\"}\n"
+        "      - alert: B\n"
+        "        expr: |\n"
+        "          # tocsin:allow T214 the same\n"
+        "          failed_disks\n"
+        "      - alert: C\n"
+        "        expr: failed_disks{a='# tocsin:allow T213'}\n");
+    CU_ASSERT_EQUAL(check(&STRICT, a, NULL), 1);
+    const char *text = buf_cstr(&out);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "allow.yaml:12:15\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "1 problem: 0 errors, 1 warning (tocsin explain T214)\n"));
+}
+
+static void warnings_of_what_was_overridden_stand_at_their_place(void)
+{
+    const char *a =
+        written("o.yaml", "groups: [{name: a, rules: [{alert: A, expr: 'up == bool 0'}]}]\n");
+    const char *b = written("o.overrides.yaml",
+        "overrides: [{rule: a/A, set: {expr: 'absent(a_much_longer_expression_than_before)'}}]\n");
+    CU_ASSERT_EQUAL(check(&TEXT, b, a), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "o.yaml:1:46\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "warning[T214]"));
 }
 
 static const struct test TESTS[] = {
@@ -155,7 +217,11 @@ static const struct test TESTS[] = {
     {"warnings fail only when strict", warnings_fail_only_when_strict},
     {"JSON says the same", json_says_the_same},
     {"a missing file is an error", a_missing_file_is_an_error},
-    {"wrong usage is told", wrong_usage_is_told},
+    {"SARIF counts characters and lists every code",
+        sarif_counts_characters_and_lists_every_code},
+    {"a comment silences a warning of its rule", a_comment_silences_a_warning_of_its_rule},
+    {"warnings of what was overridden stand at their place",
+        warnings_of_what_was_overridden_stand_at_their_place},
 };
 
 int main(void)

@@ -325,7 +325,7 @@ static void a_line_break_hides_the_series_below(void)
     struct rule_tests *t = rule_tests_read(text, strlen(text), &d);
     CU_ASSERT_EQUAL(d.errors, 0);
     CU_ASSERT_EQUAL_FATAL(d.n, 1);
-    CU_ASSERT_STRING_EQUAL(d.items[0].code, "T205");
+    CU_ASSERT_STRING_EQUAL(d.items[0].code, "T045");
     CU_ASSERT_EQUAL(d.items[0].line, 5);
     rule_tests_free(t);
     diags_done(&d);
