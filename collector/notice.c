@@ -30,24 +30,40 @@ static void copy_labels(
     *ret = (struct labels){to, from->n};
 }
 
-struct notice *notice_new(const struct transition *t, uint64_t id, int64_t decided_ms)
+struct notice *notice_copy(const struct notice *from)
 {
-    static const struct labels NONE;
-    const struct alert *a = t->alert;
-    const struct labels *labels = a->labels ? a->labels : &NONE;
-    const struct labels *annotations = a->annotations ? a->annotations : &NONE;
-    const char *group = t->group ? t->group->name : "", *file = t->group ? t->group->file : "";
-    const char *expr = t->rule->expr.text ? t->rule->expr.text : "";
-    size_t bytes = sizeof(struct notice) + labels_bytes(labels) + labels_bytes(annotations) +
-                   strlen(group) + strlen(file) + strlen(expr) + 3;
+    size_t bytes = sizeof(struct notice) + labels_bytes(&from->labels) +
+                   labels_bytes(&from->annotations) + strlen(from->group) + strlen(from->file) +
+                   strlen(from->expr) + 3;
     struct notice *n = malloc(bytes);
     if (!n)
         return NULL;
     struct label *l = (struct label *)(n + 1);
-    char *text = (char *)(l + labels->n + annotations->n);
-    *n = (struct notice){.id = id,
-        .line = t->rule->line,
+    char *text = (char *)(l + from->labels.n + from->annotations.n);
+    *n = *from;
+    copy_labels(&from->labels, l, &text, &n->labels);
+    copy_labels(&from->annotations, l + from->labels.n, &text, &n->annotations);
+    n->group = copy_text(&text, from->group);
+    n->file = copy_text(&text, from->file);
+    n->expr = copy_text(&text, from->expr);
+    return n;
+}
+
+struct notice *notice_new(const struct transition *t, uint64_t id, int64_t decided_ms)
+{
+    static const struct labels NONE;
+    const struct alert *a = t->alert;
+    struct notice n = {.id = id,
+        .alert_id = a->id,
+        .rule_identity = t->rule->identity,
+        .element_hash = a->element_hash,
         .fingerprint = a->fingerprint,
+        .labels = a->labels ? *a->labels : NONE,
+        .annotations = a->annotations ? *a->annotations : NONE,
+        .group = t->group ? t->group->name : "",
+        .file = t->group && t->group->file ? t->group->file : "",
+        .expr = t->rule->expr.text ? t->rule->expr.text : "",
+        .line = t->rule->line,
         .from = t->from,
         .to = t->to,
         .value = a->value,
@@ -56,11 +72,23 @@ struct notice *notice_new(const struct transition *t, uint64_t id, int64_t decid
             t->to == ALERT_INACTIVE ? (a->resolved_at_ms ? a->resolved_at_ms : t->at_ms) : 0,
         .active_at_ms = a->active_at_ms,
         .cause_ms = a->cause_ms,
+        .silent_ms = a->silent_ms,
         .decided_ms = decided_ms};
-    copy_labels(labels, l, &text, &n->labels);
-    copy_labels(annotations, l + labels->n, &text, &n->annotations);
-    n->group = copy_text(&text, group);
-    n->file = copy_text(&text, file);
-    n->expr = copy_text(&text, expr);
-    return n;
+    return notice_copy(&n);
+}
+
+struct alert notice_alert(const struct notice *n)
+{
+    return (struct alert){.id = n->alert_id,
+        .labels = (struct labels *)(uintptr_t)&n->labels,
+        .annotations = (struct labels *)(uintptr_t)&n->annotations,
+        .fingerprint = n->fingerprint,
+        .element_hash = n->element_hash,
+        .state = n->to,
+        .value = n->value,
+        .active_at_ms = n->active_at_ms,
+        .silent_ms = n->silent_ms,
+        .fired_at_ms = n->starts_at_ms,
+        .resolved_at_ms = n->ends_at_ms,
+        .cause_ms = n->cause_ms};
 }

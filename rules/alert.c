@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/alert.h"
 #include "rules/alert_set.h"
+#include "rules/alert_slot.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,137 +15,6 @@ const char *alert_state_name(enum alert_state s)
     case ALERT_FIRING: return "firing";
     }
     return "inactive";
-}
-
-int transition_list_reserve(struct transition_list *l, size_t more)
-{
-    if (l->n + more <= l->cap)
-        return 0;
-    size_t cap = (l->n + more) * 2;
-    struct transition *grown = realloc(l->t, cap * sizeof(*grown));
-    if (!grown)
-        return -ENOMEM;
-    l->t = grown;
-    l->cap = cap;
-    return 0;
-}
-
-static void slot_free(struct alert_slot *s)
-{
-    if (!s)
-        return;
-    free(s->a.labels);
-    free(s->a.annotations);
-    free(s);
-}
-
-void alert_set_sweep(struct alert_set *s)
-{
-    for (size_t i = 0; i < s->n_ended; i++)
-        slot_free(s->ended[i]);
-    s->n_ended = 0;
-}
-
-void alert_set_done(struct alert_set *s)
-{
-    alert_set_sweep(s);
-    for (size_t i = 0; i < s->n; i++)
-        slot_free(s->slot[i]);
-    free(s->slot);
-    free(s->ended);
-    free(s->by_fingerprint.at);
-    free(s->by_element.at);
-    *s = (struct alert_set){0};
-}
-
-// --- the two indexes -------------------------------------------------------------------------
-
-static uint64_t key_of(const struct alert_set *s, const struct slot_index *x, size_t i)
-{
-    return x == &s->by_element ? s->slot[i]->element_hash : s->slot[i]->a.fingerprint;
-}
-
-static void index_put(const struct alert_set *s, struct slot_index *x, size_t i)
-{
-    size_t at = key_of(s, x, i) & x->mask;
-    while (x->at[at])
-        at = (at + 1) & x->mask;
-    x->at[at] = (uint32_t)i + 1;
-}
-
-static void index_rebuild(struct alert_set *s, struct slot_index *x)
-{
-    if (!x->at)
-        return;
-    memset(x->at, 0, (x->mask + 1) * sizeof(*x->at));
-    for (size_t i = 0; i < s->n; i++)
-        index_put(s, x, i);
-}
-
-static int index_room(struct alert_set *s, struct slot_index *x, size_t n)
-{
-    size_t cap = 16;
-    while (cap < n * 2)
-        cap *= 2;
-    if (cap <= x->cap)
-        return 0;
-    uint32_t *grown = calloc(cap, sizeof(*grown));
-    if (!grown)
-        return -ENOMEM;
-    free(x->at);
-    x->at = grown;
-    x->cap = cap;
-    x->mask = cap - 1;
-    index_rebuild(s, x);
-    return 0;
-}
-
-static struct alert_slot *find_labels(
-    const struct alert_set *s, uint64_t fingerprint, const struct labels *l)
-{
-    const struct slot_index *x = &s->by_fingerprint;
-    if (!x->at)
-        return NULL;
-    for (size_t at = fingerprint & x->mask; x->at[at]; at = (at + 1) & x->mask) {
-        struct alert_slot *slot = s->slot[x->at[at] - 1];
-        if (slot->a.fingerprint == fingerprint && labels_equal(slot->a.labels, l))
-            return slot;
-    }
-    return NULL;
-}
-
-static struct alert_slot *find_element(const struct alert_set *s, uint64_t hash)
-{
-    const struct slot_index *x = &s->by_element;
-    if (!x->at)
-        return NULL;
-    for (size_t at = hash & x->mask; x->at[at]; at = (at + 1) & x->mask)
-        if (s->slot[x->at[at] - 1]->element_hash == hash)
-            return s->slot[x->at[at] - 1];
-    return NULL;
-}
-
-static int reserve(struct alert_set *s, size_t more)
-{
-    size_t want = s->n + more;
-    if (want > s->cap) {
-        size_t cap = want * 2;
-        struct alert_slot **grown = realloc(s->slot, cap * sizeof(*grown));
-        if (!grown)
-            return -ENOMEM;
-        s->slot = grown;
-        s->cap = cap;
-    }
-    if (s->n_ended + want > s->cap_ended) {
-        size_t cap = (s->n_ended + want) * 2;
-        struct alert_slot **grown = realloc(s->ended, cap * sizeof(*grown));
-        if (!grown)
-            return -ENOMEM;
-        s->ended = grown;
-        s->cap_ended = cap;
-    }
-    int rc = index_room(s, &s->by_fingerprint, want);
-    return rc < 0 ? rc : index_room(s, &s->by_element, want);
 }
 
 // --- labels and annotations ------------------------------------------------------------------
@@ -230,7 +100,7 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
     if (rc < 0)
         return rc;
     uint64_t fingerprint = labels_fingerprint(&labels);
-    struct alert_slot *slot = find_labels(s, fingerprint, &labels);
+    struct alert_slot *slot = alert_find_labels(s, fingerprint, &labels);
     in->el = el;
     if (slot && slot->seen == s->epoch) {
         err_set(
@@ -238,7 +108,7 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
         return -EINVAL;
     }
     bool same =
-        slot && slot->element_hash == hash && slot->value_bits == double_bits(el->value);
+        slot && slot->a.element_hash == hash && slot->value_bits == double_bits(el->value);
     if (!same) {
         in->annotations = annotations(step, &d, scratch);
         if (!in->annotations)
@@ -250,14 +120,15 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
             return -ENOMEM;
         slot->a.labels = labels_dup(&labels);
         if (!slot->a.labels) {
-            slot_free(slot);
+            alert_slot_free(slot);
             return -ENOMEM;
         }
         slot->a.fingerprint = fingerprint;
-        slot->element_hash = hash;
+        slot->a.id = ++*step->last_id;
+        slot->a.element_hash = hash;
         s->slot[s->n++] = slot;
-        index_put(s, &s->by_fingerprint, s->n - 1);
-        index_put(s, &s->by_element, s->n - 1);
+        alert_index_put(s, &s->by_fingerprint, s->n - 1);
+        alert_index_put(s, &s->by_element, s->n - 1);
     }
     slot->seen = s->epoch;
     in->slot = slot;
@@ -278,7 +149,7 @@ static int prepare(struct alert_set *s, const struct alert_step *step, const str
             if (rc < 0)
                 return rc;
         } else {
-            in[i].slot = find_element(s, hash);
+            in[i].slot = alert_find_element(s, hash);
             in[i].el = el;
         }
     }
@@ -290,10 +161,10 @@ static void take_back(struct alert_set *s, size_t before, struct intent *in, siz
     for (size_t i = 0; in && i < n; i++)
         free(in[i].annotations);
     for (size_t i = before; i < s->n; i++)
-        slot_free(s->slot[i]);
+        alert_slot_free(s->slot[i]);
     s->n = before;
-    index_rebuild(s, &s->by_fingerprint);
-    index_rebuild(s, &s->by_element);
+    alert_index_rebuild(s, &s->by_fingerprint);
+    alert_index_rebuild(s, &s->by_element);
 }
 
 static void emit(struct transition_list *out, const struct rule_group *g, const struct rule *r,
@@ -326,10 +197,11 @@ static void hold(
         a->annotations = in->annotations;
         in->annotations = NULL;
         in->slot->value_bits = double_bits(el->value);
-        in->slot->element_hash = labels_hash_without(&el->labels, NULL, 0);
+        in->slot->a.element_hash = labels_hash_without(&el->labels, NULL, 0);
     }
     a->value = el->value;
     a->stale = false;
+    in->slot->held = false;
     a->keep_since_ms = 0;
     if (born) {
         a->state = ALERT_PENDING;
@@ -361,6 +233,10 @@ static bool release(const struct alert_step *step, struct alert_slot *slot)
     struct alert *a = &slot->a;
     if (a->active_at_ms > step->t_ms)
         return false; // born after this tick, by an arrival
+    // Of an earlier run, and those who could speak for it have not been heard since.
+    if (slot->held && step->holds && step->holds(step->holds_ctx, a->labels))
+        return false;
+    slot->held = false;
     if (a->state == ALERT_FIRING && step->rule->keep_firing_for_ms > 0) {
         if (!a->keep_since_ms)
             a->keep_since_ms = step->t_ms;
@@ -398,14 +274,14 @@ static void drop_all(struct alert_set *s, const struct rule_group *g, const stru
     for (size_t i = 0; i < s->n; i++)
         end(s, g, r, s->slot[i], t_ms, out);
     s->n = 0;
-    index_rebuild(s, &s->by_fingerprint);
-    index_rebuild(s, &s->by_element);
+    alert_index_rebuild(s, &s->by_fingerprint);
+    alert_index_rebuild(s, &s->by_element);
 }
 
 int alert_set_drop(struct alert_set *s, const struct rule_group *g, const struct rule *r,
     int64_t t_ms, struct transition_list *out)
 {
-    int rc = reserve(s, 0);
+    int rc = alert_set_reserve(s, 0);
     if (rc == 0)
         rc = transition_list_reserve(out, s->n);
     if (rc == 0)
@@ -445,8 +321,8 @@ static void commit(struct alert_set *s, const struct alert_step *step, struct in
     if (born && s->n > 1)
         qsort(s->slot, s->n, sizeof(*s->slot), by_labels);
     if (born || over) {
-        index_rebuild(s, &s->by_fingerprint);
-        index_rebuild(s, &s->by_element);
+        alert_index_rebuild(s, &s->by_fingerprint);
+        alert_index_rebuild(s, &s->by_element);
     }
 }
 
@@ -474,7 +350,7 @@ int alert_set_step(struct alert_set *s, const struct alert_step *step, const str
     if (!before && !held)
         return 0;
     s->epoch++;
-    int rc = reserve(s, held);
+    int rc = alert_set_reserve(s, held);
     if (rc == 0)
         rc = transition_list_reserve(out, 2 * (before + held));
     if (rc == 0 && v->n) {

@@ -18,10 +18,16 @@
 
 enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
 
+// Asked of an alert that an earlier run of the program left, when its expression says nothing now:
+// true while those who could speak for it have not been heard yet. labels are the alert's.
+typedef bool alert_holds_fn(void *ctx, const struct labels *labels);
+
 struct alert {
+    uint64_t id;                // of this episode; rises, also over restarts
     struct labels *labels;      // with alertname; heap
     struct labels *annotations; // as of the last true evaluation; heap
     uint64_t fingerprint;
+    uint64_t element_hash; // labels of the element it came from, without the name
     enum alert_state state;
     bool stale; // its source is silent
     double value;

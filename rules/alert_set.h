@@ -11,12 +11,12 @@
 
 struct alert_slot {
     struct alert a;
-    uint64_t element_hash;   // labels of the element it came from, without the name
     uint64_t value_bits;     // the annotations were expanded for this value
     uint64_t seen;           // epoch of the last evaluation that had it
     enum alert_state before; // at the start of this step
     int64_t step_ms;         // newest evaluation that had it
     bool silent;             // it had only the last word of a silent source, or not even that
+    bool held;               // of an earlier run, and not evaluated since
 };
 struct slot_index {
     uint32_t *at; // slot + 1, 0 = free
@@ -43,11 +43,17 @@ struct alert_step {
     int64_t open_tick_ms; // grid tick not evaluated yet; INT64_MAX = none
     const char *external_url;
     const struct labels *external_labels;
+    uint64_t *last_id; // of alerts; rises
+    // Whether an alert of an earlier run goes on although nothing speaks for it; NULL = no.
+    alert_holds_fn *holds;
+    void *holds_ctx;
 };
 // Takes the elements of one evaluation in. 0; -EINVAL with err (two alerts with one label set: no
 // change; over the limit: all alerts of the rule dropped, as in Prometheus); -ENOMEM: no change.
 int alert_set_step(struct alert_set *s, const struct alert_step *step, const struct vector *v,
     struct arena *scratch, struct transition_list *out, struct err *err);
+// An alert of an earlier run, copied. 0, -EEXIST, -ENOMEM.
+int alert_set_restore(struct alert_set *s, const struct alert *a);
 // Ends every alert (its rule is gone).
 int alert_set_drop(struct alert_set *s, const struct rule_group *g, const struct rule *r,
     int64_t t_ms, struct transition_list *out);

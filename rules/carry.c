@@ -101,6 +101,7 @@ static void carry(struct engine *e, struct group_state *groups, size_t n)
 int engine_load(struct engine *e, struct ruleset *set)
 {
     size_t n = set->n_groups;
+    ruleset_identify(set);
     size_t n_arrival = 0;
     struct rule_place *arrival = NULL;
     struct group_state *groups = calloc(n ? n : 1, sizeof(*groups));

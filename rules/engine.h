@@ -27,7 +27,9 @@ struct engine_options {
     int64_t subquery_step_ms;             // of `[1h:]`; 0 = EVAL_SUBQUERY_STEP_MS
     const char *external_url;             // borrowed; templates and generatorURL
     const struct labels *external_labels; // borrowed; templates; NULL = none
-    const struct clock *clock;            // only to measure cost; NULL = do not measure
+    alert_holds_fn *holds;                // NULL = alerts of an earlier run end like any other
+    void *holds_ctx;
+    const struct clock *clock; // only to measure cost; NULL = do not measure
     bool compat_2_42, parity;
 };
 struct engine;
@@ -57,6 +59,12 @@ int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret);
 // Instead of engine_advance, for unit tests of rules: every rule of every group once at t_ms, whatever
 // the group's interval, in the order of the groups. Times must rise. 0, -ENOMEM.
 int engine_tick(struct engine *e, int64_t t_ms, struct transitions *ret);
+
+// An alert of an earlier run, before the first advance; copied. It goes on in the rule of this
+// identity (file.h). 0; -ENOENT: there is none now; -EEXIST; -ENOMEM.
+int engine_restore(struct engine *e, uint64_t rule_identity, const struct alert *a);
+// Ids of alerts born from now on are above this.
+void engine_alert_ids(struct engine *e, uint64_t last);
 
 struct rule_status {
     const struct rule_group *group;

@@ -61,6 +61,7 @@ struct engine {
     struct retired *ended;   // ended by the last advance, freed by the next
     struct transition_list out;
     int64_t now_ms, watermark_ms;
+    uint64_t last_alert_id;
     bool started;
     bool sweep;        // a rule has alerts that ended in the last advance
     bool retry;        // a rule has a tick to be tried again

@@ -35,7 +35,8 @@ struct rule {
     size_t n_labels, n_annotations;
     int line; // of the `alert:` or `record:` key
     bool disabled;
-    bool builtin; // came with the collector, not from a file
+    bool builtin;      // came with the collector, not from a file
+    uint64_t identity; // see ruleset_identify
 };
 struct rule_group {
     const char *name, *file;
@@ -68,3 +69,6 @@ int ruleset_override(
 // What shows only once all are added: a group name in two files. These have no line, their text
 // names the files.
 void ruleset_check(struct ruleset *s, struct diags *d);
+// Gives each rule its identity: what stays the same over restarts and edits of its expression (group,
+// kind, name, labels, place among equals). engine_load does it.
+void ruleset_identify(struct ruleset *s);

@@ -148,7 +148,10 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
         .grid = grid,
         .open_tick_ms = grid ? NEVER : g->next_ms,
         .external_url = e->o.external_url,
-        .external_labels = e->o.external_labels};
+        .external_labels = e->o.external_labels,
+        .last_id = &e->last_alert_id,
+        .holds = e->o.holds,
+        .holds_ctx = e->o.holds_ctx};
     rc = alert_set_step(&r->alerts, &step, &v.vector, &e->eval->arena, &e->out, err);
     // A failed evaluation writes nothing, unless it dropped alerts (over the limit).
     int wrote = rc < 0 && first == e->out.n ? 0 : write_alerts(e, r, at, grid, first);
