@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+// What its members come to.
 struct group {
-    const struct labels *member; // one of them, to take the labels from
     const struct histogram *h;
     double value, rest, mean;
     struct mean avg;
@@ -19,7 +19,6 @@ struct group {
     int64_t sample_ms;
     double last_known; // of a silent member
     bool mixed;        // floats and histograms together: no result
-    bool ok;
 };
 
 static struct join_key group_key(const struct expr *x)
@@ -28,7 +27,7 @@ static struct join_key group_key(const struct expr *x)
         .kind = x->without ? KEY_WITHOUT : KEY_ON, .names = x->names, .n = x->n_names};
 }
 
-static int group_labels(
+int group_labels(
     struct eval *e, const struct expr *x, const struct labels *member, struct labels *ret)
 {
     bool ok;
@@ -115,22 +114,16 @@ static double result_of(enum aggregate_op op, const struct group *g)
     case AGG_GROUP: return 1;
     case AGG_STDVAR: return g->value / g->n;
     case AGG_STDDEV: return sqrt(g->value / g->n);
+    case AGG_QUANTILE: return g->value;
     case AGG_TOPK:
     case AGG_BOTTOMK:
-    case AGG_QUANTILE:
     case AGG_COUNT_VALUES: break;
     }
     return NAN;
 }
 
-struct groups {
-    struct group *g;
-    uint32_t n;
-    uint32_t *of; // member -> group
-};
-
-static int find_groups(
-    struct eval *e, const struct expr *x, const struct vector *in, struct groups *ret)
+int groups_find(
+    struct eval *e, const struct expr *x, const struct vector *in, bool all, struct groups *ret)
 {
     struct join_key key = group_key(x);
     struct join j;
@@ -138,20 +131,34 @@ static int find_groups(
     if (rc < 0)
         return rc;
     ret->n = 0;
-    ret->g = eval_alloc(e, in->n, sizeof(*ret->g));
+    ret->member = eval_alloc(e, in->n, sizeof(*ret->member));
     ret->of = eval_alloc(e, in->n, sizeof(*ret->of));
-    if (!ret->g || !ret->of)
-        return eval_full(e, in->n, sizeof(*ret->g));
+    if (!ret->member || !ret->of)
+        return eval_full(e, in->n, sizeof(*ret->member));
+    for (size_t i = 0; i < in->n; i++) {
+        bool fresh;
+        ret->of[i] = GROUP_NONE;
+        if (in->e[i].state == ELEMENT_FILTERED && !all)
+            continue;
+        struct join_entry *en = join_put(&j, &key, &in->e[i].labels, ret->n, &fresh);
+        if (fresh)
+            ret->member[ret->n++] = &in->e[i].labels;
+        ret->of[i] = en->value;
+    }
+    return 0;
+}
+
+static int groups_count(
+    struct eval *e, const struct vector *in, const struct groups *gs, struct group **ret)
+{
+    struct group *all = eval_alloc(e, gs->n, sizeof(*all));
+    if (!all)
+        return eval_full(e, gs->n, sizeof(*all));
     for (size_t i = 0; i < in->n; i++) {
         const struct element *el = &in->e[i];
-        bool fresh;
         if (el->state == ELEMENT_FILTERED)
             continue;
-        struct join_entry *en = join_put(&j, &key, &el->labels, ret->n, &fresh);
-        if (fresh)
-            ret->g[ret->n++].member = &el->labels;
-        ret->of[i] = en->value;
-        struct group *g = &ret->g[en->value];
+        struct group *g = &all[gs->of[i]];
         if (el->state == ELEMENT_NO_DATA) {
             g->silent++;
             g->last_known = el->value;
@@ -162,17 +169,18 @@ static int find_groups(
         if (el->sample_ms > g->sample_ms)
             g->sample_ms = el->sample_ms;
     }
+    *ret = all;
     return 0;
 }
 
 static int fold(struct eval *e, const struct expr *x, const struct vector *in,
-    struct groups *gs, struct value *ret)
+    const struct groups *gs, struct group *all)
 {
     for (size_t i = 0; i < in->n; i++) {
         const struct element *el = &in->e[i];
         if (el->state != ELEMENT_VALUE)
             continue;
-        struct group *g = &gs->g[gs->of[i]];
+        struct group *g = &all[gs->of[i]];
         int rc = 0;
         if (el->hist)
             rc = add_histogram(e, x->agg, g, el->hist);
@@ -181,57 +189,76 @@ static int fold(struct eval *e, const struct expr *x, const struct vector *in,
         if (rc < 0)
             return rc;
     }
-    int rc = vector_room(e, gs->n, &ret->vector);
-    for (uint32_t i = 0; rc == 0 && i < gs->n; i++) {
-        struct group *g = &gs->g[i];
-        struct element el = {.sample_ms = g->sample_ms, .silent = !g->live};
-        if (g->mixed || (!g->n && !g->silent))
-            continue;
-        if (!g->n) {
-            if (g->room)
-                continue; // histograms only, for a function of floats
-            el.state = ELEMENT_NO_DATA;
-            el.value = g->last_known;
-        } else if (g->h && (x->agg == AGG_SUM || x->agg == AGG_AVG)) {
-            el.hist = x->agg == AGG_SUM ? g->h : histogram_scale(&e->arena, g->h, 1.0 / g->n);
-            if (!el.hist)
-                return -ENOMEM;
-        } else {
-            el.value = result_of(x->agg, g);
-        }
-        rc = group_labels(e, x, g->member, &el.labels);
-        if (rc == 0)
-            vector_push(&ret->vector, &el);
-    }
-    return rc;
+    return 0;
 }
 
-static int quantiles(struct eval *e, const struct expr *x, const struct vector *in,
-    struct groups *gs, double q, struct value *ret)
+static int quantiles(struct eval *e, const struct vector *in, const struct groups *gs, double q,
+    struct group *all)
 {
-    double *all = eval_alloc(e, in->n, sizeof(*all));
-    if (!all)
-        return eval_full(e, in->n, sizeof(*all));
+    double *value = eval_alloc(e, in->n, sizeof(*value));
+    if (!value)
+        return eval_full(e, in->n, sizeof(*value));
     uint32_t at = 0;
     for (uint32_t i = 0; i < gs->n; i++) {
-        gs->g[i].first = at;
-        at += gs->g[i].room;
+        all[i].first = at;
+        at += all[i].room;
     }
     for (size_t i = 0; i < in->n; i++) {
         if (in->e[i].state != ELEMENT_VALUE || in->e[i].hist)
             continue;
-        struct group *g = &gs->g[gs->of[i]];
-        all[g->first + g->n++] = in->e[i].value;
+        struct group *g = &all[gs->of[i]];
+        value[g->first + g->n++] = in->e[i].value;
     }
-    int rc = vector_room(e, gs->n, &ret->vector);
+    for (uint32_t i = 0; i < gs->n; i++)
+        all[i].value = quantile_of(q, value + all[i].first, all[i].n);
+    return 0;
+}
+
+int groups_fold(struct eval *e, const struct expr *x, const struct vector *in,
+    const struct groups *gs, double q, struct group **ret)
+{
+    int rc = groups_count(e, in, gs, ret);
+    if (rc < 0)
+        return rc;
+    return x->agg == AGG_QUANTILE ? quantiles(e, in, gs, q, *ret) : fold(e, x, in, gs, *ret);
+}
+
+int group_result(struct eval *e, const struct expr *x, const struct group *all, uint32_t i,
+    struct element *ret)
+{
+    const struct group *g = &all[i];
+    struct element el = {.sample_ms = g->sample_ms, .silent = !g->live};
+    if (g->mixed || (!g->n && !g->silent))
+        return 0;
+    if (!g->n) {
+        if (g->room)
+            return 0; // histograms only, for a function of floats
+        el.state = ELEMENT_NO_DATA;
+        el.value = g->last_known;
+    } else if (g->h && (x->agg == AGG_SUM || x->agg == AGG_AVG)) {
+        el.hist = x->agg == AGG_SUM ? g->h : histogram_scale(&e->arena, g->h, 1.0 / g->n);
+        if (!el.hist)
+            return -ENOMEM;
+    } else {
+        el.value = result_of(x->agg, g);
+    }
+    *ret = el;
+    return 1;
+}
+
+static int folded(struct eval *e, const struct expr *x, const struct vector *in,
+    const struct groups *gs, double q, struct value *ret)
+{
+    struct group *g;
+    int rc = groups_fold(e, x, in, gs, q, &g);
+    if (rc == 0)
+        rc = vector_room(e, gs->n, &ret->vector);
     for (uint32_t i = 0; rc == 0 && i < gs->n; i++) {
-        struct group *g = &gs->g[i];
-        struct element el = {.sample_ms = g->sample_ms, .silent = !g->live};
-        if (!g->n && (g->room || !g->silent))
+        struct element el;
+        rc = group_result(e, x, g, i, &el);
+        if (rc <= 0)
             continue;
-        el.state = g->n ? ELEMENT_VALUE : ELEMENT_NO_DATA;
-        el.value = g->n ? quantile_of(q, all + g->first, g->n) : g->last_known;
-        rc = group_labels(e, x, g->member, &el.labels);
+        rc = group_labels(e, x, gs->member[i], &el.labels);
         if (rc == 0)
             vector_push(&ret->vector, &el);
     }
@@ -280,8 +307,9 @@ static void heap_down(const struct vector *in, bool top, uint32_t *h, uint32_t n
 }
 
 static int best(struct eval *e, const struct expr *x, const struct vector *in,
-    struct groups *gs, double k, struct value *ret)
+    const struct groups *gs, double k, struct value *ret)
 {
+    struct group *all;
     bool top = x->agg == AGG_TOPK;
     if (isnan(k))
         return eval_fail(e, "the parameter of %s is NaN", agg_name(x->agg));
@@ -291,16 +319,19 @@ static int best(struct eval *e, const struct expr *x, const struct vector *in,
     uint32_t *heap = eval_alloc(e, in->n, sizeof(*heap));
     if (!heap)
         return eval_full(e, in->n, sizeof(*heap));
+    int rc = groups_count(e, in, gs, &all);
+    if (rc < 0)
+        return rc;
     uint32_t at = 0;
     for (uint32_t i = 0; i < gs->n; i++) {
-        gs->g[i].first = at;
-        at += gs->g[i].room ? gs->g[i].room : gs->g[i].silent;
+        all[i].first = at;
+        at += all[i].room ? all[i].room : all[i].silent;
     }
     for (size_t i = 0; i < in->n; i++) {
         const struct element *el = &in->e[i];
         if (el->state == ELEMENT_FILTERED || el->hist)
             continue;
-        struct group *g = &gs->g[gs->of[i]];
+        struct group *g = &all[gs->of[i]];
         uint32_t *h = heap + g->first;
         if (el->state == ELEMENT_NO_DATA && g->room)
             continue;
@@ -316,12 +347,12 @@ static int best(struct eval *e, const struct expr *x, const struct vector *in,
             heap_down(in, top, h, g->n, 0);
         }
     }
-    int rc = vector_room(e, in->n, &ret->vector);
+    rc = vector_room(e, in->n, &ret->vector);
     if (rc < 0)
         return rc;
     for (uint32_t i = 0; i < gs->n; i++) {
         // Taking the worst off the root again and again gives rising order: fill from the end.
-        struct group *g = &gs->g[i];
+        struct group *g = &all[i];
         uint32_t *h = heap + g->first, n = g->n;
         size_t base = ret->vector.n;
         ret->vector.n += n;
@@ -413,22 +444,10 @@ int apply_aggregate(
         return rc;
     if (x->agg == AGG_COUNT_VALUES)
         return count_values(e, x, &in.vector, param.string, ret);
-    rc = find_groups(e, x, &in.vector, &gs);
+    rc = groups_find(e, x, &in.vector, false, &gs);
     if (rc < 0)
         return rc;
-    switch (x->agg) {
-    case AGG_TOPK:
-    case AGG_BOTTOMK: return best(e, x, &in.vector, &gs, param.scalar, ret);
-    case AGG_QUANTILE: return quantiles(e, x, &in.vector, &gs, param.scalar, ret);
-    case AGG_SUM:
-    case AGG_AVG:
-    case AGG_MIN:
-    case AGG_MAX:
-    case AGG_COUNT:
-    case AGG_GROUP:
-    case AGG_STDDEV:
-    case AGG_STDVAR:
-    case AGG_COUNT_VALUES: break;
-    }
-    return fold(e, x, &in.vector, &gs, ret);
+    if (x->agg == AGG_TOPK || x->agg == AGG_BOTTOMK)
+        return best(e, x, &in.vector, &gs, param.scalar, ret);
+    return folded(e, x, &in.vector, &gs, param.scalar, ret);
 }

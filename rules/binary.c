@@ -175,7 +175,7 @@ static bool included(const struct expr *x, const char *name)
 }
 
 // Labels of a matched pair: the many side's, with what group_left(...) brings from the one side.
-static int pair_labels(struct eval *e, const struct expr *x, const struct labels *many,
+int pair_labels(struct eval *e, const struct expr *x, const struct labels *many,
     const struct labels *one, struct labels *ret)
 {
     bool keep_name = operator_keeps_name(x);
@@ -210,7 +210,7 @@ static int pair_labels(struct eval *e, const struct expr *x, const struct labels
     return labels_make(&e->arena, pair, n, ret) ? 0 : -ENOMEM;
 }
 
-static struct join_key match_key(const struct expr *x)
+struct join_key match_key(const struct expr *x)
 {
     return (struct join_key){
         .kind = x->on ? KEY_ON : KEY_WITHOUT, .names = x->names, .n = x->n_names};
@@ -280,12 +280,36 @@ static int place(struct eval *e, struct join *results, struct vector *out,
     return 0;
 }
 
-static bool any_present(const struct vector *v)
+bool any_present(const struct vector *v)
 {
     for (size_t i = 0; i < v->n; i++)
         if (v->e[i].state != ELEMENT_FILTERED)
             return true;
     return false;
+}
+
+int pair_result(struct eval *e, const struct expr *x, const struct element *m,
+    const struct element *o, struct element *ret)
+{
+    struct operand a = {m->value, m->hist}, b = {o->value, o->hist}, got;
+    bool held;
+    int rc = x->card == CARD_ONE_TO_MANY ? combine(e, x->op, b, a, &got, &held)
+                                         : combine(e, x->op, a, b, &got, &held);
+    if (rc <= 0)
+        return rc;
+    *ret = (struct element){.value = got.v,
+        .hist = got.h,
+        .silent = m->silent || o->silent,
+        .sample_ms = m->sample_ms > o->sample_ms ? m->sample_ms : o->sample_ms};
+    if (m->state == ELEMENT_NO_DATA || o->state == ELEMENT_NO_DATA) {
+        ret->state = ELEMENT_NO_DATA;
+    } else if (comparison(x->op) && x->return_bool) {
+        ret->value = held;
+        ret->hist = NULL;
+    } else if (!held) {
+        ret->state = ELEMENT_FILTERED;
+    }
+    return 1;
 }
 
 static int vector_vector(struct eval *e, const struct expr *x, const struct vector *l,
@@ -319,26 +343,12 @@ static int vector_vector(struct eval *e, const struct expr *x, const struct vect
         if (!en)
             continue;
         const struct element *o = &one->e[en->value];
-        struct operand a = {m->value, m->hist}, b = {o->value, o->hist}, got;
-        bool held;
-        rc = swapped ? combine(e, x->op, b, a, &got, &held)
-                     : combine(e, x->op, a, b, &got, &held);
+        struct element el;
+        rc = pair_result(e, x, m, o, &el);
         if (rc < 0)
             break;
         if (rc == 0)
             continue;
-        struct element el = {.value = got.v,
-            .hist = got.h,
-            .silent = m->silent || o->silent,
-            .sample_ms = m->sample_ms > o->sample_ms ? m->sample_ms : o->sample_ms};
-        if (m->state == ELEMENT_NO_DATA || o->state == ELEMENT_NO_DATA) {
-            el.state = ELEMENT_NO_DATA;
-        } else if (comparison(x->op) && x->return_bool) {
-            el.value = held;
-            el.hist = NULL;
-        } else if (!held) {
-            el.state = ELEMENT_FILTERED;
-        }
         rc = pair_labels(e, x, &m->labels, &o->labels, &el.labels);
         if (rc < 0)
             break;
@@ -358,13 +368,24 @@ static int vector_vector(struct eval *e, const struct expr *x, const struct vect
     return rc;
 }
 
-// What the other side of a set operator has for a signature: a state, or a value that is but a
-// last word.
-enum { SIDE_LAST_WORD = ELEMENT_NO_DATA + 1 };
-
-static uint32_t side_of(const struct element *el)
+uint32_t side_join(uint32_t side, const struct element *el)
 {
-    return el->state == ELEMENT_VALUE && el->silent ? SIDE_LAST_WORD : (uint32_t)el->state;
+    if (el->state == ELEMENT_FILTERED || side == ELEMENT_VALUE)
+        return side;
+    if (el->state == ELEMENT_VALUE)
+        return el->silent ? SIDE_LAST_WORD : ELEMENT_VALUE;
+    return side == SIDE_NONE ? ELEMENT_NO_DATA : side;
+}
+
+bool set_keeps(const struct expr *x, uint32_t side, struct element *el)
+{
+    bool known = side == ELEMENT_VALUE || side == SIDE_LAST_WORD;
+    if (el->state == ELEMENT_FILTERED || (x->op == OP_AND ? side == SIDE_NONE : known))
+        return false;
+    if (side == ELEMENT_NO_DATA)
+        el->state = ELEMENT_NO_DATA; // a silent side decides: nobody knows
+    el->silent |= side == SIDE_LAST_WORD;
+    return true;
 }
 
 static int side_states(
@@ -375,9 +396,8 @@ static int side_states(
         bool fresh;
         if (v->e[i].state == ELEMENT_FILTERED)
             continue;
-        struct join_entry *en = join_put(j, key, &v->e[i].labels, side_of(&v->e[i]), &fresh);
-        if (v->e[i].state == ELEMENT_VALUE && en->value != ELEMENT_VALUE)
-            en->value = side_of(&v->e[i]);
+        struct join_entry *en = join_put(j, key, &v->e[i].labels, SIDE_NONE, &fresh);
+        en->value = side_join(en->value, &v->e[i]);
     }
     return rc;
 }
@@ -392,16 +412,9 @@ static int set_and_unless(struct eval *e, const struct expr *x, const struct vec
         rc = vector_room(e, l->n, &ret->vector);
     for (size_t i = 0; rc == 0 && i < l->n; i++) {
         struct element el = l->e[i];
-        if (el.state == ELEMENT_FILTERED)
-            continue;
         const struct join_entry *en = join_find(&j, &key, &el.labels);
-        bool known = en && en->value != ELEMENT_NO_DATA;
-        if (x->op == OP_AND ? !en : known)
-            continue;
-        if (en && !known)
-            el.state = ELEMENT_NO_DATA; // a silent side decides: nobody knows
-        el.silent |= en && en->value == SIDE_LAST_WORD;
-        vector_push(&ret->vector, &el);
+        if (set_keeps(x, en ? en->value : SIDE_NONE, &el))
+            vector_push(&ret->vector, &el);
     }
     return rc;
 }

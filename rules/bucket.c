@@ -7,21 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct bucket {
-    double upper, count;
-};
-struct bucket_set {
-    const struct labels *member;
-    struct bucket *b;
-    uint32_t first, n, room;
-    int64_t sample_ms;
-    bool silent, live; // has members without a value, and with one that is no last word
-};
-
 static int by_upper(const void *a, const void *b)
 {
-    double x = ((const struct bucket *)a)->upper, y = ((const struct bucket *)b)->upper;
-    return (x > y) - (x < y);
+    const struct bucket_place *x = a, *y = b;
+    if (x->upper != y->upper)
+        return x->upper > y->upper ? 1 : -1;
+    return x->place > y->place ? 1 : -1;
 }
 
 static bool nearly(double a, double b)
@@ -58,6 +49,7 @@ static void make_rising(struct bucket *b, uint32_t n, bool ignore_small)
     }
 }
 
+// Of buckets by rising bound.
 static double classic_quantile(double q, struct bucket *b, uint32_t n, bool compat)
 {
     if (isnan(q))
@@ -66,7 +58,6 @@ static double classic_quantile(double q, struct bucket *b, uint32_t n, bool comp
         return -INFINITY;
     if (q > 1)
         return INFINITY;
-    qsort(b, n, sizeof(*b), by_upper);
     if (!n || !isinf(b[n - 1].upper) || b[n - 1].upper < 0)
         return NAN;
     n = coalesce(b, n);
@@ -99,57 +90,99 @@ static bool upper_of(const struct labels *s, double *ret)
     return *le && num_parse(le, strlen(le), ret);
 }
 
-static int classic(struct eval *e, const struct vector *in, double q, struct value *ret)
+int buckets_find(struct eval *e, const struct vector *in, bool all, struct bucket_sets *ret)
 {
     struct join j;
+    struct bucket_sets s = {0};
     int rc = join_init(e, &j, in->n);
-    struct bucket_set *set = eval_alloc(e, in->n, sizeof(*set));
-    struct bucket *all = eval_alloc(e, in->n, sizeof(*all));
-    uint32_t *of = eval_alloc(e, in->n, sizeof(*of)), n = 0, at = 0;
-    if (rc < 0 || !set || !all || !of)
-        return rc < 0 ? rc : eval_full(e, in->n, sizeof(*set));
+    double *upper = eval_alloc(e, in->n, sizeof(*upper));
+    uint32_t *of = eval_alloc(e, in->n, sizeof(*of));
+    s.member = eval_alloc(e, in->n, sizeof(*s.member));
+    s.first = eval_alloc(e, in->n + 2, sizeof(*s.first));
+    s.bucket = eval_alloc(e, in->n, sizeof(*s.bucket));
+    if (rc < 0 || !upper || !of || !s.member || !s.first || !s.bucket)
+        return rc < 0 ? rc : eval_full(e, in->n, sizeof(*s.bucket));
+    // Two places on, so that after filling in each entry is where its set begins.
     for (size_t i = 0; i < in->n; i++) {
         const struct element *el = &in->e[i];
-        double upper;
         bool fresh;
-        of[i] = UINT32_MAX;
-        if (el->state == ELEMENT_FILTERED || el->hist || !upper_of(&el->labels, &upper))
+        of[i] = GROUP_NONE;
+        if ((el->state == ELEMENT_FILTERED && !all) || el->hist ||
+            !upper_of(&el->labels, &upper[i]))
             continue;
-        struct join_entry *en = join_put(&j, &BUCKET_KEY, &el->labels, n, &fresh);
+        of[i] = join_put(&j, &BUCKET_KEY, &el->labels, s.n, &fresh)->value;
         if (fresh)
-            set[n++].member = &el->labels;
-        struct bucket_set *s = &set[en->value];
-        of[i] = en->value;
-        if (el->sample_ms > s->sample_ms)
-            s->sample_ms = el->sample_ms;
-        if (el->state == ELEMENT_NO_DATA) {
-            s->silent = true;
-        } else {
-            s->room++;
-            s->live |= !el->silent;
-        }
+            s.member[s.n++] = &el->labels;
+        s.first[of[i] + 2]++;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        set[i].first = at;
-        at += set[i].room;
-    }
-    for (size_t i = 0; i < in->n; i++) {
-        const struct element *el = &in->e[i];
-        if (of[i] == UINT32_MAX || el->state != ELEMENT_VALUE)
+    for (uint32_t i = 2; i < s.n + 2; i++)
+        s.first[i] += s.first[i - 1];
+    for (uint32_t i = 0; i < in->n; i++)
+        if (of[i] != GROUP_NONE)
+            s.bucket[s.first[of[i] + 1]++] = (struct bucket_place){upper[i], i};
+    for (uint32_t i = 0; i < s.n; i++)
+        qsort(s.bucket + s.first[i], s.first[i + 1] - s.first[i], sizeof(*s.bucket), by_upper);
+    *ret = s;
+    return 0;
+}
+
+int bucket_labels(struct eval *e, const struct labels *member, struct labels *ret)
+{
+    return labels_drop(&e->arena, member, LE, 1, true, ret) ? 0 : -ENOMEM;
+}
+
+struct bucket *buckets_room(struct eval *e, const struct bucket_sets *s)
+{
+    uint32_t most = 1;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->first[i + 1] - s->first[i] > most)
+            most = s->first[i + 1] - s->first[i];
+    return eval_alloc(e, most, sizeof(struct bucket));
+}
+
+int bucket_result(const struct eval *e, const struct vector *in, const struct bucket_sets *s,
+    uint32_t i, const struct value *q, struct bucket *room, struct element *ret)
+{
+    struct element el = {.silent = true};
+    bool any = false;
+    uint32_t n = 0;
+    for (uint32_t k = s->first[i]; k < s->first[i + 1]; k++) {
+        const struct element *b = &in->e[s->bucket[k].place];
+        if (b->state == ELEMENT_FILTERED)
             continue;
-        struct bucket_set *s = &set[of[i]];
-        struct bucket *b = &all[s->first + s->n++];
-        upper_of(&el->labels, &b->upper);
-        b->count = el->value;
+        any = true;
+        if (b->sample_ms > el.sample_ms)
+            el.sample_ms = b->sample_ms;
+        if (b->state == ELEMENT_NO_DATA)
+            continue;
+        room[n++] = (struct bucket){s->bucket[k].upper, b->value};
+        el.silent &= b->silent;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        struct element el = {.sample_ms = set[i].sample_ms, .silent = !set[i].live};
-        if (!set[i].n)
-            el.state = ELEMENT_NO_DATA;
-        else
-            el.value = classic_quantile(q, all + set[i].first, set[i].n, e->o.compat_2_42);
-        if (!labels_drop(&e->arena, set[i].member, LE, 1, true, &el.labels))
-            return -ENOMEM;
+    if (!any)
+        return 0;
+    if (n)
+        el.value = classic_quantile(q->scalar, room, n, e->o.compat_2_42);
+    if (!n || q->no_data)
+        el.state = ELEMENT_NO_DATA;
+    *ret = el;
+    return 1;
+}
+
+static int classic(
+    struct eval *e, const struct vector *in, const struct value *q, struct value *ret)
+{
+    struct bucket_sets s;
+    int rc = buckets_find(e, in, false, &s);
+    struct bucket *room = rc < 0 ? NULL : buckets_room(e, &s);
+    if (!room)
+        return rc < 0 ? rc : -ENOMEM;
+    for (uint32_t i = 0; i < s.n; i++) {
+        struct element el;
+        if (!bucket_result(e, in, &s, i, q, room, &el))
+            continue;
+        rc = bucket_labels(e, s.member[i], &el.labels);
+        if (rc < 0)
+            return rc;
         vector_push(&ret->vector, &el);
     }
     return 0;
@@ -171,13 +204,13 @@ int apply_histogram_quantile(
         natives++;
         el.value = histogram_quantile(q.scalar, el.hist);
         el.hist = NULL;
+        if (q.no_data)
+            el.state = ELEMENT_NO_DATA;
         if (!drop_name(e, &in.vector.e[i].labels, &el.labels))
             return -ENOMEM;
         vector_push(&ret->vector, &el);
     }
     if (natives < in.vector.n)
-        rc = classic(e, &in.vector, q.scalar, ret);
-    for (size_t i = 0; q.no_data && i < ret->vector.n; i++)
-        ret->vector.e[i].state = ELEMENT_NO_DATA;
+        rc = classic(e, &in.vector, &q, ret);
     return rc < 0 ? rc : vector_unique(e, &ret->vector);
 }

@@ -180,6 +180,61 @@ int map_histogram_part(struct eval *e, const struct mapping *m, struct element *
 int map_timestamp(struct eval *e, const struct mapping *m, struct element *el);
 bool operator_keeps_name(const struct expr *x); // binary or unary
 
+// What depends on labels only is apart from what depends on values, so that the incremental
+// evaluator can keep the one and redo the other: aggregate.c, bucket.c, binary.c. `all` takes in
+// FILTERED elements, which may have a value another time.
+#define GROUP_NONE UINT32_MAX
+struct groups {
+    uint32_t n;
+    uint32_t *of;                 // group of each element, or GROUP_NONE
+    const struct labels **member; // one of each group, to take the labels from
+};
+struct group;
+int groups_find(struct eval *e, const struct expr *x, const struct vector *in, bool all,
+    struct groups *ret);
+int group_labels(
+    struct eval *e, const struct expr *x, const struct labels *member, struct labels *ret);
+// Everything but topk, bottomk and count_values; q is the parameter of quantile.
+int groups_fold(struct eval *e, const struct expr *x, const struct vector *in,
+    const struct groups *gs, double q, struct group **ret);
+// Of group i, labels left out. 1; 0 when it has none; -ENOMEM.
+int group_result(struct eval *e, const struct expr *x, const struct group *all, uint32_t i,
+    struct element *ret);
+
+struct bucket {
+    double upper, count;
+};
+struct bucket_place {
+    double upper;
+    uint32_t place; // of the element
+};
+struct
+    bucket_sets { // those of set i are bucket[first[i]] to bucket[first[i + 1]], upper rising
+    uint32_t n;
+    uint32_t *first;
+    struct bucket_place *bucket;
+    const struct labels **member;
+};
+int buckets_find(struct eval *e, const struct vector *in, bool all, struct bucket_sets *ret);
+int bucket_labels(struct eval *e, const struct labels *member, struct labels *ret);
+struct bucket *buckets_room(struct eval *e, const struct bucket_sets *s); // for bucket_result
+int bucket_result(const struct eval *e, const struct vector *in, const struct bucket_sets *s,
+    uint32_t i, const struct value *q, struct bucket *room, struct element *ret);
+
+struct join_key match_key(const struct expr *x);
+bool any_present(const struct vector *v);
+// Of an element of the many side and its partner, labels left out. 1, 0 = none, -ENOMEM.
+int pair_result(struct eval *e, const struct expr *x, const struct element *many,
+    const struct element *one, struct element *ret);
+int pair_labels(struct eval *e, const struct expr *x, const struct labels *many,
+    const struct labels *one, struct labels *ret);
+// What the other side of a set operator has for a key: an element_state, a value that is but a
+// last word, or nothing.
+enum { SIDE_LAST_WORD = ELEMENT_NO_DATA + 1, SIDE_NONE };
+uint32_t side_join(uint32_t side, const struct element *el);
+// `and` and `unless`: whether the element stays, and as what.
+bool set_keeps(const struct expr *x, uint32_t side, struct element *el);
+
 // sum.c: compensated addition and what is built from it.
 void sum_add(double v, double *sum, double *rest);
 double quantile_of(double q, double *v, size_t n); // sorts v
