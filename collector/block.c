@@ -27,11 +27,13 @@ struct block {
     uint32_t interval_ms;
     int64_t *budget;
     int64_t newest_row; // -1 = none
+    bool falls;         // a row is older than the one before it: the agent's clock was set back
     struct chunk *slots;
     size_t n_slots;
     struct column *cols;
     uint32_t n_cols, cap_cols, n_hists;
     size_t bytes;
+    uint64_t shortened;
 };
 
 #define ROW_MAX (INT64_C(1) << 53)
@@ -111,6 +113,11 @@ uint32_t block_interval_ms(const struct block *b)
 uint32_t block_columns(const struct block *b)
 {
     return b->n_cols;
+}
+
+uint64_t block_shortened(const struct block *b)
+{
+    return b->shortened;
 }
 
 size_t block_bytes(const struct block *b)
@@ -237,6 +244,7 @@ static bool give_oldest(struct block *b, int64_t keep)
     if (!oldest)
         return false;
     chunk_done(b, oldest);
+    b->shortened++;
     return true;
 }
 
@@ -258,6 +266,22 @@ static int chunk_open(struct block *b, int64_t number, struct chunk **ret)
     }
 }
 
+// The nearest row before or after one that has a time; INT64_MIN or INT64_MAX when there is none.
+static int64_t time_beside(const struct block *b, int64_t row, int step)
+{
+    int64_t end = step < 0 ? oldest_chunk(b) - 1 : b->newest_row / BLOCK_CHUNK_ROWS + 1;
+    int r = (int)(row % BLOCK_CHUNK_ROWS);
+    uint64_t beside = step < 0 ? (UINT64_C(1) << r) - 1 : ~UINT64_C(0) << r << 1;
+    for (int64_t k = row / BLOCK_CHUNK_ROWS; k != end; k += step) {
+        const struct chunk *c = chunk_of(b, k);
+        uint64_t there = c ? c->present & beside : 0;
+        if (there)
+            return c->t_ms[step < 0 ? 63 - __builtin_clzll(there) : __builtin_ctzll(there)];
+        beside = ~UINT64_C(0);
+    }
+    return step < 0 ? INT64_MIN : INT64_MAX;
+}
+
 int block_row(struct block *b, int64_t tick, int64_t t_ms, struct block_row *ret)
 {
     if (tick < 0 || tick >= ROW_MAX)
@@ -273,6 +297,9 @@ int block_row(struct block *b, int64_t tick, int64_t t_ms, struct block_row *ret
     if (!(c->present >> r & 1)) {
         c->present |= UINT64_C(1) << r;
         c->t_ms[r] = t_ms;
+        b->falls |= b->newest_row >= 0 &&
+                    (time_beside(b, tick, -1) >= t_ms ||
+                        (tick < b->newest_row && time_beside(b, tick, 1) <= t_ms));
     }
     if (tick > b->newest_row)
         b->newest_row = tick;
@@ -362,11 +389,46 @@ static struct point point_at(
         .t_ms = c->t_ms[row % BLOCK_CHUNK_ROWS], .v = v, .h = h ? &h->h : NULL};
 }
 
-// First and last time of a chunk's rows; the rows between lie between.
+// First and last time of a chunk's rows; the rows between lie between, unless times fall.
 static void chunk_span(const struct chunk *c, int64_t *ret_first, int64_t *ret_last)
 {
     *ret_first = c->t_ms[__builtin_ctzll(c->present)];
     *ret_last = c->t_ms[63 - __builtin_clzll(c->present)];
+}
+
+int64_t block_newest_ms(const struct block *b)
+{
+    const struct chunk *c =
+        b->newest_row < 0 ? NULL : chunk_of(b, b->newest_row / BLOCK_CHUNK_ROWS);
+    return c ? c->t_ms[b->newest_row % BLOCK_CHUNK_ROWS] : INT64_MIN;
+}
+
+// The chunk to look into for t_ms first: the newest that has a row at or before it. Rows are made at
+// an even pace, so the guess is nearly always right; where times fall it is the end that is given.
+static int64_t chunk_near(const struct block *b, int64_t t_ms, int64_t oldest, int64_t newest)
+{
+    int64_t newest_ms = block_newest_ms(b), behind = 0, first, last;
+    if (newest_ms > t_ms && t_ms >= 0)
+        behind = (newest_ms - t_ms) / (b->interval_ms ? b->interval_ms : 1);
+    int64_t k = (b->newest_row - behind) / BLOCK_CHUNK_ROWS + 1;
+    k = b->newest_row < behind || k < oldest ? oldest : k > newest ? newest : k;
+    for (; k < newest; k++) {
+        const struct chunk *c = chunk_of(b, k);
+        if (!c || !c->present)
+            continue;
+        chunk_span(c, &first, &last);
+        if (first > t_ms)
+            break;
+    }
+    for (; k > oldest; k--) {
+        const struct chunk *c = chunk_of(b, k);
+        if (!c || !c->present)
+            continue;
+        chunk_span(c, &first, &last);
+        if (first <= t_ms)
+            break;
+    }
+    return k;
 }
 
 int block_range(
@@ -377,14 +439,18 @@ int block_range(
     // An agent whose clock was set back has rows with falling times: a reader is promised rising
     // ones, so the later claim of an instant is left out.
     int64_t last_ms = from_ms;
-    int64_t end = b->cols[col].last_row / BLOCK_CHUNK_ROWS;
-    for (int64_t k = oldest_chunk(b); k <= end; k++) {
+    int64_t k = oldest_chunk(b), end = b->cols[col].last_row / BLOCK_CHUNK_ROWS;
+    if (!b->falls && k < end)
+        k = chunk_near(b, from_ms, k, end);
+    for (; k <= end; k++) {
         const struct chunk *c = chunk_of(b, k);
         if (!c || !c->present || col >= c->cols)
             continue;
         int64_t first, newest;
         chunk_span(c, &first, &newest);
-        if (newest <= from_ms || first > to_ms)
+        if (first > to_ms && !b->falls)
+            break;
+        if (newest <= from_ms && !b->falls)
             continue;
         for (uint64_t left = c->present; left; left &= left - 1) {
             int r = __builtin_ctzll(left);
@@ -407,8 +473,10 @@ bool block_latest(const struct block *b, uint32_t col, int64_t t_ms, struct poin
     int64_t last = b->cols[col].last_row;
     if (last < 0)
         return false;
-    int64_t oldest = oldest_chunk(b);
-    for (int64_t k = last / BLOCK_CHUNK_ROWS; k >= oldest; k--) {
+    int64_t oldest = oldest_chunk(b), k = last / BLOCK_CHUNK_ROWS;
+    if (!b->falls && k > oldest)
+        k = chunk_near(b, t_ms, oldest, k);
+    for (; k >= oldest; k--) {
         const struct chunk *c = chunk_of(b, k);
         if (!c || !c->present || col >= c->cols)
             continue;
@@ -427,9 +495,28 @@ bool block_latest(const struct block *b, uint32_t col, int64_t t_ms, struct poin
     return false;
 }
 
-int64_t block_newest_ms(const struct block *b)
+bool block_next(const struct block *b, uint32_t col, int64_t t_ms, struct point *ret)
 {
-    const struct chunk *c =
-        b->newest_row < 0 ? NULL : chunk_of(b, b->newest_row / BLOCK_CHUNK_ROWS);
-    return c ? c->t_ms[b->newest_row % BLOCK_CHUNK_ROWS] : INT64_MIN;
+    int64_t last = b->cols[col].last_row;
+    if (last < 0)
+        return false;
+    int64_t k = oldest_chunk(b), end = last / BLOCK_CHUNK_ROWS;
+    if (!b->falls && k < end)
+        k = chunk_near(b, t_ms, k, end);
+    for (; k <= end; k++) {
+        const struct chunk *c = chunk_of(b, k);
+        if (!c || !c->present || col >= c->cols)
+            continue;
+        for (uint64_t left = c->present; left; left &= left - 1) {
+            int r = __builtin_ctzll(left);
+            if (c->t_ms[r] <= t_ms)
+                continue;
+            double v = *cell_at(c, col, r);
+            if (is_absent(v))
+                continue;
+            *ret = point_at(b, c, col, r, v);
+            return true;
+        }
+    }
+    return false;
 }

@@ -52,5 +52,9 @@ int block_set_histogram(
 int block_range(
     const struct block *b, uint32_t col, int64_t from_ms, int64_t to_ms, struct points *out);
 bool block_latest(const struct block *b, uint32_t col, int64_t t_ms, struct point *ret);
+// The first sample block_range would give for (t_ms, ...).
+bool block_next(const struct block *b, uint32_t col, int64_t t_ms, struct point *ret);
+// How often the oldest rows were given up for want of memory.
+uint64_t block_shortened(const struct block *b);
 int64_t block_newest_ms(const struct block *b); // INT64_MIN: empty
 size_t block_bytes(const struct block *b);

@@ -182,6 +182,22 @@ bool track_latest(const struct track *t, int64_t t_ms, struct point *ret)
     return true;
 }
 
+bool track_next(const struct track *t, int64_t t_ms, struct point *ret)
+{
+    size_t i = runs_until(t, t_ms);
+    int64_t k = 0;
+    if (i > 0 && run_end(&t->runs[i - 1]) > t_ms) {
+        i--;
+        k = (t_ms - t->runs[i].t_ms) / t->runs[i].step_ms + 1;
+    }
+    if (i == t->n)
+        return false;
+    const struct track_run *r = &t->runs[i];
+    *ret = (struct point){
+        .t_ms = r->t_ms + k * r->step_ms, .v = r->v, .h = r->h ? &r->h->h : NULL};
+    return true;
+}
+
 int64_t track_newest_ms(const struct track *t)
 {
     return t->n ? run_end(&t->runs[t->n - 1]) : INT64_MIN;
