@@ -3,13 +3,20 @@
 // members are: as soon as one has a value the silent ones do not count.
 #include "base/num.h"
 #include "rules/eval_node.h"
+#include "rules/histogram_sum.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
+// One of them is in use.
+struct histograms {
+    struct histogram_sum sum;
+    struct histogram_mean mean;
+};
+
 // What its members come to.
 struct group {
-    const struct histogram *h;
+    struct histograms *h; // its histograms so far, NULL when there is none
     double value, rest, mean;
     struct mean avg;
     uint32_t n;           // members that have a value
@@ -19,6 +26,7 @@ struct group {
     int64_t sample_ms;
     double last_known; // of a silent member
     bool mixed;        // floats and histograms together: no result
+    bool kinds;        // exponential and custom histograms together: none either
 };
 
 static struct join_key group_key(const struct expr *x)
@@ -43,23 +51,59 @@ int group_labels(
     return ok ? 0 : -ENOMEM;
 }
 
-static int add_histogram(
-    struct eval *e, enum aggregate_op op, struct group *g, const struct histogram *h)
+static void note_ignored(struct eval *e, const struct expr *x)
 {
-    if (op == AGG_COUNT || op == AGG_GROUP) {
+    bool whole = x->agg == AGG_TOPK || x->agg == AGG_BOTTOMK;
+    eval_note(e, whole ? x : x->lhs, ANNOTATION_INFO, "ignored histogram in %s aggregation",
+        agg_name(x->agg));
+}
+
+static int add_histogram(
+    struct eval *e, const struct expr *x, struct group *g, const struct element *el)
+{
+    int rc;
+    if (x->agg == AGG_COUNT || x->agg == AGG_GROUP) {
         g->n++;
         return 0;
     }
     // min, max and the moments know floats only and look past histograms.
-    if (op != AGG_SUM && op != AGG_AVG)
+    if (x->agg != AGG_SUM && x->agg != AGG_AVG) {
+        note_ignored(e, x);
         return 0;
+    }
     g->n++;
     if (g->n > 1 && !g->h)
         g->mixed = true;
-    if (g->mixed)
+    if (g->mixed || g->kinds)
         return 0;
-    g->h = g->h ? histogram_add(&e->arena, g->h, h) : h;
-    return g->h ? 0 : -ENOMEM;
+    if (!g->h) {
+        g->h = eval_alloc(e, 1, sizeof(*g->h));
+        if (!g->h)
+            return eval_full(e, 1, sizeof(*g->h));
+        histogram_sum_init(&g->h->sum, &e->arena);
+        histogram_mean_init(&g->h->mean, &e->arena);
+    }
+    rc = x->agg == AGG_SUM ? histogram_sum_add(&g->h->sum, el->hist)
+                           : histogram_mean_add(&g->h->mean, el->hist);
+    if (rc == -EINVAL) {
+        g->kinds = true;
+        note_metric(e, x->lhs, ANNOTATION_WARNING,
+            "vector contains a mix of histograms with exponential and custom buckets schemas for "
+            "metric name",
+            &el->labels);
+        return 0;
+    }
+    return rc;
+}
+
+static int histogram_of(
+    struct eval *e, const struct expr *x, const struct group *g, const struct histogram **ret)
+{
+    bool sum = x->agg == AGG_SUM;
+    note_operation(
+        e, x->lhs, histogram_sum_notes(sum ? &g->h->sum : &g->h->mean.sum), "aggregation");
+    *ret = sum ? histogram_sum_get(&g->h->sum) : histogram_mean_get(&g->h->mean);
+    return *ret ? 0 : -ENOMEM;
 }
 
 static void add_float(enum aggregate_op op, struct group *g, double v)
@@ -183,7 +227,7 @@ static int fold(struct eval *e, const struct expr *x, const struct vector *in,
         struct group *g = &all[gs->of[i]];
         int rc = 0;
         if (el->hist)
-            rc = add_histogram(e, x->agg, g, el->hist);
+            rc = add_histogram(e, x, g, el);
         else
             add_float(x->agg, g, el->value);
         if (rc < 0)
@@ -192,10 +236,11 @@ static int fold(struct eval *e, const struct expr *x, const struct vector *in,
     return 0;
 }
 
-static int quantiles(struct eval *e, const struct vector *in, const struct groups *gs, double q,
-    struct group *all)
+static int quantiles(struct eval *e, const struct expr *x, const struct vector *in,
+    const struct groups *gs, double q, struct group *all)
 {
     double *value = eval_alloc(e, in->n, sizeof(*value));
+    note_quantile(e, x->param, q);
     if (!value)
         return eval_full(e, in->n, sizeof(*value));
     uint32_t at = 0;
@@ -204,8 +249,12 @@ static int quantiles(struct eval *e, const struct vector *in, const struct group
         at += all[i].room;
     }
     for (size_t i = 0; i < in->n; i++) {
-        if (in->e[i].state != ELEMENT_VALUE || in->e[i].hist)
+        if (in->e[i].state != ELEMENT_VALUE)
             continue;
+        if (in->e[i].hist) {
+            note_ignored(e, x);
+            continue;
+        }
         struct group *g = &all[gs->of[i]];
         value[g->first + g->n++] = in->e[i].value;
     }
@@ -220,7 +269,7 @@ int groups_fold(struct eval *e, const struct expr *x, const struct vector *in,
     int rc = groups_count(e, in, gs, ret);
     if (rc < 0)
         return rc;
-    return x->agg == AGG_QUANTILE ? quantiles(e, in, gs, q, *ret) : fold(e, x, in, gs, *ret);
+    return x->agg == AGG_QUANTILE ? quantiles(e, x, in, gs, q, *ret) : fold(e, x, in, gs, *ret);
 }
 
 int group_result(struct eval *e, const struct expr *x, const struct group *all, uint32_t i,
@@ -228,7 +277,10 @@ int group_result(struct eval *e, const struct expr *x, const struct group *all, 
 {
     const struct group *g = &all[i];
     struct element el = {.sample_ms = g->sample_ms, .silent = !g->live};
-    if (g->mixed || (!g->n && !g->silent))
+    if (g->mixed)
+        eval_note(e, x->lhs, ANNOTATION_WARNING,
+            "encountered a mix of histograms and floats for aggregation");
+    if (g->mixed || g->kinds || (!g->n && !g->silent))
         return 0;
     if (!g->n) {
         if (g->room)
@@ -236,9 +288,9 @@ int group_result(struct eval *e, const struct expr *x, const struct group *all, 
         el.state = ELEMENT_NO_DATA;
         el.value = g->last_known;
     } else if (g->h && (x->agg == AGG_SUM || x->agg == AGG_AVG)) {
-        el.hist = x->agg == AGG_SUM ? g->h : histogram_scale(&e->arena, g->h, 1.0 / g->n);
-        if (!el.hist)
-            return -ENOMEM;
+        int rc = histogram_of(e, x, g, &el.hist);
+        if (rc < 0)
+            return rc;
     } else {
         el.value = result_of(x->agg, g);
     }
@@ -329,8 +381,12 @@ static int best(struct eval *e, const struct expr *x, const struct vector *in,
     }
     for (size_t i = 0; i < in->n; i++) {
         const struct element *el = &in->e[i];
-        if (el->state == ELEMENT_FILTERED || el->hist)
+        if (el->state == ELEMENT_FILTERED)
             continue;
+        if (el->hist) {
+            note_ignored(e, x);
+            continue;
+        }
         struct group *g = &all[gs->of[i]];
         uint32_t *h = heap + g->first;
         if (el->state == ELEMENT_NO_DATA && g->room)
@@ -365,32 +421,60 @@ static int best(struct eval *e, const struct expr *x, const struct vector *in,
     return 0;
 }
 
+static void value_text(const struct element *el, struct buf *out)
+{
+    char text[NUM_FIXED_MAX];
+    if (el->hist)
+        histogram_print(el->hist, out);
+    else
+        buf_add(out, text, num_fixed(el->value, text));
+}
+
+// The labels an element is counted under: its group's and the value.
+static int value_labels(struct eval *e, const struct expr *x, const struct element *el,
+    const char *name, struct buf *text, struct labels *ret)
+{
+    struct labels base;
+    int rc = group_labels(e, x, &el->labels, &base);
+    if (rc < 0)
+        return rc;
+    // without (name) drops the value's own label too.
+    for (size_t i = 0; x->without && i < x->n_names; i++)
+        if (!strcmp(x->names[i], name)) {
+            *ret = base;
+            return 0;
+        }
+    buf_reset(text);
+    value_text(el, text);
+    const char *value = buf_cstr(text);
+    if (text->failed || !labels_with(&e->arena, &base, name, value, ret))
+        return -ENOMEM;
+    return 0;
+}
+
 static int count_values(struct eval *e, const struct expr *x, const struct vector *in,
     const char *name, struct value *ret)
 {
     static const struct join_key ALL = {.kind = KEY_ALL};
+    struct buf text;
     struct join j;
     if (!*name)
         return eval_fail(e, "invalid label name \"%s\" in count_values", name);
     int rc = join_init(e, &j, in->n);
     if (rc == 0)
         rc = vector_room(e, in->n, &ret->vector);
+    buf_init(&text, 1u << 20);
     for (size_t i = 0; rc == 0 && i < in->n; i++) {
         const struct element *el = &in->e[i];
-        char text[NUM_FIXED_MAX];
         struct element *slot = &ret->vector.e[ret->vector.n];
-        struct labels base;
         bool fresh;
-        if (el->state == ELEMENT_FILTERED || el->hist)
+        if (el->state == ELEMENT_FILTERED)
             continue;
-        num_fixed(el->value, text);
-        rc = group_labels(e, x, &el->labels, &base);
-        if (rc < 0)
-            return rc;
         *slot =
             (struct element){.state = el->state, .silent = true, .sample_ms = el->sample_ms};
-        if (!labels_with(&e->arena, &base, name, text, &slot->labels))
-            return -ENOMEM;
+        rc = value_labels(e, x, el, name, &text, &slot->labels);
+        if (rc < 0)
+            break;
         struct join_entry *en =
             join_put(&j, &ALL, &slot->labels, (uint32_t)ret->vector.n, &fresh);
         ret->vector.n += fresh;
@@ -403,6 +487,7 @@ static int count_values(struct eval *e, const struct expr *x, const struct vecto
         if (el->sample_ms > out->sample_ms)
             out->sample_ms = el->sample_ms;
     }
+    buf_done(&text);
     return rc;
 }
 

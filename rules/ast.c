@@ -18,7 +18,7 @@ const char *type_name(enum value_type t)
 const char *op_name(enum binary_op op)
 {
     static const char *const names[] = {"+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">",
-        "<", ">=", "<=", "and", "or", "unless"};
+        "<", ">=", "<=", "and", "or", "unless", "</", ">/"};
     return names[op];
 }
 

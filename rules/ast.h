@@ -39,6 +39,8 @@ enum binary_op {
     OP_AND,
     OP_OR,
     OP_UNLESS,
+    OP_TRIM_UPPER, // </
+    OP_TRIM_LOWER, // >/
 };
 enum aggregate_op {
     AGG_SUM,

@@ -9,6 +9,11 @@ static bool comparison(enum binary_op op)
     return op >= OP_EQ && op <= OP_LE;
 }
 
+static bool trims(enum binary_op op)
+{
+    return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
+}
+
 static double arithmetic(enum binary_op op, double a, double b)
 {
     switch (op) {
@@ -27,7 +32,9 @@ static double arithmetic(enum binary_op op, double a, double b)
     case OP_LE:
     case OP_AND:
     case OP_OR:
-    case OP_UNLESS: break;
+    case OP_UNLESS:
+    case OP_TRIM_UPPER:
+    case OP_TRIM_LOWER: break;
     }
     return NAN;
 }
@@ -50,21 +57,11 @@ static bool compare(enum binary_op op, double a, double b)
     case OP_ATAN2:
     case OP_AND:
     case OP_OR:
-    case OP_UNLESS: break;
+    case OP_UNLESS:
+    case OP_TRIM_UPPER:
+    case OP_TRIM_LOWER: break;
     }
     return false;
-}
-
-static bool histograms_equal(const struct histogram *a, const struct histogram *b)
-{
-    return a->schema == b->schema && a->count == b->count &&
-           double_bits(a->sum) == double_bits(b->sum) &&
-           a->zero_threshold == b->zero_threshold && a->zero_count == b->zero_count &&
-           a->positive.n == b->positive.n &&
-           !memcmp(a->positive.index, b->positive.index,
-               a->positive.n * sizeof(*a->positive.index)) &&
-           !memcmp(a->positive.count, b->positive.count,
-               a->positive.n * sizeof(*a->positive.count));
 }
 
 struct operand {
@@ -72,40 +69,81 @@ struct operand {
     const struct histogram *h;
 };
 
+static void note_types(
+    struct eval *e, const struct expr *x, const struct operand *a, const struct operand *b)
+{
+    eval_note(e, x, ANNOTATION_INFO,
+        "incompatible sample types encountered for binary operator \"%s\": %s %s %s",
+        op_name(x->op), a->h ? "histogram" : "float", op_name(x->op),
+        b->h ? "histogram" : "float");
+}
+
+// A sum or difference of histograms. One whose counter resets contradict each other is left out.
+static int add_histograms(struct eval *e, const struct expr *x, const struct operand *a,
+    const struct operand *b, const struct histogram **ret)
+{
+    unsigned notes = 0;
+    bool add = x->op == OP_ADD;
+    if (!histogram_mixable(a->h, b->h)) {
+        eval_note(e, x, ANNOTATION_WARNING,
+            "incompatible bucket layout encountered for binary operator %s", op_name(x->op));
+        return 0;
+    }
+    *ret = add ? histogram_add(&e->arena, a->h, b->h, &notes)
+               : histogram_sub(&e->arena, a->h, b->h, &notes);
+    if (*ret && !add)
+        *ret = histogram_with_hint(&e->arena, *ret, HINT_GAUGE);
+    note_operation(e, x, notes, add ? "addition" : "subtraction");
+    if (notes & HISTOGRAM_COLLISION)
+        return 0;
+    return *ret ? 1 : -ENOMEM;
+}
+
+static int with_histograms(struct eval *e, const struct expr *x, const struct operand *a,
+    const struct operand *b, struct operand *ret, bool *ret_held)
+{
+    *ret = (struct operand){0};
+    if (a->h && b->h) {
+        if (x->op == OP_EQ || x->op == OP_NE) {
+            *ret = *a;
+            *ret_held = histogram_equal(a->h, b->h) == (x->op == OP_EQ);
+            return 1;
+        }
+        if (x->op == OP_ADD || x->op == OP_SUB)
+            return add_histograms(e, x, a, b, &ret->h);
+    } else if (x->op == OP_MUL) {
+        ret->h = histogram_scale(&e->arena, a->h ? a->h : b->h, a->h ? b->v : a->v);
+        return ret->h ? 1 : -ENOMEM;
+    } else if (x->op == OP_DIV && a->h) {
+        ret->h = histogram_divide(&e->arena, a->h, b->v);
+        return ret->h ? 1 : -ENOMEM;
+    } else if (trims(x->op) && a->h) {
+        ret->h = histogram_trim(&e->arena, a->h, b->v, x->op == OP_TRIM_UPPER);
+        return ret->h ? 1 : -ENOMEM;
+    }
+    note_types(e, x, a, b);
+    return 0;
+}
+
 // 1 = there is a result and, for a comparison, whether it held; 0 = these kinds have none
 // (Prometheus drops the element and warns); -ENOMEM.
-static int combine(struct eval *e, enum binary_op op, struct operand a, struct operand b,
+static int combine(struct eval *e, const struct expr *x, struct operand a, struct operand b,
     struct operand *ret, bool *ret_held)
 {
     *ret_held = true;
-    if (!a.h && !b.h) {
-        if (comparison(op)) {
-            *ret = a;
-            *ret_held = compare(op, a.v, b.v);
-        } else {
-            *ret = (struct operand){.v = arithmetic(op, a.v, b.v)};
-        }
-        return 1;
-    }
-    *ret = (struct operand){0};
-    if (a.h && b.h) {
-        if (op == OP_EQ || op == OP_NE) {
-            *ret = a;
-            *ret_held = histograms_equal(a.h, b.h) == (op == OP_EQ);
-            return 1;
-        }
-        if (op != OP_ADD && op != OP_SUB)
-            return 0;
-        ret->h = op == OP_ADD ? histogram_add(&e->arena, a.h, b.h)
-                              : histogram_sub(&e->arena, a.h, b.h);
-    } else if (op == OP_MUL) {
-        ret->h = histogram_scale(&e->arena, a.h ? a.h : b.h, a.h ? b.v : a.v);
-    } else if (op == OP_DIV && a.h) {
-        ret->h = histogram_scale(&e->arena, a.h, 1 / b.v);
-    } else {
+    if (a.h || b.h)
+        return with_histograms(e, x, &a, &b, ret, ret_held);
+    if (trims(x->op)) {
+        note_types(e, x, &a, &b);
         return 0;
     }
-    return ret->h ? 1 : -ENOMEM;
+    if (comparison(x->op)) {
+        *ret = a;
+        *ret_held = compare(x->op, a.v, b.v);
+    } else {
+        *ret = (struct operand){.v = arithmetic(x->op, a.v, b.v)};
+    }
+    return 1;
 }
 
 static int scalar_scalar(
@@ -124,8 +162,8 @@ int map_scalar(struct eval *e, const struct mapping *m, struct element *el)
     const struct expr *x = m->x;
     struct operand a = {el->value, el->hist}, b = {.v = m->p[0]}, got;
     bool held;
-    int rc = m->scalar_left ? combine(e, x->op, b, a, &got, &held)
-                            : combine(e, x->op, a, b, &got, &held);
+    int rc =
+        m->scalar_left ? combine(e, x, b, a, &got, &held) : combine(e, x, a, b, &got, &held);
     if (rc <= 0)
         return rc;
     el->silent |= m->silent;
@@ -155,7 +193,9 @@ int map_sign(struct eval *e, const struct mapping *m, struct element *el)
 
 bool operator_keeps_name(const struct expr *x)
 {
-    return x->kind == EXPR_UNARY ? !x->negative : comparison(x->op) && !x->return_bool;
+    if (x->kind == EXPR_UNARY)
+        return !x->negative;
+    return trims(x->op) || (comparison(x->op) && !x->return_bool);
 }
 
 static bool named(const struct expr *x, const char *name)
@@ -293,8 +333,8 @@ int pair_result(struct eval *e, const struct expr *x, const struct element *m,
 {
     struct operand a = {m->value, m->hist}, b = {o->value, o->hist}, got;
     bool held;
-    int rc = x->card == CARD_ONE_TO_MANY ? combine(e, x->op, b, a, &got, &held)
-                                         : combine(e, x->op, a, b, &got, &held);
+    int rc = x->card == CARD_ONE_TO_MANY ? combine(e, x, b, a, &got, &held)
+                                         : combine(e, x, a, b, &got, &held);
     if (rc <= 0)
         return rc;
     *ret = (struct element){.value = got.v,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Function calls: which functions there are, and those that map one element to one element.
+#include "rules/date.h"
 #include "rules/eval_node.h"
 #include <errno.h>
 #include <math.h>
@@ -32,7 +33,10 @@ bool function_supported(const struct function *f)
     case FN_FLOOR:
     case FN_HISTOGRAM_AVG:
     case FN_HISTOGRAM_COUNT:
+    case FN_HISTOGRAM_FRACTION:
     case FN_HISTOGRAM_QUANTILE:
+    case FN_HISTOGRAM_STDDEV:
+    case FN_HISTOGRAM_STDVAR:
     case FN_HISTOGRAM_SUM:
     case FN_HOUR:
     case FN_LABEL_JOIN:
@@ -62,48 +66,6 @@ bool function_supported(const struct function *f)
     }
 }
 
-struct date {
-    int64_t year;
-    int month, day, weekday, yearday, hour, minute;
-};
-
-static bool leap(int64_t y)
-{
-    return y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
-}
-
-static int days_in(int64_t year, int month)
-{
-    static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    return DAYS[month - 1] + (month == 2 && leap(year));
-}
-
-// UTC from seconds since 1970, proleptic Gregorian. Years are counted from a March, so that the
-// leap day comes last.
-static struct date date_of(double seconds)
-{
-    struct date d;
-    int64_t s = seconds >= -9e15 && seconds <= 9e15 ? (int64_t)seconds : 0;
-    int64_t day = s >= 0 ? s / 86400 : -((-s + 86399) / 86400);
-    int64_t rest = s - day * 86400;
-    d.hour = (int)(rest / 3600);
-    d.minute = (int)(rest % 3600 / 60);
-    d.weekday = (int)(((day + 4) % 7 + 7) % 7);
-    int64_t z = day + 719468;
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t in_era = z - era * 146097;
-    int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
-    int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
-    int64_t month = (5 * in_year + 2) / 153;
-    d.day = (int)(in_year - (153 * month + 2) / 5 + 1);
-    d.month = (int)(month < 10 ? month + 3 : month - 9);
-    d.year = year + era * 400 + (d.month <= 2);
-    d.yearday = d.day;
-    for (int m = 1; m < d.month; m++)
-        d.yearday += days_in(d.year, m);
-    return d;
-}
-
 static double date_part(int id, double v)
 {
     if (isnan(v))
@@ -113,7 +75,7 @@ static double date_part(int id, double v)
     case FN_DAY_OF_MONTH: return d.day;
     case FN_DAY_OF_WEEK: return d.weekday;
     case FN_DAY_OF_YEAR: return d.yearday;
-    case FN_DAYS_IN_MONTH: return days_in(d.year, d.month);
+    case FN_DAYS_IN_MONTH: return days_in_month(d.year, d.month);
     case FN_HOUR: return d.hour;
     case FN_MINUTE: return d.minute;
     case FN_MONTH: return d.month;
@@ -171,6 +133,17 @@ int map_function(struct eval *e, const struct mapping *m, struct element *el)
     return 1;
 }
 
+static double part_of(int id, const struct histogram *h)
+{
+    switch (id) {
+    case FN_HISTOGRAM_COUNT: return h->count;
+    case FN_HISTOGRAM_SUM: return h->sum;
+    case FN_HISTOGRAM_AVG: return h->sum / h->count;
+    case FN_HISTOGRAM_STDVAR: return histogram_variance(h);
+    default: return sqrt(histogram_variance(h));
+    }
+}
+
 int map_histogram_part(struct eval *e, const struct mapping *m, struct element *el)
 {
     const struct histogram *h = el->hist;
@@ -178,9 +151,7 @@ int map_histogram_part(struct eval *e, const struct mapping *m, struct element *
     if (!h)
         return 0;
     el->hist = NULL;
-    el->value = m->x->fn->id == FN_HISTOGRAM_COUNT ? h->count
-                : m->x->fn->id == FN_HISTOGRAM_SUM ? h->sum
-                                                   : h->sum / h->count;
+    el->value = part_of(m->x->fn->id, h);
     return 1;
 }
 
@@ -267,7 +238,8 @@ int apply_call(struct eval *e, const struct expr *x, const struct value *in, int
     case FN_ABSENT: return apply_absent(e, x, in, ret);
     case FN_LABEL_REPLACE: return apply_label_replace(e, x, in, ret);
     case FN_LABEL_JOIN: return apply_label_join(e, x, in, ret);
-    case FN_HISTOGRAM_QUANTILE: return apply_histogram_quantile(e, x, in, ret);
+    case FN_HISTOGRAM_QUANTILE: return apply_histogram_quantile(e, x, in, t_ms, ret);
+    case FN_HISTOGRAM_FRACTION: return apply_histogram_fraction(e, x, in, ret);
     case FN_VECTOR: return one_element(e, in, ret);
     case FN_SCALAR: scalar_of(&in->vector, ret); return 0;
     case FN_SORT: return sorted(e, &in->vector, false, ret);

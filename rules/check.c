@@ -151,6 +151,11 @@ static bool check_binary(struct parser *p, struct expr *e)
         parser_fail(p, "T106", e->start, e->end, hint, "comparing two scalars needs `bool`");
         return false;
     }
+    if ((e->op == OP_TRIM_UPPER || e->op == OP_TRIM_LOWER) && left_scalar && right_scalar) {
+        parser_fail(p, "T106", e->start, e->end, "on the right stands the value it is cut at",
+            "`%s` cuts histograms: it needs an instant vector on its left", op_name(e->op));
+        return false;
+    }
     if (set && (left_scalar || right_scalar)) {
         const struct expr *bad = left_scalar ? e->lhs : e->rhs;
         parser_fail(p, "T106", bad->start, bad->end,

@@ -38,6 +38,33 @@ void eval_reset(struct eval *e)
     arena_reset(&e->results);
 }
 
+void eval_annotate(struct eval *e, struct annotations *to)
+{
+    e->annotations = to;
+}
+
+void eval_note(
+    struct eval *e, const struct expr *at, enum annotation_kind kind, const char *fmt, ...)
+{
+    va_list ap;
+    if (!e->annotations)
+        return;
+    va_start(ap, fmt);
+    annotations_add(e->annotations, kind, expr_inner(at)->start, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void eval_note_forced(struct eval *e, const struct expr *at, enum annotation_kind kind,
+    const struct monotonicity *forced, const char *fmt, ...)
+{
+    va_list ap;
+    if (!e->annotations)
+        return;
+    va_start(ap, fmt);
+    annotations_add(e->annotations, kind, expr_inner(at)->start, forced, fmt, ap);
+    va_end(ap);
+}
+
 void *eval_alloc(struct eval *e, size_t n, size_t size)
 {
     if (n > EVAL_ARENA_MAX / size)

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "rules/annotations.h"
 #include "rules/ast.h"
 #include "rules/source.h"
 
@@ -26,6 +27,8 @@ struct eval_options {
 struct eval *eval_new(const struct source *src, const struct eval_options *o);
 void eval_free(struct eval *e);
 void eval_reset(struct eval *e);
+// From now on warnings and infos are added to `to`, over any number of evaluations; NULL ends it.
+void eval_annotate(struct eval *e, struct annotations *to);
 
 struct value {
     enum value_type type;

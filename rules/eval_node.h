@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "rules/eval.h"
+#include "rules/sum.h"
 
 struct selection {
     uint64_t generation;
@@ -38,11 +39,27 @@ struct eval {
     int64_t start_ms, end_ms; // what @ start() and @ end() mean
     uint64_t samples;
     struct err *err;
+    struct annotations *annotations; // NULL: nobody asks
 };
 
 // Around one evaluation at t_ms: what it may cache in, where mistakes go; its final word.
 void eval_begin(struct eval *e, struct selections *sel, int64_t t_ms, struct err *err);
 int eval_finish(struct eval *e, int rc);
+
+// A warning or info about `at`. Costs nothing but the call when nobody asks; what is expensive to
+// find out is worth a look at e->annotations first.
+void eval_note(struct eval *e, const struct expr *at, enum annotation_kind kind,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void eval_note_forced(struct eval *e, const struct expr *at, enum annotation_kind kind,
+    const struct monotonicity *forced, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+// What several operators say. `during`: "addition", "subtraction" or "aggregation".
+void note_operation(
+    struct eval *e, const struct expr *at, unsigned histogram_notes, const char *during);
+void note_metric(struct eval *e, const struct expr *at, enum annotation_kind kind,
+    const char *what, const struct labels *s);
+void note_quantile(struct eval *e, const struct expr *at, double q);
+
 int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
 // The operands of an operator or function: lhs and rhs, lhs and param, or the arguments. NULL past
 // the last one. A range vector is no operand: who reads one evaluates it itself.
@@ -147,7 +164,9 @@ int apply_aggregate(
 int apply_binary(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
 int apply_unary(const struct expr *x, const struct value *in, struct value *ret); // of a scalar
-int apply_histogram_quantile(
+int apply_histogram_quantile(struct eval *e, const struct expr *x, const struct value *in,
+    int64_t t_ms, struct value *ret);
+int apply_histogram_fraction(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
 
 // mapping.c: operators that make one element of one: arithmetic and comparison with a scalar, unary
@@ -218,8 +237,10 @@ struct
 int buckets_find(struct eval *e, const struct vector *in, bool all, struct bucket_sets *ret);
 int bucket_labels(struct eval *e, const struct labels *member, struct labels *ret);
 struct bucket *buckets_room(struct eval *e, const struct bucket_sets *s); // for bucket_result
-int bucket_result(const struct eval *e, const struct vector *in, const struct bucket_sets *s,
-    uint32_t i, const struct value *q, struct bucket *room, struct element *ret);
+// Of histogram_quantile() x and set i, labels left out. 1, 0 = none.
+int bucket_result(struct eval *e, const struct expr *x, const struct vector *in,
+    const struct bucket_sets *s, uint32_t i, const struct value *q, struct bucket *room,
+    struct element *ret);
 
 struct join_key match_key(const struct expr *x);
 bool any_present(const struct vector *v);
@@ -234,15 +255,3 @@ enum { SIDE_LAST_WORD = ELEMENT_NO_DATA + 1, SIDE_NONE };
 uint32_t side_join(uint32_t side, const struct element *el);
 // `and` and `unless`: whether the element stays, and as what.
 bool set_keeps(const struct expr *x, uint32_t side, struct element *el);
-
-// sum.c: compensated addition and what is built from it.
-void sum_add(double v, double *sum, double *rest);
-double quantile_of(double q, double *v, size_t n); // sorts v
-double go_max(double a, double b);                 // NaN wins, unlike fmax
-double go_min(double a, double b);
-struct mean {
-    double n, sum, rest, mean;
-    bool incremental; // the plain sum overflowed
-};
-void mean_add(struct mean *m, double v);
-double mean_get(const struct mean *m);

@@ -60,7 +60,9 @@
     X(LOG10, "log10", 'v', "v", 0, 0)                                                          \
     X(LOG2, "log2", 'v', "v", 0, 0)                                                            \
     X(MAD_OVER_TIME, "mad_over_time", 'v', "m", 0, 1)                                          \
+    X(MAX_OF, "max_of", 's', "ss", 0, 1)                                                       \
     X(MAX_OVER_TIME, "max_over_time", 'v', "m", 0, 0)                                          \
+    X(MIN_OF, "min_of", 's', "ss", 0, 1)                                                       \
     X(MIN_OVER_TIME, "min_over_time", 'v', "m", 0, 0)                                          \
     X(MINUTE, "minute", 'v', "v", 1, 0)                                                        \
     X(MONTH, "month", 'v', "v", 1, 0)                                                          \
@@ -83,6 +85,7 @@
     X(SORT_DESC, "sort_desc", 'v', "v", 0, 0)                                                  \
     X(SQRT, "sqrt", 'v', "v", 0, 0)                                                            \
     X(START, "start", 's', "", 0, 1)                                                           \
+    X(START_TIMESTAMP, "start_timestamp", 'v', "v", 0, 1)                                      \
     X(STDDEV_OVER_TIME, "stddev_over_time", 'v', "m", 0, 0)                                    \
     X(STDVAR_OVER_TIME, "stdvar_over_time", 'v', "m", 0, 0)                                    \
     X(STEP, "step", 's', "", 0, 1)                                                             \

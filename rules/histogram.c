@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/histogram.h"
+#include "base/num.h"
+#include "rules/histogram_sum.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -33,38 +35,72 @@ void histogram_bounds(
     *ret_upper = bound(h, i);
 }
 
-static struct histogram *blank(struct arena *a, const struct histogram *like, size_t room)
+bool histogram_next(struct histogram_walk *w, struct histogram_bucket *ret)
 {
-    struct histogram *h = arena_alloc(a, sizeof(*h));
-    if (!h)
-        return NULL;
-    *h = *like;
-    h->positive.n = 0;
-    h->positive.index = NULL;
-    h->positive.count = NULL;
-    room = room ? room : 1;
-    h->positive.index = arena_alloc(a, room * sizeof(*h->positive.index));
-    h->positive.count = arena_alloc(a, room * sizeof(*h->positive.count));
-    return h->positive.index && h->positive.count ? h : NULL;
+    const struct histogram *h = w->h;
+    uint32_t all = h->negative.n + 1 + h->positive.n;
+    while (w->at < all) {
+        uint32_t i = w->falling ? all - 1 - w->at : w->at;
+        w->at++;
+        if (i < h->negative.n) {
+            uint32_t k = h->negative.n - 1 - i;
+            double lower, upper;
+            histogram_bounds(h, h->negative.index[k], &lower, &upper);
+            *ret = (struct histogram_bucket){-upper, -lower, h->negative.count[k]};
+            if (ret->upper < 0 && ret->upper > -h->zero_threshold)
+                ret->upper = -h->zero_threshold;
+            return true;
+        }
+        if (i > h->negative.n) {
+            uint32_t k = i - h->negative.n - 1;
+            histogram_bounds(h, h->positive.index[k], &ret->lower, &ret->upper);
+            ret->count = h->positive.count[k];
+            if (ret->lower > 0 && ret->lower < h->zero_threshold)
+                ret->lower = h->zero_threshold;
+            return true;
+        }
+        if (h->zero_count > 0) {
+            *ret =
+                (struct histogram_bucket){-h->zero_threshold, h->zero_threshold, h->zero_count};
+            return true;
+        }
+    }
+    return false;
 }
 
-// Writable views of what blank() allocated.
-static int32_t *indexes(struct histogram *h)
+bool histogram_mixable(const struct histogram *x, const struct histogram *y)
 {
-    union {
-        const int32_t *in;
-        int32_t *out;
-    } u = {.in = h->positive.index};
-    return u.out;
+    return (x->schema == HISTOGRAM_CUSTOM) == (y->schema == HISTOGRAM_CUSTOM);
 }
 
-static double *buckets(struct histogram *h)
+bool histogram_bounds_equal(const struct histogram *x, const struct histogram *y)
 {
-    union {
-        const double *in;
-        double *out;
-    } u = {.in = h->positive.count};
-    return u.out;
+    if (x->n_custom != y->n_custom)
+        return false;
+    for (uint32_t i = 0; i < x->n_custom && x->custom != y->custom; i++)
+        if (x->custom[i] != y->custom[i])
+            return false;
+    return true;
+}
+
+static bool side_equal(const struct histogram_side *x, const struct histogram_side *y)
+{
+    return x->n == y->n &&
+           (!x->n || (!memcmp(x->index, y->index, x->n * sizeof(*x->index)) &&
+                         !memcmp(x->count, y->count, x->n * sizeof(*x->count))));
+}
+
+static bool same_bits(double x, double y)
+{
+    return !memcmp(&x, &y, sizeof(x));
+}
+
+bool histogram_equal(const struct histogram *x, const struct histogram *y)
+{
+    return x->schema == y->schema && same_bits(x->count, y->count) &&
+           same_bits(x->sum, y->sum) && x->zero_threshold == y->zero_threshold &&
+           same_bits(x->zero_count, y->zero_count) && histogram_bounds_equal(x, y) &&
+           side_equal(&x->negative, &y->negative) && side_equal(&x->positive, &y->positive);
 }
 
 static bool side_copy(struct arena *a, struct histogram_side *side)
@@ -95,221 +131,258 @@ const struct histogram *histogram_copy(struct arena *a, const struct histogram *
     return side_copy(a, &c->positive) && side_copy(a, &c->negative) ? c : NULL;
 }
 
-// Bucket index in a schema that is `down` steps coarser: two neighbours become one.
-static int32_t coarser_index(int32_t i, int32_t down)
+const struct histogram *histogram_with_hint(
+    struct arena *a, const struct histogram *h, enum histogram_hint hint)
 {
-    for (; down > 0 && i != 0 && i != 1; down--)
-        i = i > 0 ? i / 2 + i % 2 : i / 2;
-    return i;
-}
-
-static const struct histogram *coarser(
-    struct arena *a, const struct histogram *h, int32_t schema)
-{
-    if (h->schema == schema)
-        return h;
-    struct histogram *c = blank(a, h, h->positive.n);
-    if (!c)
-        return NULL;
-    for (uint32_t i = 0; i < h->positive.n; i++) {
-        int32_t at = coarser_index(h->positive.index[i], h->schema - schema);
-        if (c->positive.n && c->positive.index[c->positive.n - 1] == at) {
-            buckets(c)[c->positive.n - 1] += h->positive.count[i];
-        } else {
-            indexes(c)[c->positive.n] = at;
-            buckets(c)[c->positive.n++] = h->positive.count[i];
-        }
+    struct histogram *c = arena_alloc(a, sizeof(*c));
+    if (c) {
+        *c = *h;
+        c->hint = hint;
     }
-    c->schema = schema;
     return c;
 }
 
-// The zero bucket for a wider threshold: it takes in the buckets below. A populated bucket the
-// threshold falls into is taken whole and moves the threshold up to its end.
-static double zero_count_below(const struct histogram *h, double *threshold)
+// Counts times or through v; those that become nothing are dropped.
+static bool side_times(struct arena *a, struct histogram_side *side, double v, bool divide)
 {
-    double count = h->zero_count;
-    if (*threshold <= h->zero_threshold)
-        return count;
-    for (uint32_t i = 0; i < h->positive.n; i++) {
-        if (histogram_upper(h->schema, h->positive.index[i] - 1) >= *threshold)
-            break;
-        double upper = histogram_upper(h->schema, h->positive.index[i]);
-        count += h->positive.count[i];
-        if (upper > *threshold) {
-            if (h->positive.count[i] != 0)
-                *threshold = upper;
-            break;
-        }
-    }
-    return count;
-}
-
-static const struct histogram *with_zero_threshold(
-    struct arena *a, const struct histogram *h, double threshold)
-{
-    if (h->zero_threshold == threshold)
-        return h;
-    struct histogram *c = blank(a, h, h->positive.n);
-    if (!c)
-        return NULL;
-    c->zero_count = zero_count_below(h, &threshold);
-    c->zero_threshold = threshold;
-    for (uint32_t i = 0; i < h->positive.n; i++) {
-        if (histogram_upper(h->schema, h->positive.index[i] - 1) < threshold)
+    int32_t *index = arena_alloc(a, (side->n ? side->n : 1) * sizeof(*index));
+    double *count = arena_alloc(a, (side->n ? side->n : 1) * sizeof(*count));
+    uint32_t n = 0;
+    if (!index || !count)
+        return false;
+    for (uint32_t i = 0; i < side->n; i++) {
+        double c = divide ? side->count[i] / v : side->count[i] * v;
+        if (c == 0)
             continue;
-        indexes(c)[c->positive.n] = h->positive.index[i];
-        buckets(c)[c->positive.n++] = h->positive.count[i];
+        index[n] = side->index[i];
+        count[n++] = c;
     }
-    return c;
-}
-
-// x + sign * y, buckets merged by index.
-static const struct histogram *combine(
-    struct arena *a, const struct histogram *x, const struct histogram *y, double sign)
-{
-    int32_t schema = x->schema < y->schema ? x->schema : y->schema;
-    double zero = fmax(x->zero_threshold, y->zero_threshold);
-    if (isnan(zero))
-        zero = 0; // two broken ones must not keep the loop going
-    // Each widening may end inside a bucket of the other and widen that one too.
-    while (x && y && (x->zero_threshold != zero || y->zero_threshold != zero)) {
-        x = with_zero_threshold(a, x, zero);
-        y = x ? with_zero_threshold(a, y, x->zero_threshold) : NULL;
-        zero = y ? y->zero_threshold : zero;
-    }
-    if (!x || !y)
-        return NULL;
-    x = coarser(a, x, schema);
-    y = coarser(a, y, schema);
-    if (!x || !y)
-        return NULL;
-    struct histogram *c = blank(a, x, (size_t)x->positive.n + y->positive.n);
-    if (!c)
-        return NULL;
-    uint32_t i = 0, j = 0;
-    while (i < x->positive.n || j < y->positive.n) {
-        bool left = j == y->positive.n ||
-                    (i < x->positive.n && x->positive.index[i] <= y->positive.index[j]);
-        bool right = i == x->positive.n ||
-                     (j < y->positive.n && y->positive.index[j] <= x->positive.index[i]);
-        double v = 0;
-        indexes(c)[c->positive.n] = left ? x->positive.index[i] : y->positive.index[j];
-        if (left)
-            v = x->positive.count[i++];
-        if (right)
-            v += sign * y->positive.count[j++];
-        if (v != 0)
-            buckets(c)[c->positive.n++] = v;
-    }
-    c->zero_count = x->zero_count + sign * y->zero_count;
-    c->count = x->count + sign * y->count;
-    c->sum = x->sum + sign * y->sum;
-    c->hint = HINT_UNKNOWN;
-    return c;
-}
-
-const struct histogram *histogram_add(
-    struct arena *a, const struct histogram *x, const struct histogram *y)
-{
-    return combine(a, x, y, 1);
-}
-
-const struct histogram *histogram_sub(
-    struct arena *a, const struct histogram *x, const struct histogram *y)
-{
-    return combine(a, x, y, -1);
+    *side = (struct histogram_side){n, index, count};
+    return true;
 }
 
 const struct histogram *histogram_scale(
-    struct arena *a, const struct histogram *x, double factor)
+    struct arena *a, const struct histogram *h, double factor)
 {
-    struct histogram *c = blank(a, x, x->positive.n);
+    struct histogram *c = arena_alloc(a, sizeof(*c));
     if (!c)
         return NULL;
-    for (uint32_t i = 0; i < x->positive.n; i++) {
-        indexes(c)[i] = x->positive.index[i];
-        buckets(c)[i] = x->positive.count[i] * factor;
-    }
-    c->positive.n = x->positive.n;
+    *c = *h;
     c->zero_count *= factor;
     c->count *= factor;
     c->sum *= factor;
-    c->hint = HINT_UNKNOWN;
-    return c;
+    if (factor < 0)
+        c->hint = HINT_GAUGE;
+    return side_times(a, &c->positive, factor, false) &&
+                   side_times(a, &c->negative, factor, false)
+               ? c
+               : NULL;
 }
 
-bool histogram_is_reset(const struct histogram *before, const struct histogram *after)
+const struct histogram *histogram_divide(
+    struct arena *a, const struct histogram *h, double divisor)
 {
-    double zero = after->zero_threshold;
-    if (after->hint == HINT_RESET || after->count < before->count ||
-        after->schema > before->schema || zero < before->zero_threshold)
-        return true;
-    // Ending inside a populated bucket of the earlier one, the new threshold cannot be its
-    // continuation.
-    double had_zero = zero_count_below(before, &zero);
-    if (zero != after->zero_threshold || after->zero_count < had_zero)
-        return true;
-    // A coarser successor holds the earlier buckets folded together.
+    struct histogram *c = arena_alloc(a, sizeof(*c));
+    if (!c)
+        return NULL;
+    *c = *h;
+    c->zero_count /= divisor;
+    c->count /= divisor;
+    c->sum /= divisor;
+    if (divisor == 0) {
+        c->positive = c->negative = (struct histogram_side){0};
+        return c;
+    }
+    if (divisor < 0)
+        c->hint = HINT_GAUGE;
+    return side_times(a, &c->positive, divisor, true) &&
+                   side_times(a, &c->negative, divisor, true)
+               ? c
+               : NULL;
+}
+
+static const struct histogram *combine(struct arena *a, const struct histogram *x,
+    const struct histogram *y, bool subtract, unsigned *notes)
+{
+    struct histogram_sum s;
+    histogram_sum_init(&s, a);
+    if (histogram_sum_add(&s, x) < 0 ||
+        (subtract ? histogram_sum_sub(&s, y) : histogram_sum_add(&s, y)) < 0)
+        return NULL;
+    if (notes)
+        *notes |= histogram_sum_notes(&s);
+    return histogram_sum_get(&s);
+}
+
+const struct histogram *histogram_add(
+    struct arena *a, const struct histogram *x, const struct histogram *y, unsigned *notes)
+{
+    return combine(a, x, y, false, notes);
+}
+
+const struct histogram *histogram_sub(
+    struct arena *a, const struct histogram *x, const struct histogram *y, unsigned *notes)
+{
+    return combine(a, x, y, true, notes);
+}
+
+// Adds what of one side lies below the threshold; true when it had to move up.
+static bool take_below(const struct histogram *h, const struct histogram_side *side,
+    double *threshold, double *count)
+{
+    for (uint32_t i = 0; i < side->n; i++) {
+        double lower, upper;
+        histogram_bounds(h, side->index[i], &lower, &upper);
+        if (lower >= *threshold)
+            break;
+        *count += side->count[i];
+        if (upper > *threshold) {
+            if (side->count[i] == 0)
+                break;
+            *threshold = upper;
+            return true;
+        }
+    }
+    return false;
+}
+
+double histogram_zero_count(const struct histogram *h, double *threshold)
+{
+    double count;
+    if (*threshold <= h->zero_threshold)
+        return h->zero_count;
+    // A threshold that moved on the negative side takes in more of the positive one.
+    do {
+        count = h->zero_count;
+        take_below(h, &h->positive, threshold, &count);
+    } while (take_below(h, &h->negative, threshold, &count));
+    return count;
+}
+
+// A shift right rounds down, for negative numbers too.
+int32_t histogram_coarser_index(int32_t i, int32_t down)
+{
+    int64_t per = (int64_t)1 << (down > 31 ? 31 : down);
+    int64_t at = (int64_t)i - 1;
+    return (int32_t)((at >= 0 ? at / per : -((-at + per - 1) / per)) + 1);
+}
+
+// One bucket of the coarser schema that starts at *i, which moves on.
+static double folded(const struct histogram_side *s, int32_t down, uint32_t *i, int32_t *ret_at)
+{
+    double count = 0;
+    *ret_at = histogram_coarser_index(s->index[*i], down);
+    for (; *i < s->n && histogram_coarser_index(s->index[*i], down) == *ret_at; (*i)++)
+        count += s->count[*i];
+    return count;
+}
+
+static bool side_fell(const struct histogram *before, const struct histogram_side *was,
+    const struct histogram *after, const struct histogram_side *is)
+{
     int32_t down = before->schema - after->schema;
-    uint32_t j = 0;
-    uint32_t i = 0;
-    while (zero > before->zero_threshold && i < before->positive.n &&
-           histogram_upper(before->schema, before->positive.index[i] - 1) < zero)
-        i++; // these are in the zero bucket now
-    while (i < before->positive.n) {
-        int32_t at = coarser_index(before->positive.index[i], down);
-        double had = 0;
-        for (; i < before->positive.n && coarser_index(before->positive.index[i], down) == at;
-             i++)
-            had += before->positive.count[i];
-        while (j < after->positive.n && after->positive.index[j] < at)
+    bool exponential = after->schema != HISTOGRAM_CUSTOM;
+    uint32_t i = 0, j = 0;
+    while (i < was->n) {
+        int32_t at;
+        double had = folded(was, down, &i, &at);
+        if (exponential && histogram_upper(after->schema, at) <= after->zero_threshold)
+            continue; // in the zero bucket
+        while (j < is->n && is->index[j] < at)
             j++;
-        if ((j < after->positive.n && after->positive.index[j] == at ? after->positive.count[j]
-                                                                     : 0) < had)
+        bool there = j < is->n && is->index[j] == at;
+        if (there ? is->count[j] < had : had != 0)
             return true;
     }
     return false;
 }
 
-double histogram_quantile(double q, const struct histogram *h)
+static double below_bound(const struct histogram *h, uint32_t bound_at, uint32_t *bucket)
 {
-    if (q < 0)
-        return -INFINITY;
-    if (q > 1)
-        return INFINITY;
-    if (h->count == 0 || isnan(q))
-        return NAN;
-    // From the nearer end, as Prometheus does: fewer additions, and the same ones.
-    bool forward = isnan(h->sum) || q < 0.5;
-    double rank = forward ? q * h->count : (1 - q) * h->count;
-    double seen = 0, in = 0, lower = 0, upper = 0;
-    uint32_t all = h->positive.n + 1; // the zero bucket comes first
-    for (uint32_t k = 0; k < all; k++) {
-        uint32_t i = forward ? k : all - 1 - k;
-        double c = i ? h->positive.count[i - 1] : h->zero_count;
-        if (c == 0)
-            continue;
-        in = c;
-        // Of a histogram with nothing above zero Prometheus takes both halves of the zero bucket.
-        lower = i               ? histogram_upper(h->schema, h->positive.index[i - 1] - 1)
-                : h->positive.n ? 0
-                                : -h->zero_threshold;
-        upper = i ? histogram_upper(h->schema, h->positive.index[i - 1]) : h->zero_threshold;
-        seen += c;
-        if (seen >= rank)
-            break;
+    double count = 0;
+    for (; *bucket < h->positive.n && h->positive.index[*bucket] <= (int32_t)bound_at;
+         (*bucket)++)
+        count += h->positive.count[*bucket];
+    return count;
+}
+
+// Over the bounds they have in common, +Inf among them.
+static bool custom_fell(const struct histogram *before, const struct histogram *after)
+{
+    uint32_t i = 0, j = 0, was = 0, is = 0;
+    while (i <= before->n_custom && j <= after->n_custom) {
+        double x = i < before->n_custom ? before->custom[i] : INFINITY;
+        double y = j < after->n_custom ? after->custom[j] : INFINITY;
+        if (x == y) {
+            double had = below_bound(before, i, &was), has = below_bound(after, j, &is);
+            if (has < had)
+                return true;
+        }
+        i += x <= y;
+        j += y <= x;
     }
-    if (in == 0)
-        return NAN;
-    if (seen > h->count)
-        seen = h->count;
-    if (seen < rank)
-        return upper;
-    rank = forward ? rank - (seen - in) : seen - rank;
-    double part = rank / in;
-    if (lower <= 0)
-        return lower + (upper - lower) * part;
-    double low = log2(lower), high = log2(upper);
-    return exp2(low + (high - low) * part);
+    return false;
+}
+
+bool histogram_is_reset(const struct histogram *before, const struct histogram *after)
+{
+    if (after->hint == HINT_RESET)
+        return true;
+    if (after->hint == HINT_NOT_RESET)
+        return false;
+    if (after->count < before->count || !histogram_mixable(before, after))
+        return true;
+    if (after->schema == HISTOGRAM_CUSTOM && !histogram_bounds_equal(before, after))
+        return custom_fell(before, after);
+    double zero = after->zero_threshold;
+    if (after->schema > before->schema || zero < before->zero_threshold)
+        return true;
+    // Ending inside a populated bucket of the earlier one, the new threshold cannot be its
+    // continuation.
+    double had_zero = histogram_zero_count(before, &zero);
+    if (zero != after->zero_threshold || after->zero_count < had_zero)
+        return true;
+    return side_fell(before, &before->positive, after, &after->positive) ||
+           side_fell(before, &before->negative, after, &after->negative);
+}
+
+static void print_bucket(
+    const char *open, const struct histogram_bucket *b, const char *close, struct buf *out)
+{
+    char text[NUM_TEXT_MAX];
+    buf_addf(out, ", %s", open);
+    buf_add(out, text, num_short(b->lower, text));
+    buf_addc(out, ',');
+    buf_add(out, text, num_short(b->upper, text));
+    buf_addf(out, "%s:", close);
+    buf_add(out, text, num_short(b->count, text));
+}
+
+void histogram_print(const struct histogram *h, struct buf *out)
+{
+    char text[NUM_TEXT_MAX];
+    buf_adds(out, "{count:");
+    buf_add(out, text, num_short(h->count, text));
+    buf_adds(out, ", sum:");
+    buf_add(out, text, num_short(h->sum, text));
+    // Bounds as they are, not cut off at the zero bucket.
+    for (uint32_t i = h->negative.n; i--;) {
+        struct histogram_bucket b = {.count = h->negative.count[i]};
+        double lower, upper;
+        histogram_bounds(h, h->negative.index[i], &lower, &upper);
+        b.lower = -upper;
+        b.upper = -lower;
+        print_bucket("[", &b, ")", out);
+    }
+    if (h->zero_count != 0)
+        print_bucket("[",
+            &(struct histogram_bucket){-h->zero_threshold, h->zero_threshold, h->zero_count},
+            "]", out);
+    for (uint32_t i = 0; i < h->positive.n; i++) {
+        struct histogram_bucket b = {.count = h->positive.count[i]};
+        histogram_bounds(h, h->positive.index[i], &b.lower, &b.upper);
+        bool lowest = h->schema == HISTOGRAM_CUSTOM && h->positive.index[i] == 0;
+        print_bucket(lowest ? "[" : "(", &b, "]", out);
+    }
+    buf_addc(out, '}');
 }

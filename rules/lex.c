@@ -271,10 +271,14 @@ static enum token_kind sign(const char *s, size_t left, size_t *ret_size)
     case '>':
         if (next == '=')
             return TOK_GE;
+        if (next == '/')
+            return TOK_TRIM_LOWER;
         break;
     case '<':
         if (next == '=')
             return TOK_LE;
+        if (next == '/')
+            return TOK_TRIM_UPPER;
         break;
     default: break;
     }

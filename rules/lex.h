@@ -36,6 +36,8 @@ enum token_kind {
     TOK_LT,
     TOK_GE,
     TOK_LE,
+    TOK_TRIM_UPPER, // </
+    TOK_TRIM_LOWER, // >/
     TOK_ADD,
     TOK_SUB,
     TOK_MUL,

@@ -46,6 +46,8 @@ static map_fn *function_of(const struct function *f)
     case FN_YEAR: return map_function;
     case FN_HISTOGRAM_AVG:
     case FN_HISTOGRAM_COUNT:
+    case FN_HISTOGRAM_STDDEV:
+    case FN_HISTOGRAM_STDVAR:
     case FN_HISTOGRAM_SUM: return map_histogram_part;
     case FN_TIMESTAMP: return map_timestamp;
     default: return NULL;

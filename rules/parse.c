@@ -351,7 +351,9 @@ static int binary_level(const struct parser *p, enum binary_op *ret)
         {TOK_MOD, OP_MOD, LEVEL_MUL}, {TOK_POW, OP_POW, LEVEL_POW},
         {TOK_EQ, OP_EQ, LEVEL_COMPARE}, {TOK_NE, OP_NE, LEVEL_COMPARE},
         {TOK_GT, OP_GT, LEVEL_COMPARE}, {TOK_LT, OP_LT, LEVEL_COMPARE},
-        {TOK_GE, OP_GE, LEVEL_COMPARE}, {TOK_LE, OP_LE, LEVEL_COMPARE}};
+        {TOK_GE, OP_GE, LEVEL_COMPARE}, {TOK_LE, OP_LE, LEVEL_COMPARE},
+        {TOK_TRIM_UPPER, OP_TRIM_UPPER, LEVEL_COMPARE},
+        {TOK_TRIM_LOWER, OP_TRIM_LOWER, LEVEL_COMPARE}};
     static const struct {
         const char *word;
         enum binary_op op;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions over a range vector: rate() and its family, *_over_time, regressions.
 #include "rules/eval_node.h"
+#include "rules/histogram_sum.h"
 #include <errno.h>
 #include <math.h>
 
@@ -11,6 +12,8 @@ struct outcome {
 };
 struct range_call {
     int id;
+    const struct expr *at; // the range vector, or the parameter: what annotations are about
+    const struct expr *param_at;
     double param; // quantile, or seconds to predict
     bool unknown; // the parameter came from a silent source
     struct vector *out;
@@ -29,22 +32,99 @@ static bool all_histograms(const struct window *w)
     return w->n_hist == w->n;
 }
 
+static bool gauge(const struct point *p)
+{
+    return p->h->hint == HINT_GAUGE;
+}
+
+// What the operations on a range met, as annotations. False: kinds that do not mix, no result.
+static bool range_mixes(
+    struct eval *e, const struct range_call *c, const struct window *w, size_t from)
+{
+    for (size_t i = from + 1; i < w->n; i++) {
+        if (histogram_mixable(w->p[from].h, w->p[i].h))
+            continue;
+        note_metric(e, c->at, ANNOTATION_WARNING,
+            "vector contains a mix of histograms with exponential and custom buckets schemas for "
+            "metric name",
+            w->labels);
+        return false;
+    }
+    return true;
+}
+
+static void note_kinds(
+    struct eval *e, const struct range_call *c, const struct window *w, bool counter)
+{
+    size_t n_gauges = 0;
+    if (!e->annotations)
+        return;
+    for (size_t i = 0; i < w->n; i++)
+        n_gauges += gauge(&w->p[i]);
+    if (counter && n_gauges)
+        note_metric(e, c->at, ANNOTATION_WARNING,
+            "this native histogram metric is not a counter:", w->labels);
+    if (!counter && !(gauge(&w->p[0]) && gauge(&w->p[w->n - 1])))
+        note_metric(e, c->at, ANNOTATION_WARNING,
+            "this native histogram metric is not a gauge:", w->labels);
+}
+
+static void note_mixed(struct eval *e, const struct range_call *c, const struct window *w)
+{
+    note_metric(e, c->at, ANNOTATION_WARNING,
+        "encountered a mix of histograms and floats for metric name", w->labels);
+}
+
+// The result has the coarsest schema of the range, also of samples that do not enter it.
+static const struct histogram *empty_like(
+    struct eval *e, const struct histogram *h, int32_t schema)
+{
+    struct histogram *none = eval_alloc(e, 1, sizeof(*none));
+    if (none)
+        *none = (struct histogram){.schema = schema,
+            .hint = h->hint,
+            .zero_threshold = h->zero_threshold,
+            .custom = h->custom,
+            .n_custom = h->n_custom};
+    return none;
+}
+
+static int32_t coarsest(const struct window *w, size_t from)
+{
+    int32_t schema = w->p[from].h->schema;
+    for (size_t i = from; i < w->n; i++)
+        if (w->p[i].h->schema < schema)
+            schema = w->p[i].h->schema;
+    return schema;
+}
+
 // Last minus first, with what was lost at each reset added back. 1 = ok, 0 = nothing, -ENOMEM.
-static int histogram_increase(
-    struct eval *e, const struct window *w, bool counter, const struct histogram **ret)
+static int histogram_increase(struct eval *e, const struct range_call *c,
+    const struct window *w, bool counter, const struct histogram **ret)
 {
     // A first sample that was lost right away does not count at all, not even with its schema.
-    size_t i = 1;
+    size_t first = counter && histogram_is_reset(w->p[0].h, w->p[1].h);
     const struct histogram *h = w->p[w->n - 1].h;
-    if (counter && histogram_is_reset(w->p[0].h, w->p[1].h))
-        i = 2;
-    else
-        h = histogram_sub(&e->arena, h, w->p[0].h);
-    for (; h && counter && i < w->n; i++)
+    unsigned subtracted = 0, added = 0;
+    note_kinds(e, c, w, counter);
+    if (counter ? !range_mixes(e, c, w, first) : !histogram_mixable(w->p[0].h, h)) {
+        if (!counter)
+            range_mixes(e, c, w, 0);
+        return 0;
+    }
+    if (!first)
+        h = histogram_sub(&e->arena, h, w->p[0].h, &subtracted);
+    if (h && counter && h->schema > coarsest(w, first)) {
+        const struct histogram *coarse = empty_like(e, h, coarsest(w, first));
+        h = coarse ? histogram_sub(&e->arena, h, coarse, NULL) : NULL;
+    }
+    for (size_t i = first + 1; h && counter && i < w->n; i++)
         if (histogram_is_reset(w->p[i - 1].h, w->p[i].h))
-            h = histogram_add(&e->arena, h, w->p[i - 1].h);
-    *ret = h;
-    return h ? 1 : -ENOMEM;
+            h = histogram_add(&e->arena, h, w->p[i - 1].h, &added);
+    note_operation(e, c->at, subtracted & HISTOGRAM_RECONCILED, "subtraction");
+    note_operation(e, c->at, added & HISTOGRAM_RECONCILED, "addition");
+    *ret = h ? histogram_with_hint(&e->arena, h, HINT_GAUGE) : NULL;
+    return *ret ? 1 : -ENOMEM;
 }
 
 // rate, increase, delta: the difference over the samples, extrapolated to the edges of the window
@@ -54,9 +134,13 @@ static int extrapolated(struct eval *e, const struct range_call *c, const struct
 {
     const struct point *first = &w->p[0], *last = &w->p[w->n - 1];
     double result = 0, start_value;
+    bool floats = all_floats(w);
+    if (!floats && !all_histograms(w)) {
+        note_mixed(e, c, w);
+        return 0;
+    }
     if (w->n < 2)
         return 0;
-    bool floats = all_floats(w);
     if (floats) {
         result = last->v - first->v;
         if (counter)
@@ -65,9 +149,7 @@ static int extrapolated(struct eval *e, const struct range_call *c, const struct
                     result += w->p[i - 1].v;
         start_value = first->v;
     } else {
-        if (!all_histograms(w))
-            return 0;
-        int rc = histogram_increase(e, w, counter, &ret->h);
+        int rc = histogram_increase(e, c, w, counter, &ret->h);
         if (rc <= 0)
             return rc;
         start_value = first->h->count;
@@ -90,7 +172,7 @@ static int extrapolated(struct eval *e, const struct range_call *c, const struct
         to_start = zero;
     if (to_end >= threshold)
         to_end = spacing / 2;
-    double factor = (sampled + to_start + to_end) / sampled;
+    double factor = sampled != 0 ? (sampled + to_start + to_end) / sampled : 1;
     if (per_second)
         factor /= (double)w->range_ms / 1000;
     if (floats) {
@@ -101,25 +183,42 @@ static int extrapolated(struct eval *e, const struct range_call *c, const struct
     return ret->h ? 1 : -ENOMEM;
 }
 
-static int instant_delta(
-    struct eval *e, const struct window *w, bool per_second, struct outcome *ret)
+static int histogram_delta(struct eval *e, const struct range_call *c, const struct window *w,
+    bool per_second, struct outcome *ret)
+{
+    const struct window last = {.labels = w->labels, .p = w->p + w->n - 2, .n = 2};
+    const struct histogram *a = last.p[0].h, *b = last.p[1].h;
+    note_kinds(e, c, &last, per_second);
+    if (!per_second || !histogram_is_reset(a, b)) {
+        unsigned notes = 0;
+        if (!range_mixes(e, c, &last, 0))
+            return 0;
+        b = histogram_sub(&e->arena, b, a, &notes);
+        note_operation(e, c->at, notes & HISTOGRAM_RECONCILED, "subtraction");
+    }
+    if (b && per_second)
+        b = histogram_divide(&e->arena, b, (double)(last.p[1].t_ms - last.p[0].t_ms) / 1000);
+    ret->h = b ? histogram_with_hint(&e->arena, b, HINT_GAUGE) : NULL;
+    return ret->h ? 1 : -ENOMEM;
+}
+
+static int instant_delta(struct eval *e, const struct range_call *c, const struct window *w,
+    bool per_second, struct outcome *ret)
 {
     if (w->n < 2)
         return 0;
     const struct point *a = &w->p[w->n - 2], *b = &w->p[w->n - 1];
-    if (!a->h != !b->h || a->t_ms == b->t_ms)
+    if (a->t_ms == b->t_ms)
         return 0;
-    double seconds = (double)(b->t_ms - a->t_ms) / 1000;
-    if (b->h) {
-        bool fresh = per_second && histogram_is_reset(a->h, b->h);
-        ret->h = fresh ? b->h : histogram_sub(&e->arena, b->h, a->h);
-        if (ret->h && per_second)
-            ret->h = histogram_scale(&e->arena, ret->h, 1 / seconds);
-        return ret->h ? 1 : -ENOMEM;
+    if (!a->h != !b->h) {
+        note_mixed(e, c, w);
+        return 0;
     }
+    if (b->h)
+        return histogram_delta(e, c, w, per_second, ret);
     ret->v = per_second && b->v < a->v ? b->v : b->v - a->v;
     if (per_second)
-        ret->v /= seconds;
+        ret->v /= (double)(b->t_ms - a->t_ms) / 1000;
     return 1;
 }
 
@@ -127,16 +226,7 @@ static bool same_value(const struct point *a, const struct point *b)
 {
     if (!a->h != !b->h)
         return false;
-    if (!a->h)
-        return a->v == b->v || (isnan(a->v) && isnan(b->v));
-    return a->h->count == b->h->count && a->h->sum == b->h->sum &&
-           a->h->zero_threshold == b->h->zero_threshold &&
-           a->h->zero_count == b->h->zero_count && a->h->schema == b->h->schema &&
-           a->h->positive.n == b->h->positive.n &&
-           !memcmp(a->h->positive.index, b->h->positive.index,
-               a->h->positive.n * sizeof(*a->h->positive.index)) &&
-           !memcmp(a->h->positive.count, b->h->positive.count,
-               a->h->positive.n * sizeof(*a->h->positive.count));
+    return a->h ? histogram_equal(a->h, b->h) : a->v == b->v || (isnan(a->v) && isnan(b->v));
 }
 
 static double count_pairs(const struct window *w, bool resets)
@@ -154,19 +244,34 @@ static double count_pairs(const struct window *w, bool resets)
     return n;
 }
 
-static int sum_over_time(struct eval *e, const struct window *w, bool mean, struct outcome *ret)
+static int histograms_over_time(struct eval *e, const struct range_call *c,
+    const struct window *w, bool mean, struct outcome *ret)
 {
-    if (all_histograms(w)) {
-        const struct histogram *h = w->p[0].h;
-        for (size_t i = 1; h && i < w->n; i++)
-            h = histogram_add(&e->arena, h, w->p[i].h);
-        if (h && mean)
-            h = histogram_scale(&e->arena, h, 1 / (double)w->n);
-        ret->h = h;
-        return h ? 1 : -ENOMEM;
-    }
-    if (!all_floats(w))
+    struct histogram_sum sum;
+    struct histogram_mean avg;
+    int rc = 0;
+    if (!range_mixes(e, c, w, 0))
         return 0;
+    histogram_sum_init(&sum, &e->arena);
+    histogram_mean_init(&avg, &e->arena);
+    for (size_t i = 0; rc == 0 && i < w->n; i++)
+        rc = mean ? histogram_mean_add(&avg, w->p[i].h) : histogram_sum_add(&sum, w->p[i].h);
+    if (rc < 0)
+        return rc;
+    note_operation(e, c->at, histogram_sum_notes(mean ? &avg.sum : &sum), "aggregation");
+    ret->h = mean ? histogram_mean_get(&avg) : histogram_sum_get(&sum);
+    return ret->h ? 1 : -ENOMEM;
+}
+
+static int sum_over_time(struct eval *e, const struct range_call *c, const struct window *w,
+    bool mean, struct outcome *ret)
+{
+    if (all_histograms(w))
+        return histograms_over_time(e, c, w, mean, ret);
+    if (!all_floats(w)) {
+        note_mixed(e, c, w);
+        return 0;
+    }
     if (mean) {
         struct mean m = {0};
         for (size_t i = 0; i < w->n; i++)
@@ -243,6 +348,7 @@ static int quantile_over_time(
     }
     for (size_t i = 0; i < w->n; i++)
         c->scratch[i] = w->p[i].v;
+    note_quantile(e, c->param_at, c->param);
     ret->v = quantile_of(c->param, c->scratch, w->n);
     return 1;
 }
@@ -268,13 +374,19 @@ static int float_function(
 {
     double slope, intercept;
     struct window floats;
+    bool regress = c->id == FN_DERIV || c->id == FN_PREDICT_LINEAR;
     if (!all_floats(w)) {
         int rc = floats_of(e, w, &floats);
         if (rc < 0)
             return rc;
+        if (floats.n)
+            note_metric(e, c->at, ANNOTATION_INFO,
+                "ignored histograms in a range containing both floats and histograms for metric "
+                "name",
+                w->labels);
         w = &floats;
     }
-    if (!w->n)
+    if (w->n < (regress ? 2 : 1))
         return 0;
     switch (c->id) {
     case FN_MIN_OVER_TIME: ret->v = extreme(w, false); return 1;
@@ -284,8 +396,6 @@ static int float_function(
     case FN_QUANTILE_OVER_TIME: return quantile_over_time(e, c, w, ret);
     case FN_DERIV:
     case FN_PREDICT_LINEAR:
-        if (w->n < 2)
-            return 0;
         regression(w, c->id == FN_DERIV ? w->p[0].t_ms : w->t_ms, &slope, &intercept);
         ret->v = c->id == FN_DERIV ? slope : slope * c->param + intercept;
         return 1;
@@ -302,17 +412,18 @@ static int apply(
     case FN_RATE: return extrapolated(e, c, w, true, true, ret);
     case FN_INCREASE: return extrapolated(e, c, w, true, false, ret);
     case FN_DELTA: return extrapolated(e, c, w, false, false, ret);
-    case FN_IRATE: return instant_delta(e, w, true, ret);
-    case FN_IDELTA: return instant_delta(e, w, false, ret);
+    case FN_IRATE: return instant_delta(e, c, w, true, ret);
+    case FN_IDELTA: return instant_delta(e, c, w, false, ret);
     case FN_CHANGES: ret->v = count_pairs(w, false); return 1;
     case FN_RESETS: ret->v = count_pairs(w, true); return 1;
     case FN_COUNT_OVER_TIME: ret->v = (double)w->n; return 1;
     case FN_PRESENT_OVER_TIME: ret->v = 1; return 1;
+    case FN_FIRST_OVER_TIME: *ret = (struct outcome){w->p[0].v, w->p[0].h}; return 1;
     case FN_LAST_OVER_TIME:
         *ret = (struct outcome){w->p[w->n - 1].v, w->p[w->n - 1].h};
         return 1;
-    case FN_SUM_OVER_TIME: return sum_over_time(e, w, false, ret);
-    case FN_AVG_OVER_TIME: return sum_over_time(e, w, true, ret);
+    case FN_SUM_OVER_TIME: return sum_over_time(e, c, w, false, ret);
+    case FN_AVG_OVER_TIME: return sum_over_time(e, c, w, true, ret);
     default: return float_function(e, c, w, ret);
     }
 }
@@ -329,6 +440,7 @@ bool range_call_supported(int id)
     case FN_RESETS:
     case FN_COUNT_OVER_TIME:
     case FN_PRESENT_OVER_TIME:
+    case FN_FIRST_OVER_TIME:
     case FN_LAST_OVER_TIME:
     case FN_SUM_OVER_TIME:
     case FN_AVG_OVER_TIME:
@@ -341,6 +453,27 @@ bool range_call_supported(int id)
     case FN_PREDICT_LINEAR: return true;
     default: return false;
     }
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}
+
+// A counter's name has one of these endings; rate() of anything else may be a mistake.
+static void note_counter_name(
+    struct eval *e, const struct range_call *c, const struct labels *s)
+{
+    static const char *const ENDS[] = {"_total", "_sum", "_count", "_bucket"};
+    const char *name = labels_get(s, LABEL_NAME);
+    if (!*name)
+        return;
+    for (size_t i = 0; i < sizeof(ENDS) / sizeof(ENDS[0]); i++)
+        if (ends_with(name, ENDS[i]))
+            return;
+    note_metric(e, c->at, ANNOTATION_INFO,
+        "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:", s);
 }
 
 // Results grow as windows come: how many series there are is known to the source only.
@@ -368,6 +501,8 @@ static int element_of(
     if (rc < 0 || (rc == 0 && !w->silent))
         return rc;
     bool known = rc && !c->unknown;
+    if (e->annotations && known && !got.h && (c->id == FN_RATE || c->id == FN_INCREASE))
+        note_counter_name(e, c, w->labels);
     *ret = (struct element){.value = got.v,
         .hist = got.h,
         .state = known ? ELEMENT_VALUE : ELEMENT_NO_DATA,
@@ -426,6 +561,8 @@ int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct v
         c.param = v.scalar;
         c.unknown = v.no_data;
     }
+    c.at = c.id == FN_QUANTILE_OVER_TIME ? param : range;
+    c.param_at = param;
     ret->type = TYPE_VECTOR;
     int rc = eval_windows(e, range, t_ms, on_window, &c);
     if (rc < 0)

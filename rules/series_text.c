@@ -170,7 +170,7 @@ static int read_histograms(struct reader *r, struct list *l)
         rc = reader_histogram(r, &step, &v.hint_given);
         if (rc == 0 && reader_peek(r) != 'x')
             return step_without_times(r, start);
-        if (rc == 0 && step->schema < v.h->schema)
+        if (rc == 0 && (step->schema < v.h->schema || !histogram_mixable(step, v.h)))
             return reader_fail(r, start, r->at, "",
                 "the step has the coarser schema %d, the start has %d", step->schema,
                 v.h->schema);
@@ -180,8 +180,8 @@ static int read_histograms(struct reader *r, struct list *l)
     for (n++; rc == 0 && n--;) {
         rc = add(r, l, &v);
         if (rc == 0 && step && n)
-            v.h = sign == '+' ? histogram_add(r->arena, v.h, step)
-                              : histogram_sub(r->arena, v.h, step);
+            v.h = sign == '+' ? histogram_add(r->arena, v.h, step, NULL)
+                              : histogram_sub(r->arena, v.h, step, NULL);
         if (!v.h)
             rc = -ENOMEM;
     }

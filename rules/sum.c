@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compensated summation and the statistics built on it, operation for operation as Prometheus 3.
-#include "rules/eval_node.h"
+#include "rules/sum.h"
 #include <math.h>
 #include <stdlib.h>
 

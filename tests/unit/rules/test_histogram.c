@@ -405,22 +405,26 @@ static void quantile_edges(void)
         .positive.count = COUNT,
         .zero_threshold = 0.5};
     arena_init(&a, 0);
-    CU_ASSERT_EQUAL(histogram_quantile(-0.1, &h), -INFINITY);
-    CU_ASSERT_EQUAL(histogram_quantile(1.1, &h), INFINITY);
-    CU_ASSERT(isnan(histogram_quantile(NAN, &h)));
-    CU_ASSERT_EQUAL(histogram_quantile(0, &h), 1);
-    CU_ASSERT_EQUAL(histogram_quantile(1, &h), 4);
-    CU_ASSERT_EQUAL(histogram_quantile(0.25, &h), 2);
-    CU_ASSERT_DOUBLE_EQUAL(histogram_quantile(0.625, &h), 2 * sqrt(2), 1e-15);
+    CU_ASSERT_EQUAL(histogram_quantile(-0.1, &h, NULL), -INFINITY);
+    CU_ASSERT_EQUAL(histogram_quantile(1.1, &h, NULL), INFINITY);
+    CU_ASSERT(isnan(histogram_quantile(NAN, &h, NULL)));
+    CU_ASSERT_EQUAL(histogram_quantile(0, &h, NULL), 1);
+    CU_ASSERT_EQUAL(histogram_quantile(1, &h, NULL), 4);
+    CU_ASSERT_EQUAL(histogram_quantile(0.25, &h, NULL), 2);
+    CU_ASSERT_DOUBLE_EQUAL(histogram_quantile(0.625, &h, NULL), 2 * sqrt(2), 1e-15);
     // NaN observations count, but lie in no bucket.
     h.count = 8;
     h.sum = NAN;
-    CU_ASSERT_EQUAL(histogram_quantile(0.9, &h), 4);
+    unsigned notes = 0;
+    CU_ASSERT(isnan(histogram_quantile(0.9, &h, &notes)));
+    CU_ASSERT_EQUAL(notes, HISTOGRAM_NAN_RESULT);
+    CU_ASSERT_EQUAL(histogram_quantile(0.125, &h, &notes), 2);
+    CU_ASSERT_EQUAL(notes, HISTOGRAM_NAN_RESULT | HISTOGRAM_NAN_SKEW);
     struct histogram zero = {.schema = 0, .count = 2, .zero_count = 2, .zero_threshold = 0.5};
-    CU_ASSERT_EQUAL(histogram_quantile(0.5, &zero), 0);
-    CU_ASSERT_EQUAL(histogram_quantile(1, &zero), 0.5);
+    CU_ASSERT_EQUAL(histogram_quantile(0.5, &zero, NULL), 0);
+    CU_ASSERT_EQUAL(histogram_quantile(1, &zero, NULL), 0.5);
     struct histogram none = {.schema = 0};
-    CU_ASSERT(isnan(histogram_quantile(0.5, &none)));
+    CU_ASSERT(isnan(histogram_quantile(0.5, &none, NULL)));
     arena_done(&a);
 }
 
@@ -463,7 +467,7 @@ static void zero_buckets_meet(void)
         .positive.count = CY};
     arena_init(&a, 0);
     // 0.75 lies inside x's bucket (0.5, 1], which is populated: both end at 1.
-    const struct histogram *sum = histogram_add(&a, &x, &y);
+    const struct histogram *sum = histogram_add(&a, &x, &y, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(sum);
     CU_ASSERT_EQUAL(sum->zero_threshold, 1);
     CU_ASSERT_EQUAL(sum->zero_count, 3 + 1 + 2 + 5);
@@ -474,7 +478,7 @@ static void zero_buckets_meet(void)
     CU_ASSERT_EQUAL(sum->positive.count[2], 32);
     CU_ASSERT_EQUAL(sum->count, 71);
     // Whichever comes first.
-    const struct histogram *other = histogram_add(&a, &y, &x);
+    const struct histogram *other = histogram_add(&a, &y, &x, NULL);
     CU_ASSERT_EQUAL(other->zero_threshold, 1);
     CU_ASSERT_EQUAL(other->zero_count, 11);
     CU_ASSERT_EQUAL(other->positive.n, 3);
@@ -495,7 +499,7 @@ static void zero_buckets_meet(void)
     // Broken thresholds end too.
     x.zero_threshold = NAN;
     y.zero_threshold = NAN;
-    CU_ASSERT_PTR_NOT_NULL(histogram_add(&a, &x, &y));
+    CU_ASSERT_PTR_NOT_NULL(histogram_add(&a, &x, &y, NULL));
     arena_done(&a);
 }
 
@@ -515,7 +519,7 @@ static void full_arena(void)
     for (size_t max = 1; max < 2000; max += 16) {
         struct arena a;
         arena_init(&a, max);
-        failed += !histogram_add(&a, &x, &y);
+        failed += !histogram_add(&a, &x, &y, NULL);
         arena_done(&a);
     }
     CU_ASSERT(failed > 3 && failed < 100);

@@ -155,6 +155,7 @@ struct facts {
     bool quoted_name;        // {"a"}, {"a"="b"}, by ("a")
     bool sign_in_front;      // offset +5m
     bool underscore;
+    bool cut;        // </ and >/
     bool newer_word; // a function or a word that 2.42 does not know, or knows no more
 };
 
@@ -183,6 +184,7 @@ static void look(const char *text, struct facts *f)
         f->sign_in_front |= offset && tok.kind == TOK_ADD;
         f->underscore |= tok.kind == TOK_NUMBER &&
                          memchr(text + tok.start, '_', (size_t)(tok.end - tok.start));
+        f->cut |= tok.kind == TOK_TRIM_UPPER || tok.kind == TOK_TRIM_LOWER;
         for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++)
             f->newer_word |= lex_is_word(&lex, &tok, newer[i]);
         brackets += tok.kind == TOK_LBRACKET;
@@ -216,6 +218,8 @@ static const char *reason(const struct sample *s)
         return "3.x: a plus in front of an offset";
     if (f.underscore)
         return "3.x: underscores in numbers";
+    if (f.cut)
+        return "3.x: histograms can be cut";
     if (f.newer_word)
         return "3.x: newer functions";
     return NULL;
