@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/journal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/thread.h"
+#include "collector/journal_rows.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define WRITES_MAX   4096
+#define WAITING_MAX  100000 // writes kept while the disk refuses
+#define TRY_AGAIN_NS 1000000000LL
+
+struct record {
+    struct notice *notice; // an alert, or
+    char *receiver;        // what somebody was told
+    uint64_t alert_id;
+    enum told told;
+    int64_t at_ms;
+};
+struct journal_write {
+    struct journal_write *next;
+    struct record *r;
+    size_t n, cap;
+    uint64_t tag;
+};
+
+struct journal {
+    struct journal_rows rows;
+    struct ring *writes, *done;
+    struct loop *loop;
+    struct loop_timer *again;
+    struct clock clock;
+    pthread_t thread;
+    bool running;
+    struct journal_write *first, **end; // taken from the ring, not on disk yet
+    size_t waiting;
+    atomic_bool ok;
+    atomic_ullong commits, failed, lost;
+    atomic_llong commit_ns_max;
+};
+
+static void write_free(struct journal_write *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        free(w->r[i].notice);
+        free(w->r[i].receiver);
+    }
+    free(w->r);
+    free(w);
+}
+
+struct journal *journal_open(const char *state_dir, struct err *warn)
+{
+    struct journal *j = calloc(1, sizeof(*j));
+    if (!j)
+        return NULL;
+    j->end = &j->first;
+    j->clock = clock_system();
+    j->writes = ring_new(WRITES_MAX);
+    j->done = ring_new(WRITES_MAX * 2);
+    j->loop = loop_new();
+    if (!j->writes || !j->done || !j->loop) {
+        journal_stop(j);
+        return NULL;
+    }
+    journal_rows_open(&j->rows, state_dir, warn);
+    atomic_store(&j->ok, journal_rows_ready(&j->rows));
+    return j;
+}
+
+void journal_each(
+    struct journal *j, void (*fn)(void *ctx, const struct journal_row *r), void *ctx)
+{
+    journal_rows_each(&j->rows, fn, ctx);
+}
+
+uint64_t journal_last_id(const struct journal *j)
+{
+    return j->rows.last_id;
+}
+
+uint64_t journal_damaged(const struct journal *j)
+{
+    return j->rows.damaged;
+}
+
+// --- what is to be written -----------------------------------------------------------------------
+
+struct journal_write *journal_write_new(void)
+{
+    return calloc(1, sizeof(struct journal_write));
+}
+
+static struct record *record_new(struct journal_write *w)
+{
+    if (w->n == w->cap) {
+        size_t cap = w->cap ? w->cap * 2 : 8;
+        struct record *grown = realloc(w->r, cap * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        w->r = grown;
+        w->cap = cap;
+    }
+    struct record *r = &w->r[w->n];
+    *r = (struct record){0};
+    return r;
+}
+
+int journal_write_alert(struct journal_write *w, const struct notice *n)
+{
+    struct record *r = record_new(w);
+    if (!r || !(r->notice = notice_copy(n)))
+        return -ENOMEM;
+    w->n++;
+    return 0;
+}
+
+int journal_write_told(struct journal_write *w, const char *receiver, uint64_t alert_id,
+    enum told told, int64_t at_ms)
+{
+    struct record *r = record_new(w);
+    if (!r || !(r->receiver = strdup(receiver)))
+        return -ENOMEM;
+    r->alert_id = alert_id;
+    r->told = told;
+    r->at_ms = at_ms;
+    w->n++;
+    return 0;
+}
+
+bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag)
+{
+    w->tag = tag;
+    if (j->running && ring_push(j->writes, w))
+        return true;
+    atomic_fetch_add(&j->lost, w->n);
+    atomic_store(&j->ok, false);
+    write_free(w);
+    return false;
+}
+
+struct ring *journal_done(struct journal *j)
+{
+    return j->done;
+}
+
+bool journal_ok(const struct journal *j)
+{
+    return atomic_load(&j->ok);
+}
+
+void journal_stats(const struct journal *j, struct journal_stats *ret)
+{
+    *ret = (struct journal_stats){.commits = atomic_load(&j->commits),
+        .failed = atomic_load(&j->failed),
+        .lost = atomic_load(&j->lost),
+        .commit_ns_max = atomic_load(&j->commit_ns_max)};
+}
+
+// --- the thread ----------------------------------------------------------------------------------
+
+static int put(struct journal *j, const struct journal_write *w)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < w->n; i++) {
+        const struct record *r = &w->r[i];
+        if (r->notice)
+            rc = journal_rows_alert(&j->rows, r->notice);
+        else
+            rc = journal_rows_told(&j->rows, r->receiver, r->alert_id, r->told, r->at_ms);
+    }
+    return rc;
+}
+
+static void take(struct journal *j)
+{
+    struct journal_write *w;
+    while ((w = ring_pop(j->writes))) {
+        if (j->waiting >= WAITING_MAX) {
+            atomic_fetch_add(&j->lost, w->n);
+            write_free(w);
+            continue;
+        }
+        w->next = NULL;
+        *j->end = w;
+        j->end = &w->next;
+        j->waiting++;
+    }
+}
+
+// All that waits in one transaction; on failure it goes on waiting.
+static void commit(struct journal *j)
+{
+    struct err err = {0};
+    bool was = atomic_load(&j->ok);
+    take(j);
+    if (!j->first)
+        return;
+    int64_t start = clock_mono_ns(&j->clock);
+    int rc = journal_rows_begin(&j->rows, &err);
+    for (const struct journal_write *w = j->first; rc == 0 && w; w = w->next)
+        rc = put(j, w);
+    rc = journal_rows_end(&j->rows, rc, &err);
+    int64_t took = clock_mono_ns(&j->clock) - start;
+    if (took > atomic_load(&j->commit_ns_max))
+        atomic_store(&j->commit_ns_max, took);
+    // Nobody waits for a failed write: the page has to go out, and the alert about the disk too.
+    for (struct journal_write *w = j->first, *next; w; w = next) {
+        next = w->next;
+        if (w->tag)
+            (void)ring_push(j->done, (void *)(uintptr_t)w->tag);
+        w->tag = 0;
+        if (rc == 0)
+            write_free(w);
+    }
+    atomic_store(&j->ok, rc == 0);
+    if (rc == 0) {
+        j->first = NULL;
+        j->end = &j->first;
+        j->waiting = 0;
+        atomic_fetch_add(&j->commits, 1);
+        if (!was)
+            log_info("journal_written_again", "file=%s", log_q(j->rows.file.path));
+        return;
+    }
+    atomic_fetch_add(&j->failed, 1);
+    if (was)
+        log_error("journal_not_written", "file=%s error=%s hint=%s", log_q(j->rows.file.path),
+            log_q(err.msg),
+            log_q("pages go out, but a crash now would forget them; tried again each second"));
+    loop_timer_set(j->again, clock_mono_ns(&j->clock) + TRY_AGAIN_NS);
+}
+
+static void on_writes(void *ctx, int fd, uint32_t events)
+{
+    struct journal *j = ctx;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(j->writes);
+    commit(j);
+}
+
+static void on_again(void *ctx, int64_t due_ns, int64_t at_ns)
+{
+    (void)due_ns;
+    (void)at_ns;
+    commit(ctx);
+}
+
+static void *run(void *ctx)
+{
+    struct journal *j = ctx;
+    commit(j);
+    (void)loop_run(j->loop);
+    commit(j);
+    return NULL;
+}
+
+int journal_start(struct journal *j, size_t receivers, struct err *err)
+{
+    j->rows.receivers = receivers;
+    j->again = loop_timer_new(j->loop, on_again, j);
+    if (!j->again || !loop_io_add(j->loop, ring_fd(j->writes), EPOLLIN, on_writes, j)) {
+        err_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    int rc = thread_start(&j->thread, "journal", run, j, err);
+    j->running = rc == 0;
+    return rc;
+}
+
+void journal_stop(struct journal *j)
+{
+    if (!j)
+        return;
+    if (j->running) {
+        loop_stop(j->loop);
+        pthread_join(j->thread, NULL);
+    }
+    if (j->writes)
+        take(j);
+    while (j->first) {
+        struct journal_write *next = j->first->next;
+        write_free(j->first);
+        j->first = next;
+    }
+    journal_rows_close(&j->rows);
+    loop_free(j->loop);
+    ring_free(j->writes);
+    ring_free(j->done);
+    free(j);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What alerting must not forget, in <state_dir>/alerts.db, written before it is told to anybody.
+ *
+ *     notify --writes--> ring --> journal thread --one transaction--> done ring --> notify
+ *
+ *     alert   one row per episode: pending, firing, or over and somebody has yet to be told
+ *     told    what a receiver knows of an episode: it fires, it is over
+ *
+ * A row goes when its episode is over and every receiver is through with it. After a restart the
+ * alerts go on in their rules (engine_restore), and what a receiver has not been told is what these
+ * two tables differ in. Every row carries a sum over its fields: one that is damaged is left out
+ * and counted, a file that SQLite cannot read is moved aside.
+ *
+ * A commit is durable (WAL, synchronous=FULL). What cannot be written is kept, in order, and tried
+ * again each second; journal_ok() is false meanwhile, and a built-in alert says so.
+ */
+#pragma once
+#include "base/err.h"
+#include "base/ring.h"
+#include "collector/notice.h"
+
+struct journal;
+// NULL only when memory is out. warn->msg is set when there is something a person should know.
+struct journal *journal_open(const char *state_dir, struct err *warn);
+
+enum told { TOLD_NOTHING, TOLD_FIRING, TOLD_OVER };
+// Before journal_start: all episodes by rising id. n->to is the state, n->from says nothing.
+struct journal_row {
+    const struct notice *notice; // borrowed
+    const char *const *receiver; // who was told something
+    const enum told *told;
+    const int64_t *at_ms; // wall clock
+    size_t n;
+};
+void journal_each(
+    struct journal *j, void (*fn)(void *ctx, const struct journal_row *r), void *ctx);
+uint64_t journal_last_id(const struct journal *j); // of the episodes ever written
+uint64_t journal_damaged(const struct journal *j); // rows that were left out
+
+// receivers: how many have to be through with an episode that is over.
+int journal_start(struct journal *j, size_t receivers, struct err *err);
+void journal_stop(struct journal *j); // writes what waits, joins, frees; NULL allowed
+
+// --- notify thread ---
+struct journal_write;                          // one transaction
+struct journal_write *journal_write_new(void); // NULL: no memory
+// 0, -ENOMEM.
+int journal_write_alert(struct journal_write *w, const struct notice *n);
+int journal_write_told(struct journal_write *w, const char *receiver, uint64_t alert_id,
+    enum told told, int64_t at_ms);
+// Takes w over. tag comes back on journal_done; 0 = no answer is wanted. False: the ring is full, or
+// nobody writes; w is gone and counted as lost.
+bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag);
+struct ring *journal_done(struct journal *j); // of tags as pointers, in the order of commits
+// Any thread: everything handed over so far is on disk, or is on its way.
+bool journal_ok(const struct journal *j);
+struct journal_stats {
+    uint64_t commits, failed, lost;
+    int64_t commit_ns_max;
+};
+void journal_stats(const struct journal *j, struct journal_stats *ret); // any thread

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/journal_rows.h"
+#include "base/map.h"
+#include <stdlib.h>
+#include <string.h>
+
+// State of an episode in its row; the numbers stand in files.
+enum { ROW_PENDING = 1, ROW_FIRING = 2, ROW_OVER = 3 };
+
+static const struct database_options OPTIONS = {.name = "alerts.db",
+    .schema =
+        "PRAGMA journal_mode=WAL;"
+        "PRAGMA synchronous=FULL;"
+        "CREATE TABLE IF NOT EXISTS alert("
+        " id INTEGER PRIMARY KEY, identity INTEGER NOT NULL, fingerprint INTEGER NOT NULL,"
+        " element INTEGER NOT NULL, state INTEGER NOT NULL, active_ms INTEGER NOT NULL,"
+        " fired_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, silent_ms INTEGER NOT NULL,"
+        " cause_ms INTEGER NOT NULL, decided_ms INTEGER NOT NULL, value BLOB NOT NULL,"
+        " line INTEGER NOT NULL, labels BLOB NOT NULL, annotations BLOB NOT NULL,"
+        " place BLOB NOT NULL, sum INTEGER NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS told("
+        " alert INTEGER NOT NULL, receiver TEXT NOT NULL, state INTEGER NOT NULL,"
+        " at_ms INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(alert, receiver))"
+        " WITHOUT ROWID;"
+        // Ids are never used twice, whatever rows are left.
+        "CREATE TABLE IF NOT EXISTS last(one INTEGER PRIMARY KEY CHECK(one = 1),"
+        " id INTEGER NOT NULL);"
+        "INSERT OR IGNORE INTO last VALUES(1, 0);",
+    .probe = "SELECT sum(length(labels) + length(annotations) + length(place)) FROM alert;"
+             "SELECT sum(length(receiver)) FROM told; SELECT id FROM last"};
+
+static const char PUT[] =
+    "INSERT OR REPLACE INTO alert VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+static const char LAST[] = "UPDATE last SET id = max(id, ?)";
+static const char DROP[] = "DELETE FROM alert WHERE id = ?";
+static const char TELL[] = "INSERT OR REPLACE INTO told VALUES(?,?,?,?,?)";
+// Over, and every receiver is through with it.
+static const char THROUGH[] =
+    "DELETE FROM alert WHERE id = ?1 AND state = 3 AND"
+    " (SELECT count(*) FROM told WHERE alert = ?1 AND state = 2) >= ?2";
+static const char UNTELL[] = "DELETE FROM told WHERE alert = ?1 AND NOT EXISTS"
+                             " (SELECT 1 FROM alert WHERE id = ?1)";
+
+// A reload that made `for` longer may end an episode and fire it again.
+static const char AFRESH[] = "DELETE FROM told WHERE alert = ? AND state = 2";
+
+static void finalize(sqlite3_stmt **s)
+{
+    sqlite3_finalize(*s);
+    *s = NULL;
+}
+
+static void close_file(struct journal_rows *r)
+{
+    finalize(&r->put);
+    finalize(&r->last);
+    finalize(&r->drop);
+    finalize(&r->tell);
+    finalize(&r->through);
+    finalize(&r->untell);
+    finalize(&r->afresh);
+    database_close(&r->file);
+}
+
+static bool prepare(struct journal_rows *r)
+{
+    if (r->put)
+        return true;
+    r->last = database_prepare(&r->file, LAST);
+    r->drop = database_prepare(&r->file, DROP);
+    r->tell = database_prepare(&r->file, TELL);
+    r->through = database_prepare(&r->file, THROUGH);
+    r->untell = database_prepare(&r->file, UNTELL);
+    r->afresh = database_prepare(&r->file, AFRESH);
+    r->put = database_prepare(&r->file, PUT);
+    return r->last && r->drop && r->tell && r->through && r->untell && r->afresh && r->put;
+}
+
+void journal_rows_open(struct journal_rows *r, const char *state_dir, struct err *warn)
+{
+    *r = (struct journal_rows){0};
+    database_open(&r->file, state_dir, &OPTIONS, warn);
+    sqlite3_stmt *s = database_prepare(&r->file, "SELECT id FROM last");
+    if (s && sqlite3_step(s) == SQLITE_ROW)
+        r->last_id = (uint64_t)sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+}
+
+void journal_rows_close(struct journal_rows *r)
+{
+    close_file(r);
+}
+
+bool journal_rows_ready(const struct journal_rows *r)
+{
+    return r->file.db != NULL;
+}
+
+// --- bytes ---------------------------------------------------------------------------------------
+
+static bool text_add(struct buf *b, const char *s)
+{
+    return buf_add(b, s, strlen(s) + 1) == 0;
+}
+
+static bool labels_add(struct buf *b, const struct labels *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!text_add(b, l->l[i].name) || !text_add(b, l->l[i].value))
+            return false;
+    return true;
+}
+
+// Next text of a blob of texts that end in NUL; NULL at the end, or where the last one does not.
+static const char *text_next(const char **at, const char *end)
+{
+    const char *text = *at;
+    const char *nul = text < end ? memchr(text, 0, (size_t)(end - text)) : NULL;
+    if (!nul)
+        return NULL;
+    *at = nul + 1;
+    return text;
+}
+
+static bool labels_of(sqlite3_stmt *s, int column, struct arena *a, struct labels *ret)
+{
+    const char *at = sqlite3_column_blob(s, column);
+    const char *end = at ? at + sqlite3_column_bytes(s, column) : NULL, *first = at;
+    size_t texts = 0;
+    *ret = (struct labels){0};
+    if (!at)
+        return true;
+    while (text_next(&at, end))
+        texts++;
+    if (at != end || texts % 2)
+        return false;
+    struct label *l = arena_alloc(a, (texts / 2 + 1) * sizeof(*l));
+    if (!l)
+        return false;
+    for (size_t i = 0; i < texts / 2; i++) {
+        l[i].name = text_next(&first, end);
+        l[i].value = text_next(&first, end);
+    }
+    *ret = (struct labels){l, texts / 2};
+    return true;
+}
+
+// Over every column but the sum itself, as SQLite gives them back.
+static int64_t row_sum(const int64_t *number, size_t n, const struct buf *blob, size_t blobs)
+{
+    uint64_t h = hash_bytes(number, n * sizeof(*number), n);
+    for (size_t i = 0; i < blobs; i++)
+        h = hash_bytes(blob[i].data ? blob[i].data : (const uint8_t *)"", blob[i].len, h);
+    return (int64_t)h;
+}
+
+// --- writing -------------------------------------------------------------------------------------
+
+static int run(sqlite3_stmt *s)
+{
+    int rc = sqlite3_step(s);
+    sqlite3_reset(s);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : rc;
+}
+
+static int run_id(sqlite3_stmt *s, uint64_t id)
+{
+    sqlite3_bind_int64(s, 1, (int64_t)id);
+    return run(s);
+}
+
+int journal_rows_begin(struct journal_rows *r, struct err *err)
+{
+    int rc = r->file.db ? SQLITE_OK : database_again(&r->file, err);
+    if (rc == SQLITE_OK && !prepare(r))
+        rc = SQLITE_ERROR;
+    return rc == SQLITE_OK ? database_exec(&r->file, "BEGIN IMMEDIATE") : rc;
+}
+
+int journal_rows_end(struct journal_rows *r, int rc, struct err *err)
+{
+    if (rc == 0)
+        rc = database_exec(&r->file, "COMMIT");
+    if (rc == 0 || !r->file.db)
+        return rc;
+    err_set(err, "%s", sqlite3_errmsg(r->file.db));
+    database_exec(&r->file, "ROLLBACK");
+    close_file(r);
+    return rc;
+}
+
+// An episode that is over goes when all are through with it; without receivers that is now.
+static int through(struct journal_rows *r, uint64_t id)
+{
+    sqlite3_bind_int64(r->through, 2, (int64_t)r->receivers);
+    int rc = run_id(r->through, id);
+    return rc == 0 ? run_id(r->untell, id) : rc;
+}
+
+#define NUMBERS 12
+static int put(struct journal_rows *r, const struct notice *n, int64_t state)
+{
+    struct buf blob[4];
+    int rc = SQLITE_NOMEM;
+    int64_t number[NUMBERS] = {(int64_t)n->alert_id, (int64_t)n->rule_identity,
+        (int64_t)n->fingerprint, (int64_t)n->element_hash, state, n->active_at_ms,
+        n->starts_at_ms, n->ends_at_ms, n->silent_ms, n->cause_ms, n->decided_ms, n->line};
+    for (int i = 0; i < 4; i++)
+        buf_init(&blob[i], 1u << 24);
+    bool ok = buf_add(&blob[0], &n->value, sizeof(n->value)) == 0 &&
+              labels_add(&blob[1], &n->labels) && labels_add(&blob[2], &n->annotations) &&
+              text_add(&blob[3], n->group) && text_add(&blob[3], n->file) &&
+              text_add(&blob[3], n->expr);
+    if (ok) {
+        for (int i = 0; i < NUMBERS - 1; i++)
+            sqlite3_bind_int64(r->put, i + 1, number[i]);
+        sqlite3_bind_blob(r->put, 12, blob[0].data, (int)blob[0].len, SQLITE_STATIC);
+        sqlite3_bind_int64(r->put, 13, n->line);
+        for (int i = 1; i < 4; i++)
+            sqlite3_bind_blob(r->put, 13 + i, blob[i].len ? (const void *)blob[i].data : "",
+                (int)blob[i].len, SQLITE_STATIC);
+        sqlite3_bind_int64(r->put, 17, row_sum(number, NUMBERS, blob, 4));
+        rc = run(r->put);
+    }
+    for (int i = 0; i < 4; i++)
+        buf_done(&blob[i]);
+    return rc == 0 ? run_id(r->last, n->alert_id) : rc;
+}
+
+int journal_rows_alert(struct journal_rows *r, const struct notice *n)
+{
+    int rc = 0;
+    switch (n->to) {
+    case ALERT_PENDING: return put(r, n, ROW_PENDING);
+    case ALERT_FIRING:
+        rc = put(r, n, ROW_FIRING);
+        return rc == 0 ? run_id(r->afresh, n->alert_id) : rc;
+    case ALERT_INACTIVE: break;
+    }
+    rc = n->from == ALERT_FIRING ? put(r, n, ROW_OVER) : run_id(r->drop, n->alert_id);
+    return rc == 0 ? through(r, n->alert_id) : rc;
+}
+
+static int64_t told_sum(uint64_t id, const char *receiver, int64_t state, int64_t at_ms)
+{
+    int64_t number[3] = {(int64_t)id, state, at_ms};
+    return (int64_t)hash_bytes(
+        receiver, strlen(receiver), hash_bytes(number, sizeof(number), 3));
+}
+
+int journal_rows_told(struct journal_rows *r, const char *receiver, uint64_t alert_id,
+    enum told told, int64_t at_ms)
+{
+    sqlite3_bind_int64(r->tell, 1, (int64_t)alert_id);
+    sqlite3_bind_text(r->tell, 2, receiver, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(r->tell, 3, told);
+    sqlite3_bind_int64(r->tell, 4, at_ms);
+    sqlite3_bind_int64(r->tell, 5, told_sum(alert_id, receiver, told, at_ms));
+    int rc = run(r->tell);
+    return rc == 0 && told == TOLD_OVER ? through(r, alert_id) : rc;
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+#define RECEIVERS_MAX 256
+struct told_rows {
+    const char *receiver[RECEIVERS_MAX];
+    enum told told[RECEIVERS_MAX];
+    int64_t at_ms[RECEIVERS_MAX];
+    size_t n;
+};
+
+static void read_told(
+    struct journal_rows *r, sqlite3_stmt *s, uint64_t id, struct arena *a, struct told_rows *t)
+{
+    t->n = 0;
+    sqlite3_reset(s);
+    sqlite3_bind_int64(s, 1, (int64_t)id);
+    while (sqlite3_step(s) == SQLITE_ROW && t->n < RECEIVERS_MAX) {
+        const char *receiver = (const char *)sqlite3_column_text(s, 0);
+        int64_t state = sqlite3_column_int64(s, 1), at_ms = sqlite3_column_int64(s, 2);
+        if (!receiver || sqlite3_column_int64(s, 3) != told_sum(id, receiver, state, at_ms) ||
+            state < TOLD_FIRING || state > TOLD_OVER) {
+            r->damaged++;
+            continue;
+        }
+        t->receiver[t->n] = arena_strndup(a, receiver, strlen(receiver));
+        t->told[t->n] = (enum told)state;
+        t->at_ms[t->n] = at_ms;
+        t->n += t->receiver[t->n] != NULL;
+    }
+}
+
+static struct buf blob_of(sqlite3_stmt *s, int column)
+{
+    return (struct buf){.data = (uint8_t *)(uintptr_t)sqlite3_column_blob(s, column),
+        .len = (size_t)sqlite3_column_bytes(s, column)};
+}
+
+// False: the row is not what was written.
+static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n)
+{
+    int64_t number[NUMBERS];
+    for (int i = 0; i < NUMBERS - 1; i++)
+        number[i] = sqlite3_column_int64(s, i);
+    number[NUMBERS - 1] = sqlite3_column_int64(s, 12);
+    struct buf blob[4] = {blob_of(s, 11), blob_of(s, 13), blob_of(s, 14), blob_of(s, 15)};
+    if (sqlite3_column_int64(s, 16) != row_sum(number, NUMBERS, blob, 4) ||
+        blob[0].len != sizeof(n->value) || number[4] < ROW_PENDING || number[4] > ROW_OVER)
+        return false;
+    const char *at = (const char *)blob[3].data, *end = at ? at + blob[3].len : NULL;
+    *n = (struct notice){.alert_id = (uint64_t)number[0],
+        .rule_identity = (uint64_t)number[1],
+        .fingerprint = (uint64_t)number[2],
+        .element_hash = (uint64_t)number[3],
+        .from = number[4] == ROW_PENDING ? ALERT_INACTIVE
+                : number[4] == ROW_OVER  ? ALERT_FIRING
+                                         : ALERT_PENDING,
+        .to = number[4] == ROW_PENDING  ? ALERT_PENDING
+              : number[4] == ROW_FIRING ? ALERT_FIRING
+                                        : ALERT_INACTIVE,
+        .active_at_ms = number[5],
+        .starts_at_ms = number[6],
+        .ends_at_ms = number[7],
+        .silent_ms = number[8],
+        .cause_ms = number[9],
+        .decided_ms = number[10],
+        .line = (int)number[11],
+        .group = text_next(&at, end),
+        .file = text_next(&at, end),
+        .expr = text_next(&at, end)};
+    memcpy(&n->value, blob[0].data, sizeof(n->value));
+    return n->group && n->file && n->expr && labels_of(s, 13, a, &n->labels) &&
+           labels_of(s, 14, a, &n->annotations);
+}
+
+void journal_rows_each(
+    struct journal_rows *r, void (*fn)(void *ctx, const struct journal_row *row), void *ctx)
+{
+    struct told_rows *t = calloc(1, sizeof(*t));
+    struct arena a;
+    sqlite3_stmt *s = database_prepare(&r->file, "SELECT * FROM alert ORDER BY id");
+    sqlite3_stmt *told = database_prepare(&r->file,
+        "SELECT receiver, state, at_ms, sum FROM told WHERE alert = ? ORDER BY receiver");
+    arena_init(&a, 0);
+    while (t && s && told && sqlite3_step(s) == SQLITE_ROW) {
+        struct notice n;
+        arena_reset(&a);
+        if (!read_alert(s, &a, &n)) {
+            r->damaged++;
+            continue;
+        }
+        read_told(r, told, n.alert_id, &a, t);
+        struct journal_row row = {.notice = &n,
+            .receiver = t->receiver,
+            .told = t->told,
+            .at_ms = t->at_ms,
+            .n = t->n};
+        fn(ctx, &row);
+    }
+    sqlite3_finalize(s);
+    sqlite3_finalize(told);
+    arena_done(&a);
+    free(t);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The tables of the alert journal: notices to rows and back. One thread; see journal.h for what they
+ * mean. Functions that write return 0 or an error of SQLite's.
+ */
+#pragma once
+#include "collector/database.h"
+#include "collector/journal.h"
+
+struct journal_rows {
+    struct database file;
+    sqlite3_stmt *put, *last, *drop, *tell, *through, *untell, *afresh;
+    size_t receivers;
+    uint64_t last_id, damaged;
+};
+void journal_rows_open(struct journal_rows *r, const char *state_dir, struct err *warn);
+void journal_rows_close(struct journal_rows *r);
+bool journal_rows_ready(const struct journal_rows *r);
+void journal_rows_each(
+    struct journal_rows *r, void (*fn)(void *ctx, const struct journal_row *row), void *ctx);
+
+int journal_rows_begin(struct journal_rows *r, struct err *err);
+int journal_rows_alert(struct journal_rows *r, const struct notice *n);
+int journal_rows_told(struct journal_rows *r, const char *receiver, uint64_t alert_id,
+    enum told told, int64_t at_ms);
+// Commits, or rolls back when rc is not 0; after a failure the file is opened anew next time.
+int journal_rows_end(struct journal_rows *r, int rc, struct err *err);
