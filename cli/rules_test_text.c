@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGNED_MAX  36 // longer texts stand below each other, not beside
-#define COLUMNS_MAX  60 // of a timeline
-#define LABELS_MAX   (1u << 20)
-#define TIMELINE_MAX 20
+#define ALIGNED_MAX    36 // longer texts stand below each other, not beside
+#define NAME_MAX_WIDTH 64
+#define COLUMNS_MAX    60 // of a timeline
+#define LABELS_MAX     (1u << 20)
+#define TIMELINE_MAX   20
 
 static const char *duration(int64_t ms, char ret[static NUM_TEXT_MAX])
 {
@@ -47,15 +48,34 @@ static const char *shared(const struct labels *a, const struct labels *b, const 
     return buf_cstr(out);
 }
 
-// --- the table -----------------------------------------------------------------------------------
+// --- what differs ----------------------------------------------------------------------------------
 
 struct view {
-    struct table table;
-    struct buf line;     // of a cell
-    struct buf below;    // what is too long for the table
+    FILE *out;
     bool color, partial; // partial: what is not named is not compared
+    struct table table;  // short texts, beside each other
+    struct buf line;     // of a cell
+    struct buf below;    // long texts, below each other
     size_t equal;
+    bool failed;
 };
+
+static void open_table(struct view *v)
+{
+    static const char *const headings[] = {"", "expected", "got"};
+    table_init(&v->table, headings, 3);
+    buf_init(&v->below, LABELS_MAX);
+}
+
+static void close_table(struct view *v)
+{
+    if (v->table.n_cells > 3)
+        v->failed |= !table_print(&v->table, 0, v->color, v->out);
+    fputs(buf_cstr(&v->below), v->out);
+    v->failed |= v->below.failed != 0;
+    buf_done(&v->below);
+    table_done(&v->table);
+}
 
 static void row(struct view *v, const char *what, const char *expected, const char *got)
 {
@@ -71,41 +91,42 @@ static void paint(struct view *v, const char *on, const char *text)
     buf_adds(&v->below, v->color ? "\033[0m\n" : "\n");
 }
 
+// Below each other, and a caret where they part.
 static void block(struct view *v, const char *name, const char *expected, const char *got)
 {
-    size_t same = 0;
+    size_t same = 0, width = 0;
     while (expected[same] && expected[same] == got[same])
         same++;
     while (same > 0 && ((unsigned char)expected[same] & 0xc0) == 0x80)
         same--;
-    buf_addf(&v->below, "    %s\n      expected  ", name);
+    buf_addf(&v->below, "      %s\n        expected  ", name);
     paint(v, "\033[32m", expected);
-    buf_adds(&v->below, "      got       ");
+    buf_adds(&v->below, "        got       ");
     paint(v, "\033[1;31m", got);
-    size_t width = 0;
     for (size_t i = 0; i < same; i++)
         width += ((unsigned char)expected[i] & 0xc0) != 0x80;
-    buf_addf(&v->below, "                %*s^\n", (int)width, "");
+    buf_addf(&v->below, "                  %*s^\n", (int)width, "");
 }
 
-static void pair_row(
+static void text_row(
     struct view *v, const char *kind, const char *name, const char *expected, const char *got)
 {
     if (expected && got && strcmp(expected, got) == 0)
         return;
-    if (expected && got && (strlen(expected) > ALIGNED_MAX || strlen(got) > ALIGNED_MAX)) {
-        block(v, name, expected, got);
+    buf_reset(&v->line);
+    buf_addf(&v->line, "%s%s", kind, name);
+    if ((expected && strlen(expected) > ALIGNED_MAX) || (got && strlen(got) > ALIGNED_MAX)) {
+        block(v, buf_cstr(&v->line), expected ? expected : "(none)", got ? got : "(none)");
         return;
     }
-    buf_reset(&v->line);
-    buf_addf(&v->line, "      %s%s", kind, name);
-    row(v, buf_cstr(&v->line),
-        !expected   ? "(none)"
-        : *expected ? expected
-                    : "\"\"",
-        !got   ? "(none)"
-        : *got ? got
-               : "\"\"");
+    char *cell = NULL;
+    if (asprintf(&cell, "      %s", buf_cstr(&v->line)) < 0) {
+        v->failed = true;
+        return;
+    }
+    const char *left = !expected ? "(none)" : *expected ? expected : "\"\"";
+    row(v, cell, left, !got ? "(none)" : *got ? got : "\"\"");
+    free(cell);
 }
 
 static void set_rows(
@@ -113,29 +134,37 @@ static void set_rows(
 {
     for (size_t i = 0; i < expected->n; i++)
         if (!is_alertname(expected->l[i].name))
-            pair_row(v, kind, expected->l[i].name, expected->l[i].value,
+            text_row(v, kind, expected->l[i].name, expected->l[i].value,
                 find(got, expected->l[i].name));
     for (size_t i = 0; i < got->n && !v->partial; i++)
         if (!is_alertname(got->l[i].name) && !find(expected, got->l[i].name))
-            pair_row(v, kind, got->l[i].name, NULL, got->l[i].value);
+            text_row(v, kind, got->l[i].name, NULL, got->l[i].value);
 }
 
-static void alert_rows(struct view *v, const struct rule_test_pair *p)
+static void line(
+    struct view *v, const char *what, const struct labels *a, const struct labels *b)
+{
+    struct buf clean;
+    buf_init(&clean, LABELS_MAX);
+    text_clean(shared(a, b, what, true, &v->line), &clean);
+    fprintf(v->out, "    %s\n", buf_cstr(&clean));
+    v->failed |= clean.failed || v->line.failed;
+    buf_done(&clean);
+}
+
+static void alert_pair(struct view *v, const struct rule_test_pair *p)
 {
     const struct rule_test_item *x = p->expected, *y = p->got;
-    const struct labels *labels = x ? &x->labels : &y->labels;
-    shared(labels, x && y ? &y->labels : NULL, "    ", true, &v->line);
-    char *title = strdup(buf_cstr(&v->line));
-    if (!x)
-        row(v, title ? title : "", "not firing", "firing");
-    else if (!y)
-        row(v, title ? title : "", "firing", "not firing");
-    else
-        row(v, title ? title : "", "", "");
-    free(title);
-    if (x && y) {
+    if (!x) {
+        line(v, "firing, not expected: ", &y->labels, NULL);
+    } else if (!y) {
+        line(v, "expected, not firing: ", &x->labels, NULL);
+    } else {
+        line(v, "", &x->labels, &y->labels);
+        open_table(v);
         set_rows(v, "", &x->labels, &y->labels);
         set_rows(v, "annotation ", &x->annotations, &y->annotations);
+        close_table(v);
     }
 }
 
@@ -155,25 +184,41 @@ static void sample_row(
     char a[NUM_TEXT_MAX], b[NUM_TEXT_MAX];
     const char *left = value(x, a), *right = value(y, b);
     const char *name = shared(x ? &x->labels : &y->labels, NULL, "    ", false, &v->line);
-    if (x && y && (strlen(left) > ALIGNED_MAX || strlen(right) > ALIGNED_MAX))
+    if (strlen(left) > ALIGNED_MAX || strlen(right) > ALIGNED_MAX ||
+        strlen(name) > NAME_MAX_WIDTH)
         block(v, name + 4, left, right);
     else
         row(v, name, left, right);
 }
 
-static void pair_rows(struct view *v, enum rule_test_kind kind, const struct rule_test_pair *p)
+static void sample_pair(struct view *v, const struct rule_test_pair *p)
 {
     const struct rule_test_item *x = p->expected, *y = p->got;
-    if (p->same) {
-        v->equal++;
-    } else if (kind == RULE_TEST_ALERT) {
-        alert_rows(v, p);
-    } else if (x && y && !labels_equal(&x->labels, &y->labels)) {
+    if (x && y && !labels_equal(&x->labels, &y->labels)) {
         sample_row(v, x, NULL);
         sample_row(v, NULL, y);
     } else {
         sample_row(v, x, y);
     }
+}
+
+static void print_pairs(struct view *v, const struct rule_test_case *c)
+{
+    bool samples = c->kind == RULE_TEST_EXPR;
+    if (samples)
+        open_table(v);
+    for (size_t i = 0; i < c->n_pairs; i++) {
+        if (c->pairs[i].same)
+            v->equal++;
+        else if (samples)
+            sample_pair(v, &c->pairs[i]);
+        else
+            alert_pair(v, &c->pairs[i]);
+    }
+    if (samples)
+        close_table(v);
+    if (v->equal)
+        fprintf(v->out, "    and %zu as expected\n", v->equal);
 }
 
 // --- the timeline ----------------------------------------------------------------------------
@@ -258,31 +303,20 @@ static void print_title(const struct rule_test_case *c, const char *file, bool c
 bool rules_test_print(const struct rule_test_result *r, const struct rule_test_case *c,
     const char *file, bool color, FILE *out)
 {
-    static const char *const headings[] = {"", "expected", "got"};
-    struct view v = {.color = color, .partial = c->partial};
+    struct view v = {.out = out, .color = color, .partial = c->partial};
 
     print_title(c, file, color, out);
     if (c->error) {
         fprintf(out, "    %s\n", c->error);
         return true;
     }
-    table_init(&v.table, headings, 3);
     buf_init(&v.line, LABELS_MAX);
-    buf_init(&v.below, LABELS_MAX);
-    for (size_t i = 0; i < c->n_pairs; i++)
-        pair_rows(&v, c->kind, &c->pairs[i]);
-    bool ok = v.table.n_cells <= 3 || table_print(&v.table, 0, color, out);
-    ok = ok && !v.line.failed && !v.below.failed;
-    if (ok)
-        fputs(buf_cstr(&v.below), out);
-    if (ok && v.equal)
-        fprintf(out, "    and %zu as expected\n", v.equal);
-    if (ok && c->note)
+    print_pairs(&v, c);
+    if (c->note)
         fprintf(out, "    %s\n", c->note);
-    else if (ok && c->kind == RULE_TEST_ALERT)
+    else if (c->kind == RULE_TEST_ALERT)
         print_timeline(r, c, &v.line, out);
+    v.failed |= v.line.failed != 0;
     buf_done(&v.line);
-    buf_done(&v.below);
-    table_done(&v.table);
-    return ok;
+    return !v.failed;
 }

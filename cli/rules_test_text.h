@@ -4,10 +4,10 @@
  * became of it during the test.
  *
  *     alert QueueFull at 7s  (api.test.yaml:12:20)
- *                      expected  got
  *       {host="a"}
- *         severity     page      ticket
- *       {host="b"}     firing    not firing
+ *                   expected  got
+ *         severity  page      ticket
+ *       expected, not firing: {host="b", severity="page"}
  *       timeline, one column is 1s: . inactive, p pending, F firing, ^ this check
  *         {host="a"}  .....FFF
  *                            ^

@@ -166,7 +166,7 @@ static bool one_line(struct reading *r, const struct yaml_node *n, bool last, bo
     return !more;
 }
 
-static bool read_series(struct reading *r, const struct yaml_node *item, bool more,
+static bool read_series(struct reading *r, const struct yaml_node *item, bool more, size_t keep,
     struct test_series *ret, bool *ret_filled)
 {
     static const char *const keys[] = {"series", "values"};
@@ -190,22 +190,26 @@ static bool read_series(struct reading *r, const struct yaml_node *item, bool mo
     if (!values)
         return go_on;
     go_on = one_line(r, values, true, more) && go_on;
-    rc = series_values_parse(values->text, values->len, &r->set->arena, &ret->values, &e);
+    rc = series_values_parse_first(
+        values->text, values->len, keep, &r->set->arena, &ret->values, &e);
     if (rc == -EINVAL || rc == -E2BIG)
         mark_parse(r, values, &e);
     r->no_memory |= rc == -ENOMEM;
     return go_on;
 }
 
-static void read_input(struct reading *r, const struct yaml_node *map, struct test_group *g)
+// Values behind the last tick are never seen.
+static void read_input(
+    struct reading *r, const struct yaml_node *map, int64_t end_ms, struct test_group *g)
 {
+    size_t keep = g->interval_ms ? (size_t)(end_ms / g->interval_ms) + 1 : 1;
     const struct yaml_node *list =
         list_of(r, map, "input_series", sizeof(*g->series), &g->series);
     bool go_on = true;
     for (size_t i = 0; list && go_on && i < list->n && !r->no_memory; i++) {
         bool filled;
-        go_on =
-            read_series(r, list->items[i], i + 1 < list->n, &g->series[g->n_series], &filled);
+        go_on = read_series(
+            r, list->items[i], i + 1 < list->n, keep, &g->series[g->n_series], &filled);
         g->n_series += filled;
     }
 }
@@ -371,12 +375,12 @@ static void read_test(
     g->start_ms = start_of(r, yaml_get(item, "start_timestamp"));
     g->external_url = text_of(r, yaml_get(item, "external_url"), "external_url");
     labels_of(r, yaml_get(item, "external_labels"), "external_labels", &g->external_labels);
-    read_input(r, item, g);
     read_cases(r, item, g);
     int64_t end_ms = 0;
     for (size_t i = 0; i < g->n_cases; i++)
         if (g->cases[i].at_ms > end_ms)
             end_ms = g->cases[i].at_ms;
+    read_input(r, item, end_ms, g);
     if (interval_ms && end_ms / interval_ms >= RULE_TEST_TICKS_MAX)
         reading_mark(r, DIAG_ERROR, item, "T042", "a larger evaluation_interval",
             "this test needs more than %d evaluations", RULE_TEST_TICKS_MAX);

@@ -81,6 +81,8 @@ struct list {
 
 static int add(struct reader *r, struct list *l, const struct series_value *v)
 {
+    if (r->first && l->n == r->first)
+        return 0;
     if (l->n == SERIES_VALUES_MAX) {
         reader_fail(r, r->at, r->at, "", "a series has at most %d points", SERIES_VALUES_MAX);
         return -E2BIG;
@@ -110,6 +112,8 @@ static int read_times(struct reader *r, size_t *ret)
         end++;
     if (!num_parse_u64(r->text + start + 1, end - start - 1, &n))
         return reader_fail(r, start, end, "", "expected a number of steps behind `x`");
+    if (r->first && n > r->first)
+        n = r->first;
     if (n > SERIES_VALUES_MAX) {
         reader_fail(r, start, end, "", "a series has at most %d points", SERIES_VALUES_MAX);
         return -E2BIG;
@@ -224,6 +228,14 @@ int series_values_parse(const char *text, size_t len, struct arena *a,
     struct series_values *ret, struct parse_error *e)
 {
     struct reader r = {.text = text, .len = len, .arena = a, .err = e};
+    return read_values(&r, ret);
+}
+
+int series_values_parse_first(const char *text, size_t len, size_t first, struct arena *a,
+    struct series_values *ret, struct parse_error *e)
+{
+    first = first < SERIES_VALUES_MAX ? first : SERIES_VALUES_MAX;
+    struct reader r = {.text = text, .len = len, .first = first, .arena = a, .err = e};
     return read_values(&r, ret);
 }
 

@@ -36,6 +36,10 @@ struct series_values {
 // filled too.
 int series_values_parse(const char *text, size_t len, struct arena *a,
     struct series_values *ret, struct parse_error *e);
+// Keeps the first so many (at least 1, at most SERIES_VALUES_MAX) and only reads over what follows:
+// people write 1x10000000 for "as long as the test takes".
+int series_values_parse_first(const char *text, size_t len, size_t first, struct arena *a,
+    struct series_values *ret, struct parse_error *e);
 // name{a="b"}, {a="b"}, {"a name", a="b"}.
 int series_labels_parse(
     const char *text, size_t len, struct arena *a, struct labels *ret, struct parse_error *e);

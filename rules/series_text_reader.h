@@ -10,6 +10,7 @@
 struct reader {
     const char *text;
     size_t len, at;
+    size_t first; // only so many values are kept; 0 = all, and more than SERIES_VALUES_MAX fail
     struct arena *arena;
     struct parse_error *err;
 };

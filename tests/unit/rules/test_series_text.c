@@ -232,6 +232,34 @@ static void no_memory(void)
     }
 }
 
+// For a test of five minutes people write as many points as come to mind.
+static void only_the_first(void)
+{
+    static const struct {
+        const char *text, *expected;
+    } CASES[] = {{"1 2", "1 2"}, {"1x10000000", "1 1 1"},
+        {"1+1x99999999999 _x5 stale", "1 2 3"}, {"1 _x10000000 3", "1 _ _"},
+        {"1 2 3 4 5", "1 2 3"},
+        {"{{count:1}}+{{count:1}}x5000000", "{{count:1}} {{count:2}} {{count:3}}"}};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct arena a;
+        struct series_values v;
+        struct parse_error e;
+        struct buf out;
+        const char *text = CASES[i].text;
+        arena_init(&a, 0);
+        buf_init(&out, 1u << 20);
+        CU_ASSERT_EQUAL_FATAL(series_values_parse_first(text, strlen(text), 3, &a, &v, &e), 0);
+        print(&v, &out);
+        CU_ASSERT_STRING_EQUAL(buf_cstr(&out), CASES[i].expected);
+        // What is not kept is read all the same.
+        CU_ASSERT_EQUAL(series_values_parse_first("1x9 oops", 8, 3, &a, &v, &e), -EINVAL);
+        CU_ASSERT_EQUAL(e.start, 4);
+        buf_done(&out);
+        arena_done(&a);
+    }
+}
+
 static const struct test TESTS[] = {
     {"points, holes, steps and stale markers", points},
     {"histograms and their steps", histograms},
@@ -239,6 +267,7 @@ static const struct test TESTS[] = {
     {"labels and points on one line", lines},
     {"labels alone have nothing behind them", only_labels},
     {"a histogram that cannot be one is recognised", faults},
+    {"only the first so many are kept", only_the_first},
     {"running out of memory is an error", no_memory},
 };
 
