@@ -204,5 +204,23 @@ const struct code CODES_LINT[] = {
             "The 95th percentile is 0.95. Above 1 the result is +Inf, below 0 it is -Inf.\n",
         .example = "quantile by (job) (95, probe_duration_seconds) > 1",
         .fix = "quantile by (job) (0.95, probe_duration_seconds) > 1"),
+    WARNING("T224", "template-fails",
+        .summary = "a template that fails whenever it is expanded",
+        .text =
+            "Prometheus loads it, and every alert then says <error expanding template: ...> in place\n"
+            "of the text. The same happens here. Usual cases: a field that does not exist, a label\n"
+            "behind |, a function with too few or too many arguments.\n",
+        .example = "groups:\n"
+                   "  - name: web\n"
+                   "    rules:\n"
+                   "      - alert: Down\n"
+                   "        expr: up == 0\n"
+                   "        annotations: {summary: '{{ $.labels.instance }} is down'}\n",
+        .fix = "groups:\n"
+               "  - name: web\n"
+               "    rules:\n"
+               "      - alert: Down\n"
+               "        expr: up == 0\n"
+               "        annotations: {summary: '{{ $labels.instance }} is down'}\n"),
     {0},
 };

@@ -250,7 +250,16 @@ bool reading_texts(struct reading *r, const struct yaml_node *n, const char *wha
             snprintf(msg, sizeof(msg), "template of `%.60s`: %s", t->name, err.msg);
             reading_mark_span(r, value, at, word_end(t->text, value->len, at),
                 strstr(err.msg, "not supported yet") ? "T304" : "T017", NULL, msg);
-        } else if (labels && template_uses_value(t->tmpl)) {
+            continue;
+        }
+        for (const struct template_doubt *d = template_doubts(t->tmpl); d; d = d->next) {
+            char msg[600];
+            snprintf(msg, sizeof(msg), "template of `%s` fails when it is expanded: %s",
+                t->name, d->msg);
+            reading_warn_span(
+                r, value, d->at, word_end(t->text, value->len, d->at), "T224", NULL, msg);
+        }
+        if (labels && template_uses_value(t->tmpl)) {
             reading_mark(r, DIAG_WARNING, value, "T201", "put the value into an annotation",
                 "the value in label `%.60s` makes a new alert at each change: it never leaves pending",
                 t->name);

@@ -124,6 +124,8 @@ static bool eval_pipe(struct tmpl_run *r, const struct tmpl_pipe *p, struct tmpl
 static bool eval_operand(
     struct tmpl_run *r, const struct tmpl_operand *o, struct tmpl_value *ret)
 {
+    if (o->doom)
+        return tmpl_fail(r, "%s", o->doom);
     switch (o->kind) {
     case TO_VALUE: *ret = o->value; break;
     case TO_DOT: *ret = r->dot; break;
@@ -171,6 +173,8 @@ static bool eval_command(struct tmpl_run *r, const struct tmpl_command *c,
     struct tmpl_value args[TMPL_ARGS_MAX + 1];
     size_t n = 0;
 
+    if (c->doom)
+        return tmpl_fail(r, "%s", c->doom);
     if (!c->fn)
         return eval_operand(r, c->operands, ret);
     if (c->fn->lazy)

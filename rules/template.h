@@ -34,6 +34,13 @@ struct template_label {
     struct template_label *next;
 };
 const struct template_label *template_labels(const struct template *t);
+// What fails whenever it is expanded, as it does in Prometheus, which loads it all the same.
+struct template_doubt {
+    const char *msg;
+    size_t at;
+    struct template_doubt *next;
+};
+const struct template_doubt *template_doubts(const struct template *t);
 // There is nothing to expand: the text is its own result.
 bool template_is_plain(const struct template *t);
 struct template_data {

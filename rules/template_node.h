@@ -37,6 +37,7 @@ struct tmpl_operand {
     struct tmpl_value value;
     const char *field;  // of a map or of dot; NULL = none
     const char *second; // .Labels.x: the x
+    const char *doom;   // why it fails when it is evaluated; NULL = it may not
     struct tmpl_pipe *pipe;
     struct tmpl_operand *next;
 };
@@ -45,6 +46,7 @@ struct tmpl_command {
     const struct tmpl_function *fn; // NULL: the single operand is the value
     struct tmpl_operand *operands;
     size_t n;
+    const char *doom; // why it fails when it is evaluated; NULL = it may not
     struct tmpl_command *next;
 };
 struct tmpl_pipe {
@@ -62,7 +64,8 @@ struct template
 {
     struct tmpl_node *nodes;
     bool uses_value;
-    struct template_label *labels; // the last one first
+    struct template_label *labels; // these two: the last one first
+    struct template_doubt *doubts;
 };
 
 // One expansion.

@@ -233,6 +233,11 @@ const struct template_label *template_labels(const struct template *t)
     return t->labels;
 }
 
+const struct template_doubt *template_doubts(const struct template *t)
+{
+    return t->doubts;
+}
+
 bool template_is_plain(const struct template *t)
 {
     return !t->nodes || (t->nodes->kind == TN_TEXT && !t->nodes->next);

@@ -21,6 +21,10 @@ struct tmpl_parser {
 
 void tparse_fail(struct tmpl_parser *p, size_t at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+// What can be parsed but will fail when it is expanded. Returns the text in the arena; NULL without
+// memory, which is a failure.
+const char *tparse_doubt(struct tmpl_parser *p, size_t at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void *tparse_alloc(struct tmpl_parser *p, size_t size);
 bool tparse_space(char c);
 bool tparse_letter(char c); // of a name; digits and everything outside ASCII too

@@ -22,6 +22,23 @@ void tparse_fail(struct tmpl_parser *p, size_t at, const char *fmt, ...)
     err_at(p->err, 0, (int)at + 1, "%s", msg);
 }
 
+const char *tparse_doubt(struct tmpl_parser *p, size_t at, const char *fmt, ...)
+{
+    char msg[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(msg, sizeof(msg), fmt, args);
+    va_end(args);
+    struct template_doubt *d = tparse_alloc(p, sizeof(*d));
+    char *copy = d ? tparse_alloc(p, strlen(msg) + 1) : NULL;
+    if (!copy)
+        return NULL;
+    memcpy(copy, msg, strlen(msg));
+    *d = (struct template_doubt){.msg = copy, .at = at, .next = p->t->doubts};
+    p->t->doubts = d;
+    return copy;
+}
+
 void *tparse_alloc(struct tmpl_parser *p, size_t size)
 {
     void *m = arena_alloc(p->arena, size);
@@ -192,10 +209,13 @@ static bool fields(struct tmpl_parser *p, struct tmpl_operand *o)
         const char *name = take_name(p);
         if (!name)
             return false;
-        if (!name[0] || n == 2) {
-            tparse_fail(p, p->at,
-                n == 2 ? "a label is text, it has no fields" : "a field name is missing");
+        if (!name[0]) {
+            tparse_fail(p, p->at, "a field name is missing");
             return false;
+        }
+        if (n == 2) {
+            o->doom = tparse_doubt(p, name_at, "a label is text, it has no fields");
+            continue;
         }
         names[n++] = name;
     }
@@ -207,19 +227,21 @@ static bool fields(struct tmpl_parser *p, struct tmpl_operand *o)
     if (o->kind == TO_DOT && p->in_with && !strcmp(names[0], "Value"))
         p->t->uses_value = true;
     bool map = o->kind == TO_LABELS || o->kind == TO_EXTERNAL_LABELS;
-    bool scalar = o->kind == TO_VALUE_VAR || o->kind == TO_URL || o->kind == TO_VALUE ||
-                  o->kind == TO_PIPE;
+    bool scalar = o->kind == TO_VALUE_VAR || o->kind == TO_URL || o->kind == TO_PIPE;
     bool data_map =
         root && (!strcmp(names[0], "Labels") || !strcmp(names[0], "ExternalLabels"));
     bool data_leaf = root && (!strcmp(names[0], "Value") || !strcmp(names[0], "ExternalURL"));
-    if (root && !data_map && !data_leaf)
-        tparse_fail(p, start,
+    // Only what stands there as written is known here; the others fail when they are expanded.
+    if (o->kind == TO_VALUE)
+        tparse_fail(p, start, "this value has no fields");
+    else if (root && !data_map && !data_leaf)
+        tparse_doubt(p, start,
             "there is no field `%.60s`: .Labels, .Value, .ExternalURL, .ExternalLabels exist",
             names[0]);
     else if (scalar)
-        tparse_fail(p, start, "this value has no fields");
+        tparse_doubt(p, start, "this value has no fields");
     else if ((map && n == 2) || (data_leaf && n == 2))
-        tparse_fail(p, start, "a label is text, it has no fields");
+        tparse_doubt(p, start, "a label is text, it has no fields");
     o->field = names[0];
     o->second = names[1];
     bool of_labels = root && !strcmp(names[0], "Labels") && n == 2;
@@ -282,13 +304,14 @@ static struct tmpl_operand *operand(struct tmpl_parser *p)
 // --- commands --------------------------------------------------------------------------------
 static bool constant_word(struct tmpl_parser *p, const char *name, struct tmpl_operand *o)
 {
-    (void)p;
     if (!strcmp(name, "true") || !strcmp(name, "false"))
         o->value = (struct tmpl_value){.kind = TV_BOOL, .b = name[0] == 't'};
     else if (!strcmp(name, "nil"))
         o->value = (struct tmpl_value){.kind = TV_NIL};
     else
         return false;
+    if (tparse_here(p) == '.')
+        tparse_fail(p, p->at, "this value has no fields");
     return true;
 }
 
@@ -344,11 +367,9 @@ static struct tmpl_operand *argument(struct tmpl_parser *p)
     struct tmpl_command *cmd = pipe ? tparse_alloc(p, sizeof(*cmd)) : NULL;
     if (!cmd)
         return NULL;
-    if (fn->least > 0) {
-        tparse_fail(p, start,
+    if (fn->least > 0)
+        cmd->doom = tparse_doubt(p, start,
             "`%s` needs an argument: put it and its arguments into parentheses", name);
-        return NULL;
-    }
     cmd->fn = fn;
     pipe->commands = cmd;
     o->kind = TO_PIPE;
@@ -372,10 +393,8 @@ static struct tmpl_command *command(struct tmpl_parser *p, bool first)
         if (!name || !o)
             return NULL;
         if (constant_word(p, name, o)) {
-            if (o->value.kind == TV_NIL) {
-                tparse_fail(p, start, "nil is not a command");
-                return NULL;
-            }
+            if (o->value.kind == TV_NIL)
+                c->doom = tparse_doubt(p, start, "nil is not a command");
             append(c, &tail, o);
         } else if (!(c->fn = function(p, name, start))) {
             return NULL;
@@ -385,10 +404,9 @@ static struct tmpl_command *command(struct tmpl_parser *p, bool first)
     }
     for (tparse_skip(p); tparse_here(p) && tparse_here(p) != '|' && tparse_here(p) != ')';
          tparse_skip(p)) {
-        if (!c->fn) {
-            tparse_fail(p, p->at, "a value takes no arguments; a function must stand first");
-            return NULL;
-        }
+        if (!c->fn && !c->doom)
+            c->doom = tparse_doubt(
+                p, p->at, "a value takes no arguments; a function must stand first");
         if (c->n == TMPL_ARGS_MAX) {
             tparse_fail(p, p->at, "more than %d arguments", TMPL_ARGS_MAX);
             return NULL;
@@ -397,20 +415,22 @@ static struct tmpl_command *command(struct tmpl_parser *p, bool first)
             return NULL;
     }
     if (!first && !c->fn) {
-        tparse_fail(p, start, "behind | stands a function");
-        return NULL;
+        enum tmpl_operand_kind kind = c->operands->kind;
+        if (kind == TO_VALUE || (kind == TO_DOT && !c->operands->field)) {
+            tparse_fail(p, start, "behind | stands a function");
+            return NULL;
+        }
+        c->doom = tparse_doubt(p, start, "behind | stands a function");
     }
     int n = (int)c->n + !first;
-    if (c->fn && (n < c->fn->least || (c->fn->most >= 0 && n > c->fn->most))) {
-        tparse_fail(p, start, "`%s` takes %s%d argument%s, not %d", c->fn->name,
+    if (c->fn && (n < c->fn->least || (c->fn->most >= 0 && n > c->fn->most)))
+        c->doom = tparse_doubt(p, start, "`%s` takes %s%d argument%s, not %d", c->fn->name,
             c->fn->most == c->fn->least ? ""
             : n < c->fn->least          ? "at least "
                                         : "at most ",
             n < c->fn->least ? c->fn->least : c->fn->most,
             (n < c->fn->least ? c->fn->least : c->fn->most) == 1 ? "" : "s", n);
-        return NULL;
-    }
-    return c;
+    return p->failed ? NULL : c;
 }
 
 struct tmpl_pipe *tparse_pipeline(struct tmpl_parser *p, bool paren)

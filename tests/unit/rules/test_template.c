@@ -189,19 +189,15 @@ static const struct {
     {"ab{{ if 1 }}", 3, "has no {{ end }}"},
     {"{{ if 1 }}{{ else }}{{ else }}{{ end }}", 21, "second `else`"},
     {"{{ \"abc }}", 4, "closing quote"},
-    {"{{ printf }}", 4, "takes at least 1 argument, not 0"},
-    {"{{ humanize 1 2 }}", 4, "takes 1 argument, not 2"},
     {"{{ 1 | 2 }}", 8, "stands a function"},
     {"{{ ($value }}", 4, "never closed"},
     {"{{ $value) }}", 10, "unexpected `)`"},
     {"{{}}", 3, "a value is missing"},
-    {"{{ \"a\" \"b\" }}", 8, "takes no arguments"},
     {"{{ $nope }}", 4, "undefined variable"},
-    {"{{ nil }}", 4, "nil is not a command"},
-    {"{{ .Foo }}", 4, "no field `Foo`"},
-    {"{{ $labels.a.b }}", 11, "no fields"},
-    {"{{ $value.x }}", 10, "no fields"},
     {"{{ 1x }}", 4, "bad number"},
+    {"{{ true.x }}", 8, "no fields"},
+    {"{{ \"a\".x }}", 7, "no fields"},
+    {"{{ $value | . }}", 13, "stands a function"},
     {"{{ 'ab' }}", 4, "one character"},
     {"{{/* a", 1, "never closed"},
     {"{{/* a */ 1 }}", 1, "comment"},
@@ -211,7 +207,6 @@ static const struct {
     {"{{ define \"a\" }}{{ end }}", 4, "`define` is not supported yet"},
     {"{{ query \"up\" | first }}", 4, "`query` is not supported yet"},
     {"{{ index $labels \"a\" }}", 4, "`index` is not supported yet"},
-    {"{{ toUpper title }}", 12, "parentheses"},
 };
 
 static void a_mistake_at_load_has_its_place(void)
@@ -225,6 +220,50 @@ static void a_mistake_at_load_has_its_place(void)
             printf("%s: %d: %s\n", AT_LOAD[i].text, err.col, err.msg);
             CU_FAIL("wrong mistake");
         }
+        arena_done(&a);
+    }
+}
+
+// promtool 2.42 accepts each of these (`check rules`), and the alert then says that it failed.
+static const struct {
+    const char *text;
+    int col;
+    const char *msg;
+} DOUBTS[] = {
+    {"{{ printf }}", 4, "takes at least 1 argument, not 0"},
+    {"{{ humanize 1 2 }}", 4, "takes 1 argument, not 2"},
+    {"{{ \"a\" \"b\" }}", 8, "takes no arguments"},
+    {"{{ nil }}", 4, "nil is not a command"},
+    {"{{ .Foo }}", 4, "no field `Foo`"},
+    {"{{ $labels.a.b }}", 11, "no fields"},
+    {"{{ $value.x }}", 10, "no fields"},
+    {"{{ toUpper title }}", 12, "parentheses"},
+    {"{{ $.labels.x }}", 5, "no field `labels`"},
+    {"{{ $labels.a.b.c }}", 11, "no fields"},
+    {"{{ .Labels.a.b }}", 14, "no fields"},
+    {"{{ (humanize $value).x }}", 21, "no fields"},
+    {"{{ $value | $labels.a }}", 13, "stands a function"},
+    {"{{ $value humanize }}", 11, "takes no arguments"},
+    {"{{ $value | humanize 5 }}", 13, "takes 1 argument, not 2"},
+};
+
+static void what_must_fail_when_it_runs_is_a_doubt(void)
+{
+    for (size_t i = 0; i < sizeof(DOUBTS) / sizeof(DOUBTS[0]); i++) {
+        struct arena a;
+        struct err err = {0};
+        char got[2000];
+        arena_init(&a, 0);
+        struct template *t = template_parse(DOUBTS[i].text, strlen(DOUBTS[i].text), &a, &err);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+        bool found = false;
+        for (const struct template_doubt *d = template_doubts(t); d; d = d->next)
+            found |= (int)d->at + 1 == DOUBTS[i].col && strstr(d->msg, DOUBTS[i].msg);
+        CU_ASSERT_EQUAL(expand(DOUBTS[i].text, NULL, got, sizeof(got)), -EINVAL);
+        bool told = !strncmp(got, "<error expanding template: ", 27);
+        if (!found || !told)
+            printf("%s: %s: %s\n", DOUBTS[i].text, err.msg, got);
+        CU_ASSERT(found && told);
         arena_done(&a);
     }
 }
@@ -302,6 +341,7 @@ static const struct test TESTS[] = {
     {"knows the address of the page", knows_the_address_of_the_page},
     {"knows the external labels", knows_the_external_labels},
     {"a mistake at run time becomes the text", a_mistake_at_run_time_is_the_text},
+    {"what must fail when it runs is a doubt", what_must_fail_when_it_runs_is_a_doubt},
     {"a mistake at load has its place", a_mistake_at_load_has_its_place},
     {"knows whether it uses the value", knows_whether_it_uses_the_value},
     {"nesting is bounded", nesting_is_bounded},
