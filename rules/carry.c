@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void rule_state_done(struct rule_state *r)
+static void rule_state_done(struct engine *e, struct rule_state *r)
 {
+    rule_readings_close(e, r);
     selections_free(r->selections);
     alert_set_done(&r->alerts);
     recorded_done(&r->recorded);
@@ -13,10 +14,9 @@ static void rule_state_done(struct rule_state *r)
 
 void group_states_free(struct engine *e, struct group_state *g, size_t n)
 {
-    (void)e;
     for (size_t i = 0; g && i < n; i++) {
         for (size_t k = 0; g[i].rules && k < g[i].group->n_rules; k++)
-            rule_state_done(&g[i].rules[k]);
+            rule_state_done(e, &g[i].rules[k]);
         free(g[i].rules);
     }
     free(g);
@@ -98,6 +98,14 @@ static void carry(struct engine *e, struct group_state *groups, size_t n)
     }
 }
 
+static int rule_open(struct engine *e, const struct group_state *g, struct rule_state *r)
+{
+    if (!engine_is_batch(e))
+        return rule_readings_open(e, g, r);
+    r->selections = selections_new(&r->rule->expr);
+    return r->selections ? 0 : -ENOMEM;
+}
+
 int engine_load(struct engine *e, struct ruleset *set)
 {
     size_t n = set->n_groups;
@@ -124,11 +132,10 @@ int engine_load(struct engine *e, struct ruleset *set)
             r->timer_ms = NEVER;
             n_arrival += !r->rule->disabled && r->rule->evaluate == EVALUATE_ARRIVAL;
         }
-        for (size_t k = 0; k < g->group->n_rules; k++) {
-            g->rules[k].selections = selections_new(&g->group->rules[k].expr);
-            if (!g->rules[k].selections)
+        // What did not change is found in the plans, because the old rules are still there.
+        for (size_t k = 0; k < g->group->n_rules; k++)
+            if (rule_open(e, g, &g->rules[k]) < 0)
                 goto oom;
-        }
     }
     arrival = calloc(n_arrival ? n_arrival : 1, sizeof(*arrival));
     if (!arrival)
@@ -141,6 +148,9 @@ int engine_load(struct engine *e, struct ruleset *set)
                 arrival[n_arrival++] = (struct rule_place){(uint32_t)i, (uint32_t)k};
         }
     carry(e, groups, n);
+    for (size_t i = 0; i < e->n_groups; i++)
+        for (size_t k = 0; k < e->groups[i].group->n_rules; k++)
+            rule_readings_close(e, &e->groups[i].rules[k]);
     *old = (struct retired){e->set, e->groups, e->n_groups, e->retired};
     if (e->set)
         e->retired = old;

@@ -21,21 +21,30 @@ struct engine *engine_new(const struct source *src, const struct engine_options 
     if (!e->o.elements_max)
         e->o.elements_max = 100000;
     e->watermark_ms = INT64_MIN;
-    struct eval_options eo = {.compat_2_42 = e->o.compat_2_42,
-        .parity = e->o.parity,
-        .subquery_step_ms = e->o.subquery_step_ms};
+    struct eval_options eo = engine_eval_options(e);
     e->eval = eval_new(src, &eo);
     if (!e->eval) {
         free(e);
         return NULL;
     }
+    if (!engine_is_batch(e))
+        src->watch(src->self, engine_sample, e);
     return e;
+}
+
+struct eval_options engine_eval_options(const struct engine *e)
+{
+    return (struct eval_options){.compat_2_42 = e->o.compat_2_42,
+        .parity = e->o.parity,
+        .subquery_step_ms = e->o.subquery_step_ms};
 }
 
 void engine_free(struct engine *e)
 {
     if (!e)
         return;
+    if (!engine_is_batch(e))
+        e->src.watch(e->src.self, NULL, NULL);
     retired_free(e, e->retired);
     retired_free(e, e->ended);
     group_states_free(e, e->groups, e->n_groups);

@@ -12,6 +12,9 @@
  * are also evaluated when a live sample they read arrives, at the newest complete frame time, at
  * most once per arrival_gap_ms after the first; an event drains at once.
  *
+ * Expressions are kept up by the incremental evaluator (plan.h), one plan per clock: grid, arrival,
+ * and each query offset. The engine is the source's watcher from engine_new to engine_free.
+ *
  * Time only through arguments; belongs to one thread (the shard's); never blocks.
  */
 #pragma once
@@ -24,6 +27,7 @@ struct engine_options {
     int64_t grace_ms;                     // 0 = 250
     int64_t arrival_gap_ms;               // 0 = 100
     size_t elements_max;                  // per rule; 0 = 100000
+    size_t node_elements_max;             // of any part of an expression; 0 = 1000000
     int64_t subquery_step_ms;             // of `[1h:]`; 0 = EVAL_SUBQUERY_STEP_MS
     const char *external_url;             // borrowed; templates and generatorURL
     const struct labels *external_labels; // borrowed; templates; NULL = none
@@ -31,6 +35,7 @@ struct engine_options {
     void *holds_ctx;
     const struct clock *clock; // only to measure cost; NULL = do not measure
     bool compat_2_42, parity;
+    bool batch; // evaluate anew each time: the reference the plans are compared with
 };
 struct engine;
 struct engine *engine_new(const struct source *src, const struct engine_options *o);
@@ -74,7 +79,7 @@ struct rule_status {
     int64_t last_ms;           // evaluation time of the last run, 0 = never
     int64_t last_ns, total_ns; // cost
     uint64_t evaluations, missed;
-    size_t elements, pending, firing; // series read matched none: elements == 0
+    size_t elements, pending, firing; // elements: of the last result, what is false included
     enum alert_state state;           // worst of its alerts
 };
 // Stable order: file, group, rule; then labels. Return false from fn to stop.

@@ -1,15 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the parts of the engine share: engine.c, schedule.c, rule_run.c, carry.c. */
+/* What the parts of the engine share: engine.c, schedule.c, rule_run.c, carry.c, engine_clock.c. */
 #pragma once
 #include "rules/alert_set.h"
 #include "rules/engine.h"
+#include "rules/plan.h"
 #include "rules/recorded.h"
 
 #define NEVER INT64_MAX
 
+// What is evaluated at the same instants moves forward together: the grid, arrivals, and each query
+// offset on either.
+struct engine_clock {
+    struct plan *plan;
+    bool arrival;
+    int64_t offset_ms;
+    size_t expressions;
+    struct engine_clock *next;
+};
+struct reading { // an expression on a clock
+    struct engine_clock *clock;
+    struct plan_expr *x; // NULL: the rule is not evaluated on it
+    uint64_t quiet;      // plan_version of a result that holds nothing; 0 = none
+};
+
 struct rule_state {
     const struct rule *rule;
-    struct selections *selections;
+    struct selections *selections; // of the batch evaluator; NULL = not in use
+    struct reading on_grid, on_arrival;
     struct alert_set alerts;
     struct recorded recorded;
     bool failed;
@@ -53,7 +70,8 @@ struct work {
 struct engine {
     struct source src;
     struct engine_options o;
-    struct eval *eval;
+    struct eval *eval; // of the batch evaluator; its arena also holds what one rule_run makes
+    struct engine_clock *clocks;
     struct ruleset *set;
     struct group_state *groups;
     size_t n_groups;
@@ -98,6 +116,16 @@ int arrival_map_refresh(struct engine *e);
 // rule_run.c: one evaluation of one rule. 0 or -ENOMEM; everything else becomes the rule's health.
 int rule_run(
     struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms, bool grid);
+
+// engine_clock.c
+static inline bool engine_is_batch(const struct engine *e)
+{
+    return e->o.batch || !e->src.watch;
+}
+struct eval_options engine_eval_options(const struct engine *e); // engine.c
+int rule_readings_open(struct engine *e, const struct group_state *g, struct rule_state *r);
+void rule_readings_close(struct engine *e, struct rule_state *r);
+void engine_sample(void *engine, uint32_t id, int64_t t_ms); // a source_watch_fn
 
 // carry.c
 void group_states_free(struct engine *e, struct group_state *g, size_t n);

@@ -28,7 +28,7 @@ struct plan *plan_new(const struct source *src, const struct eval_options *o)
     if (!p)
         return NULL;
     map_init(&p->nodes);
-    p->t_ms = INT64_MIN;
+    p->t_ms = p->newest_ms = INT64_MIN;
     p->eval = eval_new(src, o);
     if (!p->eval) {
         plan_free(p);
@@ -293,6 +293,8 @@ static int node_bring(struct plan *p, struct node *n, int64_t t_ms)
     if (due) {
         p->eval->sel = n->text->selections;
         int rc = n->kind->bring(p, n, t_ms);
+        if (rc == 0)
+            rc = plan_check(p, n, n->out.vector.n);
         n->failed = rc < 0;
         if (rc < 0)
             return rc;
@@ -306,13 +308,34 @@ static int node_bring(struct plan *p, struct node *n, int64_t t_ms)
     return 0;
 }
 
+int plan_check(struct plan *p, const struct node *n, size_t elements)
+{
+    if (!p->elements_max || elements <= p->elements_max)
+        return 0;
+    err_set(
+        p->eval->err, "%s has %zu elements, more than %zu", n->key, elements, p->elements_max);
+    return -E2BIG;
+}
+
+// Whether a part of it has been at a later time and keeps something of that.
+static bool ahead(const struct node *n, int64_t t_ms)
+{
+    if (n->kind->forward && n->t_ms > t_ms)
+        return true;
+    for (size_t i = 0; i < n->n; i++)
+        if (ahead(n->child[i], t_ms))
+            return true;
+    return false;
+}
+
 int plan_read(
     struct plan *p, struct plan_expr *x, int64_t t_ms, struct value *ret, struct err *err)
 {
     struct eval *e = p->eval;
     eval_reset(e);
     p->stats.reads++;
-    if (t_ms < p->t_ms) {
+    x->version = 0;
+    if (t_ms < p->newest_ms && ahead(x->root, t_ms)) {
         p->stats.batch_reads++;
         return eval_instant(e, &x->text->root, x->text->selections, t_ms, ret, err);
     }
@@ -323,11 +346,25 @@ int plan_read(
         p->source_moved = false;
         p->generation = generation;
     }
+    if (t_ms > p->newest_ms)
+        p->newest_ms = t_ms;
     eval_begin(e, x->text->selections, t_ms, err);
     int rc = eval_finish(e, node_bring(p, x->root, t_ms));
-    if (rc == 0)
+    if (rc == 0) {
         *ret = x->root->out;
+        x->version = x->root->version;
+    }
     return rc;
+}
+
+uint64_t plan_version(const struct plan_expr *x)
+{
+    return x->version;
+}
+
+void plan_limit(struct plan *p, size_t elements)
+{
+    p->elements_max = elements;
 }
 
 void plan_sample(void *plan, uint32_t id, int64_t t_ms)

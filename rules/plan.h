@@ -11,9 +11,9 @@
  * give the same bits. What cannot be kept (subqueries, `@`) is evaluated anew each time, and
  * plan_describe says so.
  *
- * Time moves forward: reading at an earlier time than before is answered by the batch evaluator.
- * Therefore rules that are evaluated on different clocks (grid, arrival, a query offset) have
- * plans of their own. A vector's elements have fixed places; one that has nothing now is FILTERED
+ * Time moves forward: reading what was already read at a later time is answered by the batch
+ * evaluator. Therefore rules that are evaluated on different clocks (grid, arrival, a query
+ * offset) have plans of their own. A vector's elements have fixed places; one that has nothing now is FILTERED
  * with the absent NaN, which no operator tells from a comparison that is false.
  *
  * Owns everything but the source. One thread. Algorithms of the windows: slide.h.
@@ -31,6 +31,9 @@ void plan_free(struct plan *p);
 int plan_add(struct plan *p, const struct expr_root *x, struct plan_expr **ret);
 void plan_remove(struct plan *p, struct plan_expr *x);
 
+// No node may have more elements than this (plan_read: -E2BIG with an error that names it); 0 = any.
+void plan_limit(struct plan *p, size_t elements);
+
 // A source_watch_fn, ctx is the plan: a sample was stored, or with INT64_MIN, a source fell silent.
 // Must be told of every sample, or the plan goes on believing what it knew.
 void plan_sample(void *plan, uint32_t series, int64_t t_ms);
@@ -38,6 +41,10 @@ void plan_sample(void *plan, uint32_t series, int64_t t_ms);
 // As eval_instant. What *ret points to lives until the next read, sample or removal.
 int plan_read(
     struct plan *p, struct plan_expr *x, int64_t t_ms, struct value *ret, struct err *err);
+
+// Names what the last read of x gave: while it is the same number, every element is the same but
+// for its sample time. 0: it cannot be said (the read failed, or went back in time).
+uint64_t plan_version(const struct plan_expr *x);
 
 struct plan_stats {
     size_t nodes, leaves, elements, bytes;

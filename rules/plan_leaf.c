@@ -79,6 +79,8 @@ int leaf_select(struct plan *p, struct leaf *l, const uint32_t **from, bool *ret
         return 0;
     struct series_ids ids = {0};
     int rc = src->select(src->self, l->selector->matchers, l->selector->n_matchers, &ids);
+    if (rc == 0)
+        rc = plan_check(p, &l->n, ids.n);
     bool same = rc == 0 && l->n.out.vector.e && ids.n == l->ids.n &&
                 (!ids.n || !memcmp(ids.id, l->ids.id, ids.n * sizeof(*ids.id)));
     if (rc == 0 && !same) {
@@ -198,4 +200,5 @@ const struct node_kind NODE_SELECT = {.name = "selector",
     .size = sizeof(struct leaf),
     .bring = select_bring,
     .bytes = select_bytes,
-    .done = select_done};
+    .done = select_done,
+    .forward = true};

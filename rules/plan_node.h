@@ -23,6 +23,7 @@ struct node_kind {
     int (*bring)(struct plan *p, struct node *n, int64_t t_ms);
     size_t (*bytes)(const struct node *n);
     void (*done)(struct node *n);
+    bool forward; // keeps what only moves forward in time
 };
 
 // The expression a node came from; lives as long as one of its nodes.
@@ -81,11 +82,12 @@ struct plan {
     struct eval *eval;
     struct map nodes; // by key
     struct leaf *leaves;
-    uint64_t clock;    // versions and shapes
-    uint64_t round;    // rises with each time and each change of the source
-    bool source_moved; // since the last read
-    int64_t t_ms;
+    uint64_t clock;          // versions and shapes
+    uint64_t round;          // rises with each time and each change of the source
+    bool source_moved;       // since the last read
+    int64_t t_ms, newest_ms; // of the last read, and the newest of all
     uint64_t generation;
+    size_t elements_max;
     // Who reads series i: reader[first[i]] to reader[first[i + 1]]. Made anew when a leaf's series
     // changed; until then every sample marks `lost`.
     struct reader *reader;
@@ -97,9 +99,12 @@ struct plan {
 struct plan_expr {
     struct node *root;
     struct plan_text *text;
+    uint64_t version; // of the root, as it was read last
 };
 
 // plan.c
+// -E2BIG when a node would have more elements than allowed.
+int plan_check(struct plan *p, const struct node *n, size_t elements);
 static inline void node_changed(struct plan *p, struct node *n)
 {
     n->version = ++p->clock;

@@ -71,4 +71,5 @@ const struct node_kind NODE_WINDOW = {.name = "window",
     .size = sizeof(struct window_node),
     .bring = window_bring,
     .bytes = window_bytes,
-    .done = window_done};
+    .done = window_done,
+    .forward = true};

@@ -120,23 +120,45 @@ static int write_alerts(
     return rc;
 }
 
+// Places that are kept for what has nothing now are no elements.
+static size_t count_elements(const struct vector *v)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++)
+        n += v->e[i].state != ELEMENT_FILTERED || double_bits(v->e[i].value) != NAN_ABSENT_BITS;
+    return n;
+}
+
+static int read_expression(struct engine *e, struct rule_state *r, struct reading *by,
+    int64_t at_ms, struct value *ret, struct err *err)
+{
+    return by->x ? plan_read(by->clock->plan, by->x, at_ms, ret, err)
+                 : eval_instant(e->eval, &r->rule->expr, r->selections, at_ms, ret, err);
+}
+
 static int evaluate(struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms,
     bool grid, struct err *err)
 {
     struct value v;
+    struct reading *by = grid ? &r->on_grid : &r->on_arrival;
     int64_t at = t_ms - g->group->query_offset_ms;
-    int rc = eval_instant(e->eval, &r->rule->expr, r->selections, at, &v, err);
+    int rc = read_expression(e, r, by, at, &v, err);
     if (rc < 0)
         return rc;
+    uint64_t version = by->x ? plan_version(by->x) : 0;
+    bool idle = r->rule->kind == RULE_ALERT && !r->alerts.n && !r->recorded.n;
+    if (idle && version && version == by->quiet)
+        return 0; // it held nothing then, and is the same now
+    by->quiet = 0;
     struct element one = {.value = v.scalar,
         .silent = v.silent,
         .state = v.no_data ? ELEMENT_NO_DATA : ELEMENT_VALUE};
     if (v.type == TYPE_SCALAR)
         v.vector = (struct vector){.e = &one, .n = 1, .cap = 1};
-    r->elements = v.vector.n;
-    if (v.vector.n > e->o.elements_max) {
+    r->elements = count_elements(&v.vector);
+    if (r->elements > e->o.elements_max) {
         err_set(
-            err, "the result has %zu elements, more than %zu", v.vector.n, e->o.elements_max);
+            err, "the result has %zu elements, more than %zu", r->elements, e->o.elements_max);
         return -E2BIG;
     }
     if (r->rule->kind == RULE_RECORD)
@@ -157,6 +179,8 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
     int wrote = rc < 0 && first == e->out.n ? 0 : write_alerts(e, r, at, grid, first);
     if (wrote == -ENOSPC)
         err_set(err, "the series limit is reached");
+    if (rc == 0 && wrote == 0 && !r->alerts.n)
+        by->quiet = version;
     return rc < 0 ? rc : wrote;
 }
 
@@ -171,6 +195,8 @@ int rule_run(
     e->sweep |= r->alerts.n_ended > 0;
     if (rc == -ENOMEM)
         err_set(&err, "out of memory");
+    if (rc == -E2BIG)
+        err_prefix(&err, "%s/%s", g->group->name, r->rule->name);
     snprintf(
         r->error, sizeof(r->error), "%.*s", (int)sizeof(r->error) - 1, rc < 0 ? err.msg : "");
     r->last_ms = t_ms;

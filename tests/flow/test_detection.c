@@ -87,10 +87,12 @@ static void run_to(struct world *w, int64_t to_ms)
     w->now_ms = to_ms;
 }
 
+static bool batch; // every test runs with either evaluator
+
 static void world_init(struct world *w)
 {
     *w = (struct world){.now_ms = T0};
-    struct pipeline_options o = {
+    struct pipeline_options o = {.engine = {.batch = batch},
         .store = {.retention_ms = 600000, .series_per_agent = 50, .series_max = 100000},
         .start_grace_ms = 5000};
     w->p = pipeline_new(&o, w->now_ms, mono(w));
@@ -570,5 +572,7 @@ static const struct test TESTS[] = {
 
 int main(void)
 {
-    return test_main("detection", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+    int failed = test_main("detection", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+    batch = true;
+    return failed | test_main("detection, batch", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
 }

@@ -43,12 +43,15 @@ static uint32_t series(struct bench *b, const char *name, const char *instance)
     return id;
 }
 
+static bool batch; // every test runs with either evaluator
+
 static void start(struct bench *b, const char *yaml, const char *overrides)
 {
     memset(b, 0, sizeof(*b));
     b->m = memory_source_new();
     b->src = memory_source_interface(b->m);
-    b->e = engine_new(&b->src, NULL);
+    struct engine_options o = {.batch = batch};
+    b->e = engine_new(&b->src, &o);
     CU_ASSERT_EQUAL_FATAL(engine_load(b->e, rules(yaml, overrides)), 0);
     b->id = series(b, "x", "a");
 }
@@ -377,9 +380,10 @@ static void tick_is_retried(void)
         oom_fail_at(nth);
         int rc = engine_advance(b.e, T0, &b.ts);
         bool hit = oom_stop();
-        CU_ASSERT_EQUAL(rc, hit ? -ENOMEM : 0);
         bool fired = b.ts.n == 1;
-        CU_ASSERT_TRUE(!hit || engine_next(b.e) <= T0);
+        // Without memory to remember who reads a series a plan selects anew, and nothing is lost.
+        CU_ASSERT_TRUE(rc == -ENOMEM ? hit : rc == 0 && fired);
+        CU_ASSERT_TRUE(rc == 0 || engine_next(b.e) <= T0);
         CU_ASSERT_EQUAL(at(&b, T0 + 1), !fired);
         if (!fired) {
             CU_ASSERT_EQUAL(b.ts.t[0].to, ALERT_FIRING);
@@ -405,9 +409,9 @@ static void arrival_is_retried(void)
         engine_feed(b.e, b.id, T0 + 100, nth % 2);
         int rc = engine_advance(b.e, T0 + 100, &b.ts);
         bool hit = oom_stop();
-        CU_ASSERT_EQUAL(rc, hit ? -ENOMEM : 0);
         bool fired = b.ts.n == 1;
-        CU_ASSERT_TRUE(!hit || engine_next(b.e) <= T0 + 100);
+        CU_ASSERT_TRUE(rc == -ENOMEM ? hit : rc == 0 && fired);
+        CU_ASSERT_TRUE(rc == 0 || engine_next(b.e) <= T0 + 100);
         CU_ASSERT_EQUAL(at(&b, T0 + 101), !fired);
         if (!fired)
             CU_ASSERT_EQUAL(b.ts.t[0].at_ms, T0 + 100);
@@ -529,5 +533,7 @@ static const struct test TESTS[] = {
 
 int main(void)
 {
-    return test_main("engine", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+    int failed = test_main("engine", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+    batch = true;
+    return failed | test_main("engine, batch", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
 }
