@@ -288,6 +288,7 @@ static int result_of(struct eval *e, const struct question *ask, const struct ve
     const struct bucket_sets *s, uint32_t i, struct bucket *room, struct element *ret)
 {
     struct element el = {.silent = true};
+    const struct labels *member = &in->e[s->bucket[s->first[i]].place].labels;
     bool any = false;
     uint32_t n = 0;
     for (uint32_t k = s->first[i]; k < s->first[i + 1]; k++) {
@@ -305,7 +306,7 @@ static int result_of(struct eval *e, const struct question *ask, const struct ve
     if (!any)
         return 0;
     if (n)
-        el.value = ask_classic(e, ask, s->member[i], room, n);
+        el.value = ask_classic(e, ask, member, room, n);
     if (!n || ask->unknown)
         el.state = ELEMENT_NO_DATA;
     *ret = el;

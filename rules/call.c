@@ -236,8 +236,8 @@ int apply_call(struct eval *e, const struct expr *x, const struct value *in, int
     case FN_TIME: ret->scalar = (double)t_ms / 1000; return 0;
     case FN_PI: ret->scalar = M_PI; return 0;
     case FN_ABSENT: return apply_absent(e, x, in, ret);
-    case FN_LABEL_REPLACE: return apply_label_replace(e, x, in, ret);
-    case FN_LABEL_JOIN: return apply_label_join(e, x, in, ret);
+    case FN_LABEL_REPLACE:
+    case FN_LABEL_JOIN: return apply_relabel(e, x, in, ret);
     case FN_HISTOGRAM_QUANTILE: return apply_histogram_quantile(e, x, in, t_ms, ret);
     case FN_HISTOGRAM_FRACTION: return apply_histogram_fraction(e, x, in, ret);
     case FN_VECTOR: return one_element(e, in, ret);

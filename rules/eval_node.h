@@ -153,9 +153,7 @@ int eval_absent_over_time(
 // Operators and functions on operands: call.c, label_fn.c, aggregate.c, binary.c, bucket.c.
 int apply_call(struct eval *e, const struct expr *x, const struct value *in, int64_t t_ms,
     struct value *ret);
-int apply_label_replace(
-    struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
-int apply_label_join(
+int apply_relabel( // label_replace, label_join
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
 int apply_absent(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
@@ -255,3 +253,13 @@ enum { SIDE_LAST_WORD = ELEMENT_NO_DATA + 1, SIDE_NONE };
 uint32_t side_join(uint32_t side, const struct element *el);
 // `and` and `unless`: whether the element stays, and as what.
 bool set_keeps(const struct expr *x, uint32_t side, struct element *el);
+
+// label_fn.c. The new labels of all elements of v, which are those of the operand still.
+int relabel(struct eval *e, const struct expr *x, const struct value *in, struct vector *v);
+struct presence {
+    bool value, silent;
+};
+struct presence presence_of(const struct vector *v);
+bool absent_result(const struct presence *p, struct element *ret); // false: it is not absent
+// Of what absent() says; selector is its argument.
+int absent_labels(struct eval *e, const struct expr *selector, struct labels *ret);

@@ -40,51 +40,44 @@ static int pattern(
     return 0;
 }
 
-int apply_label_replace(
-    struct eval *e, const struct expr *x, const struct value *operands, struct value *ret)
+static int replace(
+    struct eval *e, const struct expr *x, const struct value *operands, struct vector *v)
 {
     const char *dst = operands[1].string, *replacement = operands[2].string,
                *src = operands[3].string, *text = operands[4].string;
     const struct regex *re = NULL;
-    struct value in = operands[0];
     struct buf out;
 
     if (!*dst)
         return eval_fail(e, "invalid destination label name in label_replace(): \"%s\"", dst);
     int rc = pattern(e, x, text, &re);
-    if (rc == 0)
-        rc = vector_room(e, in.vector.n, &ret->vector);
     if (rc < 0)
         return rc;
     buf_init(&out, 1u << 20);
-    for (size_t i = 0; i < in.vector.n; i++) {
+    for (size_t i = 0; i < v->n; i++) {
         struct regex_span spans[REGEX_GROUPS_MAX];
-        struct element el = in.vector.e[i];
-        if (el.state == ELEMENT_FILTERED)
-            continue;
-        const char *value = labels_get(&el.labels, src);
+        struct labels before = v->e[i].labels;
+        const char *value = labels_get(&before, src);
         size_t n = regex_captures(re, value, strlen(value), spans, REGEX_GROUPS_MAX);
-        if (n) {
-            buf_reset(&out);
-            regex_expand(re, replacement, strlen(replacement), value, spans, n, &out);
-            buf_addc(&out, '\0');
-            if (out.failed || !labels_with(&e->arena, &in.vector.e[i].labels, dst,
-                                  (const char *)out.data, &el.labels)) {
-                rc = -ENOMEM;
-                break;
-            }
+        if (!n)
+            continue;
+        buf_reset(&out);
+        regex_expand(re, replacement, strlen(replacement), value, spans, n, &out);
+        buf_addc(&out, '\0');
+        if (out.failed ||
+            !labels_with(&e->arena, &before, dst, (const char *)out.data, &v->e[i].labels)) {
+            rc = -ENOMEM;
+            break;
         }
-        vector_push(&ret->vector, &el);
     }
     buf_done(&out);
-    return rc < 0 ? rc : vector_unique(e, &ret->vector);
+    return rc;
 }
 
-int apply_label_join(
-    struct eval *e, const struct expr *x, const struct value *operands, struct value *ret)
+static int join_values(
+    struct eval *e, const struct expr *x, const struct value *operands, struct vector *v)
 {
     const char *dst = operands[1].string, *separator = operands[2].string;
-    struct value in = operands[0];
     struct buf out;
     int rc = 0;
 
@@ -99,36 +92,50 @@ int apply_label_join(
         if (!*from[i])
             rc = eval_fail(e, "invalid source label name in label_join(): \"%s\"", from[i]);
     }
-    if (rc == 0)
-        rc = vector_room(e, in.vector.n, &ret->vector);
     if (rc < 0)
         return rc;
     buf_init(&out, 1u << 20);
-    for (size_t i = 0; i < in.vector.n; i++) {
-        struct element el = in.vector.e[i];
-        if (el.state == ELEMENT_FILTERED)
-            continue;
+    for (size_t i = 0; i < v->n; i++) {
+        struct labels before = v->e[i].labels;
         buf_reset(&out);
         for (size_t k = 0; k < n; k++) {
             if (k)
                 buf_adds(&out, separator);
-            buf_adds(&out, labels_get(&el.labels, from[k]));
+            buf_adds(&out, labels_get(&before, from[k]));
         }
         buf_addc(&out, '\0');
-        if (out.failed || !labels_with(&e->arena, &in.vector.e[i].labels, dst,
-                              (const char *)out.data, &el.labels)) {
+        if (out.failed ||
+            !labels_with(&e->arena, &before, dst, (const char *)out.data, &v->e[i].labels)) {
             rc = -ENOMEM;
             break;
         }
-        vector_push(&ret->vector, &el);
     }
     buf_done(&out);
+    return rc;
+}
+
+int relabel(struct eval *e, const struct expr *x, const struct value *in, struct vector *v)
+{
+    return x->fn->id == FN_LABEL_REPLACE ? replace(e, x, in, v) : join_values(e, x, in, v);
+}
+
+int apply_relabel(
+    struct eval *e, const struct expr *x, const struct value *in, struct value *ret)
+{
+    const struct vector *from = &in[0].vector;
+    int rc = vector_room(e, from->n, &ret->vector);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < from->n; i++)
+        if (from->e[i].state != ELEMENT_FILTERED)
+            vector_push(&ret->vector, &from->e[i]);
+    rc = relabel(e, x, in, &ret->vector);
     return rc < 0 ? rc : vector_unique(e, &ret->vector);
 }
 
 // The labels an absent series would have: those its selector fixes with `=`. A later matcher on
 // the same label takes it away again.
-static int absent_labels(struct eval *e, const struct expr *x, struct labels *ret)
+int absent_labels(struct eval *e, const struct expr *x, struct labels *ret)
 {
     *ret = (struct labels){0};
     x = expr_inner(x);
@@ -162,10 +169,6 @@ static int absent_labels(struct eval *e, const struct expr *x, struct labels *re
     return labels_make(&e->arena, pair, n, ret) ? 0 : -ENOMEM;
 }
 
-struct presence {
-    bool value, silent;
-};
-
 static int on_window(struct eval *e, const struct window *w, void *ctx)
 {
     struct presence *p = ctx;
@@ -175,16 +178,22 @@ static int on_window(struct eval *e, const struct window *w, void *ctx)
     return 0;
 }
 
+bool absent_result(const struct presence *p, struct element *ret)
+{
+    if (p->value)
+        return false;
+    // Only silence: whether the thing is absent nobody knows.
+    *ret = (struct element){.value = 1, .state = p->silent ? ELEMENT_NO_DATA : ELEMENT_VALUE};
+    return true;
+}
+
 static int absent(
     struct eval *e, const struct expr *x, const struct presence *p, struct value *ret)
 {
-    struct element el = {.value = 1};
+    struct element el;
     ret->type = TYPE_VECTOR;
-    if (p->value)
+    if (!absent_result(p, &el))
         return 0;
-    // Only silence: whether the thing is absent nobody knows.
-    if (p->silent)
-        el.state = ELEMENT_NO_DATA;
     int rc = absent_labels(e, x->args[0], &el.labels);
     if (rc == 0)
         rc = vector_room(e, 1, &ret->vector);
@@ -193,14 +202,20 @@ static int absent(
     return rc;
 }
 
+struct presence presence_of(const struct vector *v)
+{
+    struct presence p = {0};
+    for (size_t i = 0; i < v->n; i++) {
+        p.value |= v->e[i].state == ELEMENT_VALUE;
+        p.silent |= v->e[i].state == ELEMENT_NO_DATA;
+    }
+    return p;
+}
+
 int apply_absent(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret)
 {
-    struct presence p = {0};
-    for (size_t i = 0; i < in->vector.n; i++) {
-        p.value |= in->vector.e[i].state == ELEMENT_VALUE;
-        p.silent |= in->vector.e[i].state == ELEMENT_NO_DATA;
-    }
+    struct presence p = presence_of(&in->vector);
     return absent(e, x, &p, ret);
 }
 

@@ -125,14 +125,14 @@ static const struct node_kind *kind_of(const struct expr *x)
     case EXPR_SELECTOR: return x->at == AT_NONE ? &NODE_SELECT : &NODE_TIMER;
     case EXPR_CALL:
         if (!expr_reads_window(x))
-            return &NODE_OPERATOR;
+            return operator_kind_of(x);
         return range_call_supported(x->fn->id) && moves(range_operands(x, &param))
                    ? &NODE_WINDOW
                    : &NODE_TIMER;
     case EXPR_AGGREGATE:
     case EXPR_BINARY:
     case EXPR_UNARY:
-    case EXPR_PAREN: return &NODE_OPERATOR;
+    case EXPR_PAREN: return operator_kind_of(x);
     case EXPR_MATRIX:
     case EXPR_SUBQUERY: break;
     }
@@ -143,9 +143,11 @@ static const struct expr *operand_of(
     const struct node_kind *kind, const struct expr *x, size_t i)
 {
     const struct expr *param;
-    if (kind == &NODE_OPERATOR)
+    if (kind == &NODE_TIMER)
+        return NULL;
+    if (kind != &NODE_WINDOW)
         return expr_operand(x, i);
-    if (kind != &NODE_WINDOW || i)
+    if (i)
         return NULL;
     range_operands(x, &param);
     return param;

@@ -135,7 +135,7 @@ void leaf_done(struct leaf *l);
 size_t leaf_bytes(const struct leaf *l);
 int plan_readers(struct plan *p); // the map by series. 0, -ENOMEM
 
-extern const struct node_kind NODE_SELECT;   // plan_leaf.c: an instant selector
-extern const struct node_kind NODE_WINDOW;   // plan_window.c: a function over a range
-extern const struct node_kind NODE_OPERATOR; // plan_operator.c: anything made of operands
-extern const struct node_kind NODE_TIMER;    // plan_operator.c: evaluated anew each time
+extern const struct node_kind NODE_SELECT; // plan_leaf.c: an instant selector
+extern const struct node_kind NODE_WINDOW; // plan_window.c: a function over a range
+extern const struct node_kind NODE_TIMER;  // plan_operator.c: evaluated anew each time
+const struct node_kind *operator_kind_of(const struct expr *x); // of anything made of operands

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Aggregations of a plan: a place per group, and for each member the number of its group.
+#include "rules/plan_operator.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct aggregate_node {
+    struct operator_node o;
+    uint32_t *of; // group of each place of the operand
+    size_t n;
+};
+
+static int aggregate_structure(struct plan *p, struct operator_node *o)
+{
+    struct aggregate_node *n = (struct aggregate_node *)o;
+    const struct expr *x = o->n.x;
+    const struct vector *in = &o->n.in[0].vector;
+    struct groups gs;
+    if (x->agg == AGG_TOPK || x->agg == AGG_BOTTOMK || x->agg == AGG_COUNT_VALUES)
+        return 0;
+    int rc = groups_find(p->eval, x, in, true, &gs);
+    if (rc < 0)
+        return rc;
+    struct labels *l = eval_alloc(p->eval, gs.n, sizeof(*l));
+    if (!l)
+        return eval_full(p->eval, gs.n, sizeof(*l));
+    for (uint32_t i = 0; rc == 0 && i < gs.n; i++)
+        rc = group_labels(p->eval, x, gs.member[i], &l[i]);
+    if (rc < 0)
+        return rc;
+    n->of = heap_copy(gs.of, in->n, sizeof(*gs.of));
+    n->n = in->n;
+    if (!n->of)
+        return -ENOMEM;
+    rc = operator_places(p, o, l, gs.n, true);
+    return rc < 0 ? rc : 1;
+}
+
+static int aggregate_numbers(
+    struct plan *p, struct operator_node *o, int64_t t_ms, bool *changed)
+{
+    const struct aggregate_node *n = (const struct aggregate_node *)o;
+    const struct node *node = &o->n;
+    struct vector *out = &o->n.out.vector;
+    struct groups gs = {.n = (uint32_t)out->n, .of = n->of};
+    struct group *all;
+    double param = node->x->param ? node->in[1].scalar : 0;
+    (void)t_ms;
+    // What a silent source would say is the parameter.
+    if (node->x->param && node->in[1].no_data)
+        return 0;
+    int rc = groups_fold(p->eval, node->x, &node->in[0].vector, &gs, param, &all);
+    for (uint32_t i = 0; rc >= 0 && i < gs.n; i++) {
+        struct element el;
+        rc = group_result(p->eval, node->x, all, i, &el);
+        if (rc == 0)
+            element_clear(&el);
+        else if (rc > 0 && el.hist)
+            return 0;
+        if (rc >= 0)
+            place_put(&out->e[i], &el, changed);
+    }
+    return rc < 0 ? rc : 1;
+}
+
+static void aggregate_drop(struct operator_node *o)
+{
+    struct aggregate_node *n = (struct aggregate_node *)o;
+    free(n->of);
+    n->of = NULL;
+    n->n = 0;
+}
+
+static size_t aggregate_bytes(const struct operator_node *o)
+{
+    return ((const struct aggregate_node *)o)->n * sizeof(uint32_t);
+}
+
+const struct operator_kind NODE_AGGREGATE = {.k = {.name = "aggregate",
+                                                 .size = sizeof(struct aggregate_node),
+                                                 .bring = operator_bring,
+                                                 .bytes = operator_bytes,
+                                                 .done = operator_done},
+    .structure = aggregate_structure,
+    .numbers = aggregate_numbers,
+    .drop = aggregate_drop,
+    .bytes = aggregate_bytes};
