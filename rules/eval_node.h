@@ -145,6 +145,15 @@ bool range_keeps_name(int id);
 // The function over one window; labels are the caller's. 1; 0 when it has no value.
 int range_apply(struct eval *e, int id, const struct value *param, const struct window *w,
     struct element *ret);
+// What rate, increase and delta are extrapolated from: the difference over the samples times this.
+struct range_span {
+    int64_t first_ms, last_ms;
+    double n, start_value, moved;
+};
+double range_factor(
+    int id, bool compat_2_42, const struct window *w, const struct range_span *s);
+double range_instant(
+    const struct point *a, const struct point *b, bool per_second); // irate, idelta: floats
 int eval_range_call(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
 bool range_call_supported(int id);
 int eval_absent_over_time(

@@ -384,9 +384,10 @@ void plan_sample(void *plan, uint32_t id, int64_t t_ms)
     for (uint32_t i = p->first[id]; i < p->first[id + 1]; i++) {
         struct leaf *l = p->reader[i].leaf;
         struct slot *slot = &l->slot[p->reader[i].slot];
+        // In order is in time: windows go on from the newest sample they have, not from their end.
         if (t_ms > slot->newest_ms)
             slot->newest_ms = t_ms;
-        if (l->n.t_ms == INT64_MIN || t_ms <= l->n.t_ms - l->selector->offset_ms)
+        else
             slot->late = true;
         slot->due_ms = INT64_MIN;
         l->wake_ms = INT64_MIN;

@@ -1,70 +1,320 @@
 // SPDX-License-Identifier: Apache-2.0
-// A function over a range selector, as a leaf of a plan.
+// A function over a range selector, as a leaf of a plan: one window state (slide.h) per series,
+// moved from the window before to the new one. What has histograms, or a silent source, is
+// computed from its samples, as is what a state asks for.
 #include "rules/plan_node.h"
+#include "rules/slide.h"
 #include <errno.h>
+#include <stdlib.h>
 
 struct window_node {
     struct leaf l;
     struct arena histograms; // results; those are made anew at each bring
+    struct slide_call call;
+    unsigned char *state; // one of slide_size bytes for each slot
+    size_t n;
+    int64_t reached_ms; // the states are there, also when the bring failed after all
+    bool doubt; // elements came or went since it was known that no two have the same labels
 };
 
-// A window without a metric name may hold series that differ in nothing else.
-static int unique(struct plan *p, const struct leaf *l)
+// One bring in progress.
+struct move {
+    struct plan *p;
+    struct window_node *w;
+    const struct expr *range;
+    const struct value *param; // NULL = none
+    int64_t t_ms;
+    struct window win; // bounds of a source that is not silent
+    int64_t left_ms;   // the newest time that is not in it
+};
+
+static struct slide *state_of(const struct window_node *w, size_t i)
 {
-    return l->selector->name || l->keep_name ? 0 : vector_unique(p->eval, &l->n.out.vector);
+    return (struct slide *)(w->state + i * slide_size(&w->call));
+}
+
+static void states_free(struct window_node *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        slide_done(&w->call, state_of(w, i));
+    free(w->state);
+    w->state = NULL;
+    w->n = 0;
+}
+
+// States for the series there are now. from: see leaf_select; NULL when nothing is known of the
+// slots before.
+static int states_move(struct window_node *w, const uint32_t *from)
+{
+    size_t n = w->l.ids.n, size = slide_size(&w->call);
+    if (w->n == n && !from)
+        return 0;
+    struct window_node next = *w;
+    next.state = n ? calloc(n, size) : NULL;
+    if (n && !next.state) {
+        states_free(w);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; from && i < n; i++) {
+        if (from[i] >= w->n)
+            continue;
+        struct slide *old = state_of(w, from[i]);
+        memcpy(state_of(&next, i), old, size);
+        memset(old, 0, size); // what it owns went along
+    }
+    states_free(w);
+    w->state = next.state;
+    w->n = n;
+    return 0;
+}
+
+// --- one slot ----------------------------------------------------------------------------------
+
+static double param_of(const struct move *m)
+{
+    return m->param ? m->param->scalar : 0;
+}
+
+// When a slot with a state has to be looked at although no sample comes.
+static int64_t due_again(const struct move *m, const struct slot *slot, const struct slide *s)
+{
+    if (slot->newest_ms > m->win.to_ms || slide_drifts(&m->w->call, s))
+        return INT64_MIN;
+    int64_t leaves_ms = slide_leaves_ms(&m->w->call, s);
+    if (leaves_ms <= m->left_ms || leaves_ms == INT64_MAX)
+        return INT64_MAX;
+    return leaves_ms + (m->t_ms - m->left_ms);
+}
+
+// The silent last word stands until the lookback is over.
+static int64_t silence_ends(const struct move *m, const struct window *win)
+{
+    int64_t end_ms = win->to_ms + m->p->eval->o.lookback_ms + (m->t_ms - m->win.to_ms);
+    return end_ms > m->t_ms ? end_ms : INT64_MAX;
+}
+
+// From all samples of the window. As range_apply.
+static int compute_whole(struct move *m, uint32_t i, struct element *ret)
+{
+    struct window_node *w = m->w;
+    struct slot *slot = &w->l.slot[i];
+    struct slide *s = state_of(w, i);
+    struct eval *e = m->p->eval;
+    struct window win;
+    slide_done(&w->call, s);
+    slot->due_ms = INT64_MIN;
+    int rc = window_of_series(
+        e, m->range, w->l.ids.id[i], m->t_ms, &w->l.n.out.vector.e[i].labels, &win);
+    if (rc > 0)
+        rc = range_apply(e, w->call.fn, m->param, &win, ret);
+    if (rc < 0)
+        return rc;
+    if (win.silent) {
+        if (!win.n_hist)
+            slot->due_ms = silence_ends(m, &win);
+        return rc;
+    }
+    if (!win.n && slot->newest_ms <= win.to_ms)
+        slot->due_ms = INT64_MAX;
+    if (!win.n || win.n_hist)
+        return rc;
+    int filled = slide_fill(&w->call, s, win.p, win.n, param_of(m));
+    if (filled < 0)
+        return filled;
+    slot->due_ms = due_again(m, slot, s);
+    return rc;
+}
+
+// Takes in what came since. 1; 0 when a histogram did.
+static int push_new(const struct move *m, uint32_t id, struct slide *s)
+{
+    struct eval *e = m->p->eval;
+    struct points *p = &e->window;
+    p->n = 0;
+    int rc = e->src.range(e->src.self, id, s->last.t_ms, m->win.to_ms, p);
+    for (size_t k = 0; rc == 0 && k < p->n; k++) {
+        if (p->p[k].h)
+            return 0;
+        if (!is_stale(p->p[k].v))
+            rc = slide_push(&m->w->call, s, p->p[k].t_ms, p->p[k].v);
+    }
+    return rc < 0 ? rc : 1;
+}
+
+static bool evict_to(const struct move *m, struct slide *s, const struct point *p)
+{
+    if (p->h || p->t_ms > s->last.t_ms || s->n < 2)
+        return false;
+    if (!is_stale(p->v))
+        slide_evict(&m->w->call, s, (struct slide_sample){p->t_ms, p->v});
+    return true;
+}
+
+// Takes out what has left. 1; 0 when the source has other samples than came in.
+static int evict_old(const struct move *m, uint32_t id, struct slide *s)
+{
+    struct eval *e = m->p->eval;
+    struct points *p = &e->window;
+    struct point next = {.t_ms = s->first.t_ms};
+    // Usually one. Of more, all but the last are read together.
+    for (int round = 0; s->first.t_ms <= m->left_ms; round++) {
+        p->n = 0;
+        int rc = round == 1 ? e->src.range(e->src.self, id, next.t_ms, m->left_ms, p) : 0;
+        if (rc < 0)
+            return rc;
+        for (size_t k = 0; k < p->n; k++) {
+            next = p->p[k];
+            if (!evict_to(m, s, &next))
+                return 0;
+        }
+        if (!e->src.next(e->src.self, id, next.t_ms, &next) || !evict_to(m, s, &next))
+            return 0;
+    }
+    return (s->n == 1) == (s->first.t_ms == s->last.t_ms);
+}
+
+// Moves the state on and reads it. 1, 0 as range_apply; -EAGAIN: it has to be computed whole.
+static int glide(const struct move *m, uint32_t i, struct element *ret)
+{
+    struct window_node *w = m->w;
+    struct slot *slot = &w->l.slot[i];
+    struct slide *s = state_of(w, i);
+    uint32_t id = w->l.ids.id[i];
+    struct eval *e = m->p->eval;
+    if (!s->ready || slot->late || s->last.t_ms <= m->left_ms)
+        return -EAGAIN;
+    if (!e->o.parity && e->src.silent(e->src.self, id))
+        return -EAGAIN;
+    int rc = slot->newest_ms > s->last.t_ms ? push_new(m, id, s) : 1;
+    if (rc > 0 && !slide_is_tail(&w->call))
+        rc = evict_old(m, id, s);
+    if (rc <= 0)
+        return rc ? rc : -EAGAIN;
+    *ret = (struct element){.sample_ms = s->last.t_ms};
+    if (m->param && m->param->no_data)
+        ret->state = ELEMENT_NO_DATA;
+    enum slide_verdict v = slide_read(&w->call, s, &m->win, param_of(m), &ret->value);
+    if (v == SLIDE_ASK)
+        return -EAGAIN;
+    slot->due_ms = due_again(m, slot, s);
+    return v == SLIDE_VALUE;
+}
+
+static int bring_slot(struct move *m, uint32_t i, bool *changed)
+{
+    struct window_node *w = m->w;
+    struct element *el = &w->l.n.out.vector.e[i], next = {0};
+    int rc = glide(m, i, &next);
+    if (rc == -EAGAIN) {
+        next = (struct element){0};
+        rc = compute_whole(m, i, &next);
+    }
+    if (rc < 0) {
+        state_of(w, i)->ready = false;
+        return rc;
+    }
+    next.labels = el->labels;
+    if (rc == 0)
+        element_clear(&next);
+    w->doubt |= (next.state == ELEMENT_VALUE) != (el->state == ELEMENT_VALUE);
+    *changed |= !element_same(&next, el) || next.sample_ms != el->sample_ms;
+    *el = next;
+    w->l.slot[i].late = false;
+    return 0;
+}
+
+// --- the node ----------------------------------------------------------------------------------
+
+// A window without a metric name may hold series that differ in nothing else.
+static int unique(struct plan *p, struct window_node *w)
+{
+    const struct leaf *l = &w->l;
+    if (l->selector->name || l->keep_name || !w->doubt)
+        return 0;
+    int rc = vector_unique(p->eval, &l->n.out.vector);
+    w->doubt = rc < 0;
+    return rc;
+}
+
+static int bring_slots(struct move *m, bool all)
+{
+    struct window_node *w = m->w;
+    struct leaf *l = &w->l;
+    struct eval *e = m->p->eval;
+    struct arena scratch = e->arena;
+    int64_t wake_ms = INT64_MAX;
+    bool changed = false;
+    int rc = 0;
+    l->wake_ms = INT64_MIN;
+    arena_reset(&w->histograms);
+    e->arena = w->histograms;
+    bool back = m->t_ms < w->reached_ms; // after a failure: the plan does not know of it
+    w->reached_ms = m->t_ms;
+    for (uint32_t i = 0; back && i < l->ids.n; i++)
+        l->slot[i].late = true;
+    for (uint32_t i = 0; rc == 0 && i < l->ids.n; i++) {
+        if (all || back || l->slot[i].due_ms <= m->t_ms)
+            rc = bring_slot(m, i, &changed);
+        if (l->slot[i].due_ms < wake_ms)
+            wake_ms = l->slot[i].due_ms;
+    }
+    w->histograms = e->arena;
+    e->arena = scratch;
+    if (changed)
+        node_changed(m->p, &l->n);
+    if (rc == 0)
+        l->wake_ms = wake_ms;
+    return rc;
 }
 
 static int window_bring(struct plan *p, struct node *n, int64_t t_ms)
 {
     struct window_node *w = (struct window_node *)n;
     struct leaf *l = &w->l;
-    struct eval *e = p->eval;
     const struct expr *param, *range = range_operands(n->x, &param);
     const uint32_t *from;
-    bool moved, changed = false;
+    bool moved, param_moved = param && n->seen[0] != n->child[0]->version;
     l->keep_name = range_keeps_name(n->x->fn->id);
+    if (!w->call.kind)
+        w->call = slide_call(n->x->fn->id, p->eval->o.compat_2_42);
     int rc = leaf_select(p, l, &from, &moved);
     if (rc < 0)
         return rc;
-    if (moved)
+    if (moved) {
         node_reshaped(p, n);
-    struct arena scratch = e->arena;
-    arena_reset(&w->histograms);
-    e->arena = w->histograms;
-    for (uint32_t i = 0; rc >= 0 && i < l->ids.n; i++) {
-        struct element *el = &n->out.vector.e[i], next = {0};
-        struct window win;
-        rc = window_of_series(e, range, l->ids.id[i], t_ms, &el->labels, &win);
-        if (rc > 0)
-            rc = range_apply(e, n->x->fn->id, param ? &n->in[0] : NULL, &win, &next);
-        if (rc < 0)
-            break;
-        next.labels = el->labels;
-        if (rc == 0)
-            element_clear(&next);
-        changed |= !element_same(&next, el) || next.sample_ms != el->sample_ms;
-        *el = next;
-        l->slot[i].late = false;
+        w->doubt = true;
     }
-    w->histograms = e->arena;
-    e->arena = scratch;
-    if (rc < 0)
-        return rc;
-    if (changed)
-        node_changed(p, n);
-    return unique(p, l);
+    rc = states_move(w, moved ? from : NULL);
+    if (rc == 0 && (l->wake_ms <= t_ms || param_moved || t_ms < w->reached_ms)) {
+        struct move m = {.p = p,
+            .w = w,
+            .range = range,
+            .param = param ? &n->in[0] : NULL,
+            .t_ms = t_ms,
+            .win = {.range_ms = range->range_ms, .t_ms = t_ms}};
+        m.win.to_ms = t_ms - l->selector->offset_ms;
+        m.win.from_ms = m.win.to_ms - range->range_ms;
+        m.left_ms = m.win.from_ms - p->eval->o.compat_2_42;
+        rc = bring_slots(&m, param_moved);
+    }
+    return rc < 0 ? rc : unique(p, w);
 }
 
 static void window_done(struct node *n)
 {
-    leaf_done((struct leaf *)n);
-    arena_done(&((struct window_node *)n)->histograms);
+    struct window_node *w = (struct window_node *)n;
+    states_free(w);
+    leaf_done(&w->l);
+    arena_done(&w->histograms);
 }
 
 static size_t window_bytes(const struct node *n)
 {
-    return leaf_bytes((const struct leaf *)n) +
-           ((const struct window_node *)n)->histograms.used;
+    const struct window_node *w = (const struct window_node *)n;
+    size_t bytes = leaf_bytes(&w->l) + w->histograms.used;
+    for (size_t i = 0; i < w->n; i++)
+        bytes += slide_size(&w->call) + slide_held(&w->call, state_of(w, i));
+    return bytes;
 }
 
 const struct node_kind NODE_WINDOW = {.name = "window",

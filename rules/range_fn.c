@@ -127,43 +127,20 @@ static int histogram_increase(struct eval *e, const struct range_call *c,
     return *ret ? 1 : -ENOMEM;
 }
 
-// rate, increase, delta: the difference over the samples, extrapolated to the edges of the window
-// in the same order of operations as Prometheus, because low bits depend on it.
-static int extrapolated(struct eval *e, const struct range_call *c, const struct window *w,
-    bool counter, bool per_second, struct outcome *ret)
+// The difference over the samples is extrapolated to the edges of the window, in the same order of
+// operations as Prometheus, because low bits depend on it.
+double range_factor(
+    int id, bool compat_2_42, const struct window *w, const struct range_span *s)
 {
-    const struct point *first = &w->p[0], *last = &w->p[w->n - 1];
-    double result = 0, start_value;
-    bool floats = all_floats(w);
-    if (!floats && !all_histograms(w)) {
-        note_mixed(e, c, w);
-        return 0;
-    }
-    if (w->n < 2)
-        return 0;
-    if (floats) {
-        result = last->v - first->v;
-        if (counter)
-            for (size_t i = 1; i < w->n; i++)
-                if (w->p[i].v < w->p[i - 1].v)
-                    result += w->p[i - 1].v;
-        start_value = first->v;
-    } else {
-        int rc = histogram_increase(e, c, w, counter, &ret->h);
-        if (rc <= 0)
-            return rc;
-        start_value = first->h->count;
-    }
-    double moved = floats ? result : ret->h->count;
-    double to_start = (double)(first->t_ms - w->from_ms) / 1000;
-    double to_end = (double)(w->to_ms - last->t_ms) / 1000;
-    double sampled = (double)(last->t_ms - first->t_ms) / 1000;
-    double spacing = sampled / (double)(w->n - 1);
+    double to_start = (double)(s->first_ms - w->from_ms) / 1000;
+    double to_end = (double)(w->to_ms - s->last_ms) / 1000;
+    double sampled = (double)(s->last_ms - s->first_ms) / 1000;
+    double spacing = sampled / (s->n - 1);
     double threshold = spacing * 1.1;
     // 2.51 moved the zero point after the half-spacing rule.
-    bool zero_last = !c->compat;
-    double zero = sampled * (start_value / moved);
-    bool cap = counter && moved > 0 && start_value >= 0;
+    bool zero_last = !compat_2_42;
+    double zero = sampled * (s->start_value / s->moved);
+    bool cap = id != FN_DELTA && s->moved > 0 && s->start_value >= 0;
     if (cap && !zero_last && zero < to_start)
         to_start = zero;
     if (to_start >= threshold)
@@ -173,10 +150,41 @@ static int extrapolated(struct eval *e, const struct range_call *c, const struct
     if (to_end >= threshold)
         to_end = spacing / 2;
     double factor = sampled != 0 ? (sampled + to_start + to_end) / sampled : 1;
-    if (per_second)
+    if (id == FN_RATE)
         factor /= (double)w->range_ms / 1000;
+    return factor;
+}
+
+// rate, increase, delta.
+static int extrapolated(
+    struct eval *e, const struct range_call *c, const struct window *w, struct outcome *ret)
+{
+    const struct point *first = &w->p[0], *last = &w->p[w->n - 1];
+    bool counter = c->id != FN_DELTA, floats = all_floats(w);
+    struct range_span s = {.first_ms = first->t_ms, .last_ms = last->t_ms, .n = (double)w->n};
+    if (!floats && !all_histograms(w)) {
+        note_mixed(e, c, w);
+        return 0;
+    }
+    if (w->n < 2)
+        return 0;
     if (floats) {
-        ret->v = result * factor;
+        s.moved = last->v - first->v;
+        if (counter)
+            for (size_t i = 1; i < w->n; i++)
+                if (w->p[i].v < w->p[i - 1].v)
+                    s.moved += w->p[i - 1].v;
+        s.start_value = first->v;
+    } else {
+        int rc = histogram_increase(e, c, w, counter, &ret->h);
+        if (rc <= 0)
+            return rc;
+        s.moved = ret->h->count;
+        s.start_value = first->h->count;
+    }
+    double factor = range_factor(c->id, c->compat, w, &s);
+    if (floats) {
+        ret->v = s.moved * factor;
         return 1;
     }
     ret->h = histogram_scale(&e->arena, ret->h, factor);
@@ -202,6 +210,12 @@ static int histogram_delta(struct eval *e, const struct range_call *c, const str
     return ret->h ? 1 : -ENOMEM;
 }
 
+double range_instant(const struct point *a, const struct point *b, bool per_second)
+{
+    double v = per_second && b->v < a->v ? b->v : b->v - a->v;
+    return per_second ? v / ((double)(b->t_ms - a->t_ms) / 1000) : v;
+}
+
 static int instant_delta(struct eval *e, const struct range_call *c, const struct window *w,
     bool per_second, struct outcome *ret)
 {
@@ -216,9 +230,7 @@ static int instant_delta(struct eval *e, const struct range_call *c, const struc
     }
     if (b->h)
         return histogram_delta(e, c, w, per_second, ret);
-    ret->v = per_second && b->v < a->v ? b->v : b->v - a->v;
-    if (per_second)
-        ret->v /= (double)(b->t_ms - a->t_ms) / 1000;
+    ret->v = range_instant(a, b, per_second);
     return 1;
 }
 
@@ -409,9 +421,9 @@ static int apply(
     if (!w->n)
         return 0;
     switch (c->id) {
-    case FN_RATE: return extrapolated(e, c, w, true, true, ret);
-    case FN_INCREASE: return extrapolated(e, c, w, true, false, ret);
-    case FN_DELTA: return extrapolated(e, c, w, false, false, ret);
+    case FN_RATE:
+    case FN_INCREASE:
+    case FN_DELTA: return extrapolated(e, c, w, ret);
     case FN_IRATE: return instant_delta(e, c, w, true, ret);
     case FN_IDELTA: return instant_delta(e, c, w, false, ret);
     case FN_CHANGES: ret->v = count_pairs(w, false); return 1;

@@ -68,17 +68,34 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double quantile_of(double q, double *v, size_t n)
+bool quantile_rank(double q, size_t n, struct quantile_rank *r, double *ret)
 {
     if (!n || isnan(q))
-        return NAN;
-    if (q < 0)
-        return -INFINITY;
-    if (q > 1)
-        return INFINITY;
+        *ret = NAN;
+    else if (q < 0)
+        *ret = -INFINITY;
+    else if (q > 1)
+        *ret = INFINITY;
+    if (!n || !(q >= 0 && q <= 1))
+        return false;
+    double rank = q * ((double)n - 1), lower = fmax(0, floor(rank));
+    r->lower = (size_t)lower;
+    r->upper = (size_t)fmin((double)n - 1, lower + 1);
+    r->weight = rank - floor(rank);
+    return true;
+}
+
+double quantile_between(const struct quantile_rank *r, double lower, double upper)
+{
+    return lower * (1 - r->weight) + upper * r->weight;
+}
+
+double quantile_of(double q, double *v, size_t n)
+{
+    struct quantile_rank r;
+    double ret;
+    if (!quantile_rank(q, n, &r, &ret))
+        return ret;
     qsort(v, n, sizeof(*v), by_value);
-    double rank = q * ((double)n - 1);
-    double lower = fmax(0, floor(rank)), upper = fmin((double)n - 1, lower + 1);
-    double weight = rank - floor(rank);
-    return v[(size_t)lower] * (1 - weight) + v[(size_t)upper] * weight;
+    return quantile_between(&r, v[r.lower], v[r.upper]);
 }

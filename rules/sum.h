@@ -10,7 +10,14 @@
 // rest gathers the rounding errors; the sum is *sum + *rest, *sum alone when that is infinite.
 void sum_add(double v, double *sum, double *rest);
 double quantile_of(double q, double *v, size_t n); // sorts v
-double go_max(double a, double b);                 // NaN wins, unlike fmax
+struct quantile_rank {                             // between which of n sorted values it lies
+    size_t lower, upper;
+    double weight;
+};
+// False: it is *ret, whatever the values are.
+bool quantile_rank(double q, size_t n, struct quantile_rank *r, double *ret);
+double quantile_between(const struct quantile_rank *r, double lower, double upper);
+double go_max(double a, double b); // NaN wins, unlike fmax
 double go_min(double a, double b);
 struct mean {
     double n, sum, rest, mean;
