@@ -16,7 +16,7 @@
 // knows.
 struct fact {
     unsigned refs;
-    uint64_t fingerprint;
+    uint64_t alert_id, fingerprint;
     bool firing;
     struct labels *labels, *annotations;
     char *generator_url;
@@ -54,6 +54,8 @@ struct deliver {
     bool rendered; // body and message stand for head
     struct deliver_message message;
     struct deliver_member *changed;
+    struct deliver_told *told;
+    size_t n_told, cap_told;
     unsigned tries, refused;
     int64_t retry_at_ms;
     uint64_t random;
@@ -152,6 +154,7 @@ static struct fact *fact_new(const struct deliver *d, const struct notice *n)
         return NULL;
     buf_init(&url, 4096);
     f->refs = 1;
+    f->alert_id = n->alert_id;
     f->fingerprint = n->fingerprint;
     f->firing = n->to == ALERT_FIRING;
     f->labels = labels_dup(&n->labels);
@@ -265,6 +268,7 @@ void deliver_free(struct deliver *d)
     map_done(&d->groups);
     buf_done(&d->body);
     free(d->changed);
+    free(d->told);
     free(d);
 }
 
@@ -289,6 +293,27 @@ static bool urgent(const struct labels *labels)
 {
     const char *s = labels_get(labels, "severity");
     return strcmp(s, "page") == 0 || strcmp(s, "critical") == 0;
+}
+
+// Without memory it is not written down: the receiver is told again after a restart.
+static void learn(struct deliver *d, uint64_t alert_id, enum told told)
+{
+    if (d->n_told == d->cap_told) {
+        size_t cap = d->cap_told ? d->cap_told * 2 : 16;
+        struct deliver_told *grown = realloc(d->told, cap * sizeof(*grown));
+        if (!grown)
+            return;
+        d->told = grown;
+        d->cap_told = cap;
+    }
+    d->told[d->n_told++] = (struct deliver_told){alert_id, told};
+}
+
+const struct deliver_told *deliver_told(struct deliver *d, size_t *ret_n)
+{
+    *ret_n = d->n_told;
+    d->n_told = 0;
+    return d->told;
 }
 
 static int add_one(struct deliver *d, const struct notice *n, int64_t now_ms)
@@ -333,6 +358,8 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
             continue;
         if (d->stats.gone || d->stats.queued >= d->o.queue_max) {
             d->stats.alerts_dropped++;
+            if (d->stats.gone && resolves)
+                learn(d, n[i]->alert_id, TOLD_OVER);
             continue;
         }
         if (add_one(d, n[i], now_ms) < 0) {
@@ -341,6 +368,38 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
         }
     }
     return rc;
+}
+
+static int restore_known(
+    struct deliver *d, const struct notice *n, int64_t told_ms, struct group **ret)
+{
+    struct fact *f = fact_new(d, n);
+    struct group *g = f ? group_of(d, &n->labels) : NULL;
+    if (!g) {
+        fact_unref(f);
+        return -ENOMEM;
+    }
+    if (told_ms > g->last_sent_ms || !g->known.n)
+        g->last_sent_ms = told_ms;
+    *ret = g;
+    return facts_put(&g->known, f);
+}
+
+int deliver_restore(
+    struct deliver *d, const struct notice *n, enum told told, int64_t told_ms, int64_t now_ms)
+{
+    struct notice fires = *n, over = *n;
+    struct group *g;
+    fires.from = ALERT_PENDING;
+    fires.to = ALERT_FIRING;
+    fires.ends_at_ms = 0;
+    over.from = ALERT_FIRING;
+    bool is_over = n->to != ALERT_FIRING;
+    if (told == TOLD_OVER || (n->to == ALERT_PENDING && told == TOLD_NOTHING))
+        return 0;
+    int rc = told == TOLD_FIRING ? restore_known(d, &fires, told_ms, &g)
+                                 : add_one(d, &fires, now_ms);
+    return rc == 0 && is_over ? add_one(d, &over, now_ms) : rc;
 }
 
 // The item that is next: the oldest that may go. A group that waits holds back only itself.
@@ -460,7 +519,7 @@ static ssize_t render(struct deliver *d, const struct item *it)
         n++;
         changed = true;
         members[d->message.n_changed++] =
-            (struct deliver_member){change->fingerprint, !change->firing};
+            (struct deliver_member){change->alert_id, change->fingerprint, !change->firing};
         if (change->cause_ms > d->message.cause_ms)
             d->message.cause_ms = change->cause_ms;
         if (change->decided_ms > d->message.decided_ms)
@@ -508,7 +567,9 @@ static void finish(struct deliver *d, bool told, int64_t now_ms)
         struct fact *f = it->changes.f[i];
         if (!f->firing) {
             facts_remove(&g->known, f->fingerprint);
+            learn(d, f->alert_id, TOLD_OVER);
         } else if (told) {
+            learn(d, f->alert_id, TOLD_FIRING);
             f->refs++;
             facts_put(&g->known, f);
         }

@@ -54,8 +54,20 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
 // When deliver_take next has something; INT64_MAX = nothing, or one is in flight.
 int64_t deliver_next(const struct deliver *d);
 
+// An alert of an earlier run and what this receiver was told of it, told_ms on the clock of now_ms.
+// What it should know and does not goes into the queue. 0, -ENOMEM.
+int deliver_restore(
+    struct deliver *d, const struct notice *n, enum told told, int64_t told_ms, int64_t now_ms);
+// What the receiver has learned since this was last asked: to be written down. Valid until the next
+// call of any function here.
+struct deliver_told {
+    uint64_t alert_id;
+    enum told told; // TOLD_OVER also when there is nothing to tell it any more
+};
+const struct deliver_told *deliver_told(struct deliver *d, size_t *ret_n);
+
 struct deliver_member {
-    uint64_t fingerprint;
+    uint64_t alert_id, fingerprint;
     bool resolved;
 };
 struct deliver_message {

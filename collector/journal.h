@@ -24,7 +24,6 @@ struct journal;
 // NULL only when memory is out. warn->msg is set when there is something a person should know.
 struct journal *journal_open(const char *state_dir, struct err *warn);
 
-enum told { TOLD_NOTHING, TOLD_FIRING, TOLD_OVER };
 // Before journal_start: all episodes by rising id. n->to is the state, n->from says nothing.
 struct journal_row {
     const struct notice *notice; // borrowed

@@ -6,6 +6,9 @@
 #pragma once
 #include "rules/alert.h"
 
+// What a receiver knows of an episode. Stands in files.
+enum told { TOLD_NOTHING, TOLD_FIRING, TOLD_OVER };
+
 struct notice {
     uint64_t id;       // rising, unique per collector run
     uint64_t alert_id; // of the episode; unique over runs
