@@ -297,6 +297,7 @@ static bool frame_describe(struct frame *f, const struct push *p)
     f->epoch = w->epoch;
     f->nonce = w->nonce;
     f->backfill = p->lane == 1;
+    f->oldest_seq = p->session.oldest_seq;
     f->host = arena_strndup(&f->arena, w->host, strlen(w->host));
     f->version = arena_strndup(
         &f->arena, w->version ? w->version : "", w->version ? strlen(w->version) : 0);

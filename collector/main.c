@@ -16,6 +16,7 @@
 #include "collector/ingest.h"
 #include "collector/inventory.h"
 #include "collector/notify.h"
+#include "collector/restart.h"
 #include "collector/rulefiles.h"
 #include "collector/self.h"
 #include <curl/curl.h>
@@ -66,6 +67,7 @@ struct daemon {
     char *token;
     char instance[256], http_address[80], external_url[512], external_host[300];
     struct inventory *inventory;
+    struct journal *journal;
     struct board *board;
     struct self self;
     struct api_context api;
@@ -288,16 +290,21 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
     d->inventory = inventory_open(c->state_dir, &warn);
     if (warn.msg[0])
         log_warn("inventory", "error=%s", log_q(warn.msg));
+    struct err journal_warn = {0};
+    d->journal = journal_open(c->state_dir, &journal_warn);
+    if (journal_warn.msg[0])
+        log_error("journal", "error=%s", log_q(journal_warn.msg));
     d->board = board_new();
     struct known k = {
         .sessions = sessions_new(16384), .mono_ms = clock_mono_ns(&d->clock) / NS_PER_MS};
-    if (!d->inventory || !d->board || !k.sessions) {
+    if (!d->inventory || !d->journal || !d->board || !k.sessions) {
         err_set(err, "out of memory");
         ruleset_free(set);
         sessions_free(k.sessions);
         return -ENOMEM;
     }
     d->self.inventory = d->inventory;
+    d->self.journal = d->journal;
     if (make_shard(d, set, err) < 0) {
         ruleset_free(set);
         sessions_free(k.sessions);
@@ -305,6 +312,13 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
     }
     k.pipeline = shard_pipeline(d->shard);
     inventory_each(d->inventory, known_agent, &k);
+    struct restart left;
+    restart_alerts(&left, d->journal, k.pipeline, clock_wall_ms(&d->clock));
+    if (journal_damaged(d->journal))
+        log_error("journal_damaged", "rows=%llu hint=%s",
+            (unsigned long long)journal_damaged(d->journal),
+            log_q("alerts that cannot be read any more; those that still hold fire anew"));
+    size_t alerts = left.taken, over = left.n_over;
     struct ingest_options io = {.address = c->listen_agents,
         .connections_max = (size_t)c->connections_max,
         .per_ip_max = (size_t)c->connections_per_ip,
@@ -313,8 +327,11 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .shard = d->shard,
         .known = k.sessions,
         .clock = d->clock};
-    struct notify_options no = {
-        .config = c, .external_url = d->external_url, .board = d->board, .clock = d->clock};
+    struct notify_options no = {.config = c,
+        .external_url = d->external_url,
+        .board = d->board,
+        .journal = d->journal,
+        .clock = d->clock};
     struct http_options ho = {.address = d->http_address,
         .connections_max = (size_t)c->connections_max,
         .per_ip_max = (size_t)c->connections_per_ip,
@@ -329,6 +346,7 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .metrics_ctx = d};
     // Whoever hears an agent must be able to evaluate, and whoever evaluates must be able to page.
     d->notify = notify_start(&no, shard_notices(d->shard), err);
+    restart_done(&left, shard_notices(d->shard));
     if (!d->notify || inventory_start(d->inventory, err) < 0 ||
         shard_start(d->shard, err) < 0) {
         sessions_free(k.sessions);
@@ -344,8 +362,10 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
     write_address(d, "http.addr", http_address(d->http));
     write_address(d, "ingest.addr", ingest_address(d->ingest));
     http_ready(d->http, true);
-    log_info("started", "version=%s http=%s agents=%s rules=%zu expected_agents=%zu",
-        TOCSIN_VERSION, http_address(d->http), ingest_address(d->ingest), c->n_rules, k.n);
+    log_info("started",
+        "version=%s http=%s agents=%s rules=%zu expected_agents=%zu alerts=%zu alerts_over=%zu",
+        TOCSIN_VERSION, http_address(d->http), ingest_address(d->ingest), c->n_rules, k.n,
+        alerts, over);
     return 0;
 }
 
@@ -423,6 +443,7 @@ static void stop(struct daemon *d)
     shard_stop(d->shard);
     http_stop(d->http);
     notify_stop(d->notify, NOTIFY_GRACE_MS);
+    journal_stop(d->journal);
     ingest_free(d->ingest);
     shard_free(d->shard);
     inventory_stop(d->inventory);

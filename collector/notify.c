@@ -18,11 +18,22 @@
 #define DRAIN_MAX      4096 // notices taken in one turn
 #define REPLY_KEPT     256  // bytes of an answer shown in the log
 
+// Decided together and not told to anybody yet: the journal has it on its way to the disk.
+struct held {
+    struct held *next;
+    struct notice **n;
+    size_t count;
+    uint64_t tag;
+    int64_t due_ms; // then it goes out whatever the disk does
+    bool written;
+};
+
 // One webhook of one receiver.
 struct target {
     struct notify *n;
     size_t index;
     char name[BOARD_NAME_MAX];
+    char id[BOARD_NAME_MAX + 24]; // in the journal
     struct deliver *deliver;
     CURL *curl;
     struct curl_slist *headers;
@@ -41,6 +52,10 @@ struct notify {
     struct ring *notices;
     struct loop *loop;
     struct loop_io *ring_io;
+    struct held *held, **held_end;
+    uint64_t tag;
+    bool
+        overtaken; // something went out before it was on disk, and the disk still owes an answer
     struct loop_timer *curl_timer, *due_timer;
     CURLM *multi;
     struct target *targets;
@@ -136,11 +151,29 @@ static bool header_add(struct target *t, const char *line)
     return more != NULL;
 }
 
+// Writes down what the receiver has learned, so that a restart does not tell it again.
+static void write_told(struct target *t)
+{
+    size_t count;
+    struct notify *n = t->n;
+    const struct deliver_told *told = deliver_told(t->deliver, &count);
+    struct journal_write *w = n->o.journal && count ? journal_write_new() : NULL;
+    if (!w)
+        return;
+    int64_t at_ms = clock_wall_ms(&n->o.clock);
+    for (size_t i = 0; i < count; i++)
+        if (journal_write_told(w, t->id, told[i].alert_id, told[i].told, at_ms) < 0)
+            break; // it is told again after a restart, with the same key
+    (void)journal_commit(n->o.journal, w, 0);
+}
+
 // Puts the next message of this webhook on the wire, if one is due.
 static bool launch(struct target *t, int64_t now)
 {
     char line[128];
-    if (t->flying || !deliver_take(t->deliver, now, &t->message))
+    bool taken = !t->flying && deliver_take(t->deliver, now, &t->message);
+    write_told(t);
+    if (!taken)
         return false;
     curl_slist_free_all(t->headers);
     t->headers = NULL;
@@ -152,6 +185,8 @@ static bool launch(struct target *t, int64_t now)
     bool ok = header_add(t, "Content-Type: application/json") && header_add(t, "Expect:");
     snprintf(line, sizeof(line), "Idempotency-Key: %s", t->message.key);
     ok = ok && header_add(t, line);
+    if (t->n->overtaken)
+        ok = ok && header_add(t, "Tocsin-Durable: false");
     if (t->message.cause_ms) {
         snprintf(line, sizeof(line), "Tocsin-Cause-Ms: %lld", (long long)t->message.cause_ms);
         ok = ok && header_add(t, line);
@@ -179,6 +214,7 @@ static void landed(struct target *t, CURLcode code)
 
     enum deliver_verdict v =
         deliver_done(t->deliver, now_ms(n), (int)status, t->retry_after_ms);
+    write_told(t);
     // deliver_done keeps message.changed until the next take, so it may still be read here.
     t->shown.last_status = (int)status;
     if (v == DELIVER_SENT) {
@@ -236,11 +272,41 @@ static void reap(struct notify *n)
     }
 }
 
+// Hands on what is written, or has waited long enough, in the order of decision.
+static void release(struct notify *n, int64_t now)
+{
+    while (n->held && (n->held->written || n->held->due_ms <= now)) {
+        struct held *h = n->held;
+        n->held = h->next;
+        if (!n->held)
+            n->held_end = &n->held;
+        if (!h->written && !n->overtaken) {
+            n->overtaken = true;
+            log_error("page_before_journal", "waited_ms=%d hint=%s", NOTIFY_DURABLE_MS,
+                log_q("the disk is slow or refuses; a crash now would forget these alerts"));
+        }
+        for (size_t i = 0; i < n->n_targets; i++) {
+            struct target *t = &n->targets[i];
+            if (deliver_add(t->deliver, (const struct notice *const *)h->n, h->count, now) < 0)
+                log_error("alert_queue_out_of_memory", "receiver=%s", log_q(t->name));
+            write_told(t);
+            show(t);
+        }
+        for (size_t i = 0; i < h->count; i++)
+            free(h->n[i]);
+        free(h->n);
+        free(h);
+    }
+}
+
 // Sends all that is due and sets the timer for what is not yet.
 static void pump(struct notify *n)
 {
     int64_t due = INT64_MAX, now = now_ms(n);
     reap(n);
+    release(n, now);
+    if (n->held)
+        due = n->held->due_ms;
     for (size_t i = 0; i < n->n_targets; i++) {
         launch(&n->targets[i], now);
         int64_t d = deliver_next(n->targets[i].deliver);
@@ -315,7 +381,22 @@ static void on_curl_timer(void *ctx, int64_t due_ns, int64_t at_ns)
     pump(n);
 }
 
-// Takes what there is into the queues; nothing is sent before all of it is there. False: nothing.
+// Sends the batch to the journal. False: nothing will come back, so nobody is to wait for it.
+static bool write_down(
+    struct notify *n, struct notice *const *batch, size_t count, uint64_t tag)
+{
+    struct journal_write *w = n->o.journal ? journal_write_new() : NULL;
+    if (!w)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (journal_write_alert(w, batch[i]) < 0) {
+            log_error("journal_out_of_memory", "alerts=%zu", count - i);
+            break;
+        }
+    return journal_commit(n->o.journal, w, tag);
+}
+
+// Takes what there is; what was decided together stays together. False: nothing.
 static bool drain(struct notify *n)
 {
     static _Thread_local struct notice *batch[DRAIN_MAX];
@@ -325,15 +406,40 @@ static bool drain(struct notify *n)
         batch[count++] = one;
     if (!count)
         return false;
-    for (size_t i = 0; i < n->n_targets; i++) {
-        struct target *t = &n->targets[i];
-        if (deliver_add(t->deliver, (const struct notice *const *)batch, count, now_ms(n)) < 0)
-            log_error("alert_queue_out_of_memory", "receiver=%s", log_q(t->name));
-        show(t);
+    struct held *h = calloc(1, sizeof(*h));
+    struct notice **own = malloc(count * sizeof(*own));
+    if (!h || !own) {
+        log_error("notice_lost", "reason=%s lost=%zu", log_q("out of memory"), count);
+        for (size_t i = 0; i < count; i++)
+            free(batch[i]);
+        free(h);
+        free(own);
+        return true;
     }
-    for (size_t i = 0; i < count; i++)
-        free(batch[i]);
+    memcpy(own, batch, count * sizeof(*own));
+    *h = (struct held){
+        .n = own, .count = count, .tag = ++n->tag, .due_ms = now_ms(n) + NOTIFY_DURABLE_MS};
+    h->written = !write_down(n, own, count, h->tag);
+    *n->held_end = h;
+    n->held_end = &h->next;
     return true;
+}
+
+static void on_written(void *ctx, int fd, uint32_t events)
+{
+    struct notify *n = ctx;
+    void *item;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(journal_done(n->o.journal));
+    while ((item = ring_pop(journal_done(n->o.journal)))) {
+        uint64_t tag = (uint64_t)(uintptr_t)item;
+        for (struct held *h = n->held; h && h->tag <= tag; h = h->next)
+            h->written = true;
+        if (tag == n->tag)
+            n->overtaken = !journal_ok(n->o.journal);
+    }
+    pump(n);
 }
 
 static void on_notices(void *ctx, int fd, uint32_t events)
@@ -357,12 +463,13 @@ static bool busy(const struct notify *n)
         if (s.queued)
             return true;
     }
-    return ring_len(n->notices) > 0;
+    return n->held || ring_len(n->notices) > 0;
 }
 
 static void *run(void *ctx)
 {
     struct notify *n = ctx;
+    pump(n); // what an earlier run left
     int rc = loop_run(n->loop);
     if (rc < 0)
         log_error("notify_loop_failed", "error=%s", log_q(strerror(-rc)));
@@ -383,6 +490,7 @@ static int target_open(struct notify *n, const struct config_receiver *r,
     t->n = n;
     t->index = (size_t)(t - n->targets);
     snprintf(t->name, sizeof(t->name), "%s", r->name);
+    snprintf(t->id, sizeof(t->id), "%s/%zu", t->name, t->index);
     snprintf(t->shown.name, sizeof(t->shown.name), "%s", r->name);
     if (w->url_file) {
         rc = secret_read(w->url_file, &secret, err);
@@ -454,6 +562,14 @@ static void target_close(struct target *t)
 
 static void notify_free(struct notify *n)
 {
+    while (n->held) {
+        struct held *h = n->held;
+        n->held = h->next;
+        for (size_t i = 0; i < h->count; i++)
+            free(h->n[i]);
+        free(h->n);
+        free(h);
+    }
     for (size_t i = 0; i < n->n_targets; i++)
         target_close(&n->targets[i]);
     free(n->targets);
@@ -493,6 +609,38 @@ static int open_targets(struct notify *n, struct err *err)
     return 0;
 }
 
+// Each episode of the journal to each webhook, as this one knows it.
+static void restore(void *ctx, const struct journal_row *r)
+{
+    struct notify *n = ctx;
+    int64_t now = now_ms(n), ago_ms = clock_wall_ms(&n->o.clock) - now;
+    for (size_t i = 0; i < n->n_targets; i++) {
+        struct target *t = &n->targets[i];
+        enum told told = TOLD_NOTHING;
+        int64_t at_ms = 0;
+        for (size_t k = 0; k < r->n; k++)
+            if (strcmp(r->receiver[k], t->id) == 0) {
+                told = r->told[k];
+                at_ms = r->at_ms[k] - ago_ms;
+            }
+        if (deliver_restore(t->deliver, r->notice, told, at_ms, now) < 0)
+            log_error("alert_queue_out_of_memory", "receiver=%s", log_q(t->name));
+        show(t);
+    }
+}
+
+static int open_journal(struct notify *n, struct err *err)
+{
+    if (!n->o.journal)
+        return 0;
+    journal_each(n->o.journal, restore, n);
+    if (!loop_io_add(n->loop, ring_fd(journal_done(n->o.journal)), EPOLLIN, on_written, n)) {
+        err_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    return journal_start(n->o.journal, n->n_targets, err);
+}
+
 struct notify *notify_start(
     const struct notify_options *o, struct ring *notices, struct err *err)
 {
@@ -503,6 +651,7 @@ struct notify *notify_start(
     }
     n->o = *o;
     n->notices = notices;
+    n->held_end = &n->held;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     n->loop = loop_new();
     n->multi = curl_multi_init();
@@ -521,7 +670,7 @@ struct notify *notify_start(
     curl_multi_setopt(n->multi, CURLMOPT_SOCKETDATA, n);
     curl_multi_setopt(n->multi, CURLMOPT_TIMERFUNCTION, set_timer);
     curl_multi_setopt(n->multi, CURLMOPT_TIMERDATA, n);
-    if (open_targets(n, err) < 0)
+    if (open_targets(n, err) < 0 || open_journal(n, err) < 0)
         goto fail;
     if (thread_start(&n->thread, "notify", run, n, err) < 0)
         goto fail;

@@ -2,11 +2,15 @@
 /*
  * The notify thread: takes notices from the shard's ring and delivers them to webhooks.
  *
- *     ring --> deliver (one per webhook: groups, order, back-off; pure) --> webhook body --> libcurl
+ *     ring --> journal --> deliver (one per webhook: groups, order, back-off; pure) --> libcurl
  *
  * All members decided in one drain go in one message. Each webhook has its own queue and at most
  * one request in flight, so order is kept and a hung receiver delays nobody else. Connections stay
  * open. No redirects, 10 s per try. Results go to the board for status, metrics and the page.
+ *
+ * Nothing is sent before the journal has it; but a disk that takes longer than NOTIFY_DURABLE_MS does
+ * not hold a page back, which then carries Tocsin-Durable: false. What a receiver answered is written
+ * down too, so that a restart goes on where this run ended.
  *
  * Headers beside the body: Idempotency-Key (the same over retries and restarts for the same
  * content), Tocsin-Cause-Ms (newest sample time that made a member change), Tocsin-Decided-Ms.
@@ -17,15 +21,19 @@
 #include "base/ring.h"
 #include "collector/board.h"
 #include "collector/config.h"
+#include "collector/journal.h"
+
+#define NOTIFY_DURABLE_MS 50
 
 struct notify;
 struct notify_options {
     const struct config *config; // route and receivers; borrowed until notify_stop
     const char *external_url;    // resolved, no trailing slash; borrowed
     struct board *board;         // NULL allowed
+    struct journal *journal; // opened, not started: notify_start does; NULL = nothing is kept
     struct clock clock;
 };
-// Reads url_file's, starts the thread. NULL with err. `notices` is popped only by this thread.
+// Reads url_file's, takes up what the journal says receivers have yet to hear, starts the threads. NULL with err. `notices` is popped only by this thread.
 struct notify *notify_start(
     const struct notify_options *o, struct ring *notices, struct err *err);
 // Tries what is queued for up to grace_ms, then joins. NULL allowed.

@@ -14,6 +14,8 @@
 #define SWEEP_MS     5000 // a new session has shown all it has by then
 #define NOTE_MS      60000
 #define RETENTION_MS 600000
+#define REFILL_MS    3000 // what an agent kept for us is here by then, or does not come
+#define WARM_STEP_MS 20
 #define SUSPECT_STEP_MS                                                                        \
     50 // suspicion may be this late, so that 10,000 agents are not walked at each frame
 #define EVENT_GOODBYE 7 // EventKind of tocsin.proto; a test holds the two together
@@ -29,6 +31,9 @@ struct agent {
     struct agent_store *store;
     struct liveness live;
     uint64_t first_seq, last_seq, frames; // of the running session
+    uint64_t oldest_seq;                  // it held when its session came to us; 0 = unsaid
+    bool expected;                        // by the inventory: known to an earlier run
+    int64_t came_ms;                      // when that was, monotonic
     int64_t last_frame_ms, last_seen_ms, skew_ms;
     int64_t watermark_ms;             // newest live frame, collector time; 0 = none
     int64_t sweep_ms;                 // 0 = nothing to sweep
@@ -55,6 +60,8 @@ struct pipeline {
     const struct agent
         *slowest; // who holds the watermark back: only its moves need a look at all
     bool watermark_moved;
+    bool warm; // rules are evaluated
+    int64_t started_ms;
     uint64_t notice_id;
     struct pipeline_stats stats;
     struct feed_ctx {
@@ -62,6 +69,39 @@ struct pipeline {
         bool live, event;
     } feed;
 };
+
+// Whether the windows of this agent's series are what they were before we started.
+static bool caught_up(const struct agent *a)
+{
+    if (a->epoch == 0)
+        return false;
+    bool from_start = !a->oldest_seq || a->first_seq <= a->oldest_seq;
+    bool whole = from_start && a->frames > a->last_seq - a->first_seq;
+    return whole || a->p->mono_ms - a->came_ms >= REFILL_MS;
+}
+
+// An alert of an earlier run goes on as long as the agent it is about has not come back.
+static bool holds(void *ctx, const struct labels *labels)
+{
+    const struct pipeline *p = ctx;
+    const char *instance = labels_get(labels, "instance");
+    for (const struct agent *a = p->first; *instance && a; a = a->next)
+        if (strcmp(a->host, instance) == 0 && a->live.state != LIVENESS_GONE)
+            return !caught_up(a);
+    return false;
+}
+
+// Before the agents are back, an expression about what is missing would be true of nothing.
+static bool warm(struct pipeline *p)
+{
+    if (p->warm)
+        return true;
+    p->warm = true;
+    for (const struct agent *a = p->first; a && p->warm; a = a->next)
+        p->warm = !a->expected || a->live.state == LIVENESS_GONE || caught_up(a);
+    p->warm |= p->mono_ms - p->started_ms >= p->o.start_grace_ms;
+    return p->warm;
+}
 
 struct pipeline *pipeline_new(const struct pipeline_options *o, int64_t now_ms, int64_t mono_ms)
 {
@@ -76,7 +116,9 @@ struct pipeline *pipeline_new(const struct pipeline_options *o, int64_t now_ms, 
     if (p->o.store.retention_ms < RETENTION_MS)
         p->o.store.retention_ms = RETENTION_MS;
     p->now_ms = now_ms;
-    p->mono_ms = mono_ms;
+    p->mono_ms = p->started_ms = mono_ms;
+    p->o.engine.holds = holds;
+    p->o.engine.holds_ctx = p;
     p->alive_next = INT64_MAX;
     p->house_ms = now_ms - now_ms % HOUSE_MS + HOUSE_MS;
     map_init(&p->agents);
@@ -294,6 +336,7 @@ void pipeline_expect(struct pipeline *p, const uint8_t agent_id[16], const char 
     struct agent *a = agent_add(p, agent_id, host, "", labels, n);
     if (!a)
         return;
+    a->expected = true;
     a->last_seen_ms = last_seen_ms;
     a->noted_ms = p->now_ms;
     liveness_init(&a->live, mono_ms);
@@ -311,6 +354,8 @@ static void agent_session(struct agent *a, const struct frame *f)
     a->epoch = f->epoch;
     a->nonce = f->nonce;
     a->first_seq = a->last_seq = a->frames = a->goodbye_seq = 0;
+    a->oldest_seq = f->oldest_seq;
+    a->came_ms = a->p->mono_ms;
     a->sweep_ms = a->p->now_ms + SWEEP_MS;
     changed(a);
     replace_same_host(a);
@@ -434,6 +479,17 @@ void pipeline_stall(struct pipeline *p, int64_t stalled_ms)
         liveness_stall(&a->live, stalled_ms);
 }
 
+int pipeline_restore(struct pipeline *p, const struct notice *n)
+{
+    struct alert a = notice_alert(n);
+    return engine_restore(p->engine, n->rule_identity, &a);
+}
+
+void pipeline_alert_ids(struct pipeline *p, uint64_t last)
+{
+    engine_alert_ids(p->engine, last);
+}
+
 int pipeline_load(struct pipeline *p, struct ruleset *set)
 {
     int rc = engine_load(p->engine, set);
@@ -548,7 +604,7 @@ static void watermark(struct pipeline *p)
 
 int64_t pipeline_next(const struct pipeline *p)
 {
-    int64_t next = engine_next(p->engine);
+    int64_t next = p->warm ? engine_next(p->engine) : p->now_ms + WARM_STEP_MS;
     if (p->house_ms < next)
         next = p->house_ms;
     if (p->alive_next != INT64_MAX) {
@@ -567,7 +623,7 @@ void pipeline_advance(
     alive(p);
     house(p);
     watermark(p);
-    if (engine_next(p->engine) > p->now_ms)
+    if (!warm(p) || engine_next(p->engine) > p->now_ms)
         return;
     struct transitions ts = {0};
     (void)engine_advance(p->engine, p->now_ms, &ts); // out of memory: it tries again itself

@@ -17,9 +17,11 @@ struct pipeline;
 struct pipeline_options {
     struct engine_options engine;
     struct store_options store;
-    int64_t start_grace_ms; // agents known from the inventory may take this long to come back
-    const char *instance;   // of the collector's own series; borrowed, NULL = "collector"
-    size_t agents_max;      // 0 = 16384
+    int64_t
+        start_grace_ms;   // agents known from the inventory may take this long to come back; no
+                          // rule is evaluated before they are all back, or it is over
+    const char *instance; // of the collector's own series; borrowed, NULL = "collector"
+    size_t agents_max;    // 0 = 16384
 };
 struct pipeline *pipeline_new(
     const struct pipeline_options *o, int64_t now_ms, int64_t mono_ms);
@@ -29,6 +31,7 @@ void pipeline_free(struct pipeline *p);
 struct frame {
     uint8_t agent_id[16];
     uint64_t epoch, nonce;
+    uint64_t oldest_seq; // that the agent still held when it sent this; 0 = it did not say
     const char *host, *version;
     const struct wire_label *host_labels;
     size_t n_host_labels;
@@ -47,6 +50,11 @@ void pipeline_stall(struct pipeline *p, int64_t stalled_ms);
 // An agent the inventory remembers: it is expected, and AgentDown if it does not come.
 void pipeline_expect(struct pipeline *p, const uint8_t agent_id[16], const char *host,
     const struct wire_label *labels, size_t n, int64_t last_seen_ms, int64_t mono_ms);
+// An alert of an earlier run; before the first advance, after pipeline_load. It goes on, shown stale, until
+// the agent it is about is heard again. 0; -ENOENT: its rule is gone; -EEXIST; -ENOMEM.
+int pipeline_restore(struct pipeline *p, const struct notice *n);
+// Ids of alerts of this run are above this.
+void pipeline_alert_ids(struct pipeline *p, uint64_t last);
 // All or nothing; the set's built-in rules (AgentDown, SeriesLimit) are already in it. 0, -ENOMEM.
 int pipeline_load(struct pipeline *p, struct ruleset *set);
 

@@ -70,6 +70,17 @@ static void each(const struct self *s, sink_fn *fn, void *ctx)
         (double)atomic_load(&s->reloaded_ms) / 1000);
     fn(ctx, "tocsin_collector_inventory_ok", "gauge",
         !s->inventory || inventory_ok(s->inventory));
+    struct journal_stats j = {0};
+    if (s->journal)
+        journal_stats(s->journal, &j);
+    fn(ctx, "tocsin_collector_journal_ok", "gauge", !s->journal || journal_ok(s->journal));
+    fn(ctx, "tocsin_collector_journal_commits_total", "counter", (double)j.commits);
+    fn(ctx, "tocsin_collector_journal_failed_total", "counter", (double)j.failed);
+    fn(ctx, "tocsin_collector_journal_lost_total", "counter", (double)j.lost);
+    fn(ctx, "tocsin_collector_journal_damaged_rows", "gauge",
+        s->journal ? (double)journal_damaged(s->journal) : 0);
+    fn(ctx, "tocsin_collector_journal_commit_seconds_max", "gauge",
+        (double)j.commit_ns_max / 1e9);
 }
 
 struct recording {

@@ -10,11 +10,13 @@
 #include "base/buf.h"
 #include "collector/ingest.h"
 #include "collector/inventory.h"
+#include "collector/journal.h"
 #include <stdatomic.h>
 
 struct self {
     _Atomic(const struct ingest_stats *) ingest; // NULL until it runs
     const struct inventory *inventory;
+    const struct journal *journal;
     const char *version;
     atomic_bool reload_ok;
     _Atomic int64_t reloaded_ms;
