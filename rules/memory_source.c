@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 struct memory_series {
-    struct labels *labels;
+    struct labels *labels; // NULL: forgotten
     struct points points;
     bool silent;
 };
@@ -46,20 +46,28 @@ void memory_source_free(struct memory_source *m)
     free(m);
 }
 
+// The key of a label set in by_labels, its length in key->len. NULL on no memory.
+static const char *key_of(const struct labels *s, struct buf *key)
+{
+    buf_init(key, 1u << 20);
+    for (size_t i = 0; i < s->n; i++) {
+        buf_add(key, s->l[i].name, strlen(s->l[i].name) + 1);
+        buf_add(key, s->l[i].value, strlen(s->l[i].value) + 1);
+    }
+    if (key->failed)
+        return NULL;
+    return key->data ? (const char *)key->data : "";
+}
+
 int memory_source_series(struct memory_source *m, const struct labels *s, uint32_t *ret_id)
 {
     struct buf key;
     struct labels *copy = NULL;
     int rc = -ENOMEM;
 
-    buf_init(&key, 1u << 20);
-    for (size_t i = 0; i < s->n; i++) {
-        buf_add(&key, s->l[i].name, strlen(s->l[i].name) + 1);
-        buf_add(&key, s->l[i].value, strlen(s->l[i].value) + 1);
-    }
-    if (key.failed)
+    const char *k = key_of(s, &key);
+    if (!k)
         goto out;
-    const char *k = key.data ? (const char *)key.data : "";
     uintptr_t found = (uintptr_t)map_get(&m->by_labels, k, key.len);
     if (found) {
         *ret_id = (uint32_t)(found - 1);
@@ -88,6 +96,23 @@ out:
     free(copy);
     buf_done(&key);
     return rc;
+}
+
+int memory_source_forget(struct memory_source *m, uint32_t id)
+{
+    struct memory_series *s = &m->series[id];
+    struct buf key;
+    const char *k = key_of(s->labels, &key);
+    if (k)
+        map_del(&m->by_labels, k, key.len);
+    buf_done(&key);
+    if (!k)
+        return -ENOMEM;
+    free(s->labels);
+    free(s->points.p);
+    *s = (struct memory_series){0};
+    m->generation++;
+    return 0;
 }
 
 // Index of the first sample after t.
@@ -176,7 +201,7 @@ static int choose(void *self, const struct matcher *matchers, size_t n, struct s
 {
     struct memory_source *m = self;
     for (size_t i = 0; i < m->n; i++)
-        if (matchers_labels(matchers, n, m->series[i].labels) &&
+        if (m->series[i].labels && matchers_labels(matchers, n, m->series[i].labels) &&
             !series_ids_add(out, (uint32_t)i))
             return -ENOMEM;
     return 0;

@@ -17,6 +17,8 @@ struct source memory_source_interface(struct memory_source *m);
 
 // The id of the series with these labels, created when new. 0, -ENOMEM.
 int memory_source_series(struct memory_source *m, const struct labels *s, uint32_t *ret_id);
+// Ends a series: its labels and samples are gone, its id is not used again. 0, -ENOMEM.
+int memory_source_forget(struct memory_source *m, uint32_t id);
 // One sample; v may be the stale marker. 1 = stored, 0 = was there already, -ENOMEM.
 int memory_source_add(
     struct memory_source *m, uint32_t id, int64_t t_ms, double v, const struct histogram *h);
