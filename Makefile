@@ -108,6 +108,10 @@ UNIT_BIN  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 FLOW_SRC  := $(wildcard tests/flow/test_*.c)
 FLOW_BIN  := $(patsubst tests/flow/%.c,$(B)/flow/%,$(FLOW_SRC))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+# What the differential tests of the rules share.
+CONFORMANCE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/conformance/*.c))
+CONFORMANCE_BIN := $(B)/unit/rules/test_differential
+$(CONFORMANCE_BIN): $(CONFORMANCE_OBJ)
 # The n-th allocation of code under test can be made to fail: tests/lib/oom.h.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
@@ -150,10 +154,10 @@ format:
 lint:
 	$(Q)sh tests/lint.sh
 
-# PromQL results beside promtool's for as many random histories as fit into the time.
-CONFORMANCE_SECONDS ?= 60
-conformance: $(B)/unit/rules/test_differential
-	$(Q)DIFFERENTIAL_SECONDS=$(CONFORMANCE_SECONDS) $<
+# The differential tests of the rules for longer than `check` runs them: tests/README.md.
+CONFORMANCE_EVALUATIONS ?= 200000
+conformance: $(CONFORMANCE_BIN)
+	$(Q)CONFORMANCE_EVALUATIONS=$(CONFORMANCE_EVALUATIONS) sh tests/conformance/run.sh $^
 
 # --- fuzzers: one program per parser, tests/fuzz/fuzz_x.c; FUZZ_SECONDS each -----------------
 FUZZ_SECONDS ?= 30

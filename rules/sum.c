@@ -47,6 +47,8 @@ double mean_get(const struct mean *m)
 
 double go_max(double a, double b)
 {
+    if (a == INFINITY || b == INFINITY)
+        return INFINITY;
     if (isnan(a) || isnan(b))
         return NAN;
     return a > b ? a : b;
@@ -54,6 +56,8 @@ double go_max(double a, double b)
 
 double go_min(double a, double b)
 {
+    if (a == -INFINITY || b == -INFINITY)
+        return -INFINITY;
     if (isnan(a) || isnan(b))
         return NAN;
     return a < b ? a : b;

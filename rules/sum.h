@@ -17,7 +17,7 @@ struct quantile_rank {                             // between which of n sorted 
 // False: it is *ret, whatever the values are.
 bool quantile_rank(double q, size_t n, struct quantile_rank *r, double *ret);
 double quantile_between(const struct quantile_rank *r, double lower, double upper);
-double go_max(double a, double b); // NaN wins, unlike fmax
+double go_max(double a, double b); // an infinity wins, then NaN: not fmax
 double go_min(double a, double b);
 struct mean {
     double n, sum, rest, mean;

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The incremental evaluator in the table: all questions of a trial are one plan.
+#include "rules/memory_source.h"
+#include "rules/plan.h"
+#include "tests/conformance/trial.h"
+#include <stdlib.h>
+
+struct incremental {
+    const struct trial *t;
+    struct memory_source *m;
+    struct plan *plan;
+    struct plan_expr **x; // by question
+};
+
+static void *open_plan(const struct trial *t)
+{
+    struct incremental *n = calloc(1, sizeof(*n));
+    if (!n)
+        abort();
+    n->t = t;
+    n->m = memory_source_new();
+    n->x = calloc(t->n_q + 1, sizeof(struct plan_expr *));
+    if (!n->m || !n->x)
+        abort();
+    struct source src = memory_source_interface(n->m);
+    struct eval_options o = {
+        .compat_2_42 = t->compat_2_42, .parity = true, .subquery_step_ms = 1000};
+    n->plan = plan_new(&src, &o);
+    if (!n->plan)
+        abort();
+    src.watch(src.self, plan_sample, n->plan);
+    for (size_t i = 0; i < t->n_q; i++)
+        if (plan_add(n->plan, &t->q[i].x, &n->x[i]) != 0)
+            abort();
+    return n;
+}
+
+static void take(void *self, size_t series, const struct sample *s)
+{
+    struct incremental *n = self;
+    uint32_t id;
+    if (memory_source_series(n->m, &n->t->h->series[series].labels, &id) != 0 ||
+        memory_source_add(n->m, id, s->t_ms, s->v, NULL) < 0)
+        abort();
+}
+
+static void answer(void *self, size_t q, size_t moment, struct arena *a, struct result *ret)
+{
+    struct incremental *n = self;
+    struct value v = {0};
+    struct err err = {0};
+    int rc = plan_read(n->plan, n->x[q], n->t->t[moment].t_ms, &v, &err);
+    result_of_value(ret, a, rc, &v, &err);
+}
+
+static void finish(void *self)
+{
+    struct incremental *n = self;
+    plan_free(n->plan);
+    memory_source_free(n->m);
+    free(n->x);
+    free(n);
+}
+
+const struct evaluator incremental_evaluator = {
+    .name = "incremental", .open = open_plan, .feed = take, .read = answer, .close = finish};
