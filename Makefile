@@ -57,7 +57,7 @@ archives = $(foreach l,$(use_$(1)),$(B)/lib$(l).a)
 
 PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-collector $(B)/tocsin
 
-.PHONY: all check unit conformance format lint fuzz bench install clean web layers e2e
+.PHONY: all check unit conformance mutations format lint fuzz bench install clean web layers e2e
 all: $(PROGRAMS)
 
 $(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
@@ -158,6 +158,12 @@ lint:
 CONFORMANCE_EVALUATIONS ?= 200000
 conformance: $(CONFORMANCE_BIN)
 	$(Q)CONFORMANCE_EVALUATIONS=$(CONFORMANCE_EVALUATIONS) sh tests/conformance/run.sh $^
+
+# Good rule files and expressions with one character changed, judged as promtool does.
+MUTATIONS ?= 10000
+mutations: $(B)/unit/rules/test_mutation $(B)/unit/rules/test_promtool
+	$(Q)MUTATIONS=$(MUTATIONS) $(B)/unit/rules/test_mutation
+	$(Q)MUTATIONS=$(MUTATIONS) $(B)/unit/rules/test_promtool
 
 # --- fuzzers: one program per parser, tests/fuzz/fuzz_x.c; FUZZ_SECONDS each -----------------
 FUZZ_SECONDS ?= 30

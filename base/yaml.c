@@ -19,6 +19,7 @@ struct anchor {
 };
 
 struct frame {
+    bool flow; // in [] or {}
     struct yaml_node *node;
     struct anchor *anchor;
     size_t base;   // first child on the value stack
@@ -274,6 +275,14 @@ static bool on_scalar(struct reader *r, const yaml_event_t *event)
     node->style = style_of(event->data.scalar.style);
     if (event->data.scalar.anchor || event->data.scalar.tag)
         skip_properties(r, node);
+    // Go's reader ends an unquoted value there; what it would refuse must not load here alone.
+    const char *question =
+        node->style == YAML_PLAIN && r->depth > 0 && r->frames[r->depth - 1].flow
+            ? memchr(r->text + node->offset, '?', node->end - node->offset)
+            : NULL;
+    if (question)
+        return mistake(r, (size_t)(question - r->text), "T001",
+            "between brackets or braces a value with a question mark needs quotes");
     if (!null) {
         node->len = event->data.scalar.length;
         node->text = arena_strndup(r->arena, (const char *)event->data.scalar.value, node->len);
@@ -297,8 +306,8 @@ static bool on_alias(struct reader *r, const yaml_event_t *event)
     return count_nodes(r, a->weight, at) && attach(r, a->node, a->height);
 }
 
-static bool open_node(struct reader *r, enum yaml_kind kind, const yaml_event_t *event,
-    const yaml_char_t *anchor_name)
+static bool open_node(struct reader *r, enum yaml_kind kind, bool flow,
+    const yaml_event_t *event, const yaml_char_t *anchor_name)
 {
     if (r->depth == DEPTH_MAX)
         return mistake(r, byte_of(r, event->start_mark.index), "T003", "nested too deeply");
@@ -307,8 +316,8 @@ static bool open_node(struct reader *r, enum yaml_kind kind, const yaml_event_t 
     struct anchor *anchor;
     if (!node || !set_anchor(r, anchor_name, node, true, &anchor))
         return false;
-    r->frames[r->depth++] =
-        (struct frame){.node = node, .anchor = anchor, .base = r->n_values, .before = before};
+    r->frames[r->depth++] = (struct frame){
+        .flow = flow, .node = node, .anchor = anchor, .base = r->n_values, .before = before};
     return true;
 }
 
@@ -481,9 +490,13 @@ static bool on_event(struct reader *r, const yaml_event_t *event)
     case YAML_SCALAR_EVENT: return on_scalar(r, event);
     case YAML_ALIAS_EVENT: return on_alias(r, event);
     case YAML_SEQUENCE_START_EVENT:
-        return open_node(r, YAML_SEQ, event, event->data.sequence_start.anchor);
+        return open_node(r, YAML_SEQ,
+            event->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE, event,
+            event->data.sequence_start.anchor);
     case YAML_MAPPING_START_EVENT:
-        return open_node(r, YAML_MAP, event, event->data.mapping_start.anchor);
+        return open_node(r, YAML_MAP,
+            event->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE, event,
+            event->data.mapping_start.anchor);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT: return close_node(r, event);
     case YAML_DOCUMENT_END_EVENT:

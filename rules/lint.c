@@ -46,12 +46,24 @@ void lint_free(struct lint *l)
 }
 
 // --- alerts ----------------------------------------------------------------------------------
+// Series that say by being there, not by their value: alerts, and info series that are picked by
+// what their labels tell.
+static bool is_fact(const struct expr *e)
+{
+    size_t len = e->name ? strlen(e->name) : 0;
+    if (len == 0)
+        return false;
+    bool info = (len > 5 && !strcmp(e->name + len - 5, "_info")) ||
+                (len > 9 && !strcmp(e->name + len - 9, "_metadata"));
+    return !strcmp(e->name, "ALERTS") || (info && e->n_matchers > 1);
+}
+
 // Whether what comes out depends on more than that there is a series: on a value, or on another
 // series being there or not.
 static bool filters(const struct expr *e)
 {
     switch (e->kind) {
-    case EXPR_SELECTOR: return e->name && !strcmp(e->name, "ALERTS");
+    case EXPR_SELECTOR: return is_fact(e);
     case EXPR_NUMBER:
     case EXPR_STRING: return false;
     case EXPR_CALL:

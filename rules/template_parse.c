@@ -67,7 +67,7 @@ static bool keyword(struct tmpl_parser *p, const char *word)
 {
     size_t len = strlen(word);
     if (p->end - p->at < len || memcmp(p->s + p->at, word, len) ||
-        (p->end - p->at > len && tparse_letter(p->s[p->at + len])))
+        (p->end - p->at > len && !tparse_space(p->s[p->at + len]) && p->s[p->at + len] != '('))
         return false;
     p->at += len;
     tparse_skip(p);

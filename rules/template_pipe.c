@@ -71,16 +71,27 @@ char tparse_here(const struct tmpl_parser *p)
     return p->at < p->end ? p->s[p->at] : '\0';
 }
 
+// What may stand right behind a name, as Go has it; the rest of them is judged later.
+static bool ends_name(char c)
+{
+    return !c || tparse_space(c) || strchr(".,|:=()", c);
+}
+
 static const char *take_name(struct tmpl_parser *p)
 {
     size_t start = p->at;
     while (p->at < p->end && tparse_letter(p->s[p->at]))
         p->at++;
+    if (!ends_name(tparse_here(p))) {
+        tparse_fail(p, p->at, "unexpected `%c` behind a name", tparse_here(p));
+        return NULL;
+    }
     char *name = tparse_alloc(p, p->at - start + 1);
     if (name)
         memcpy(name, p->s + start, p->at - start);
     return name;
 }
+
 // --- operands --------------------------------------------------------------------------------
 static bool quoted(struct tmpl_parser *p, struct tmpl_operand *o)
 {
@@ -209,8 +220,9 @@ static bool fields(struct tmpl_parser *p, struct tmpl_operand *o)
         const char *name = take_name(p);
         if (!name)
             return false;
-        if (!name[0]) {
-            tparse_fail(p, p->at, "a field name is missing");
+        if (!name[0] || (name[0] >= '0' && name[0] <= '9')) {
+            tparse_fail(p, name_at,
+                name[0] ? "a field name begins with a letter" : "a field name is missing");
             return false;
         }
         if (n == 2) {
@@ -377,6 +389,16 @@ static struct tmpl_operand *argument(struct tmpl_parser *p)
     return o;
 }
 
+// name.field: Go takes it for a field of the function itself, and finds out when it runs.
+static bool result_fields(struct tmpl_parser *p, struct tmpl_command *c)
+{
+    struct tmpl_operand ignored = {.kind = TO_PIPE};
+    if (tparse_here(p) != '.')
+        return true;
+    c->doom = "a function has no fields: put the call into parentheses";
+    return fields(p, &ignored);
+}
+
 static struct tmpl_command *command(struct tmpl_parser *p, bool first)
 {
     struct tmpl_command *c = tparse_alloc(p, sizeof(*c));
@@ -396,7 +418,7 @@ static struct tmpl_command *command(struct tmpl_parser *p, bool first)
             if (o->value.kind == TV_NIL)
                 c->doom = tparse_doubt(p, start, "nil is not a command");
             append(c, &tail, o);
-        } else if (!(c->fn = function(p, name, start))) {
+        } else if (!(c->fn = function(p, name, start)) || !result_fields(p, c)) {
             return NULL;
         }
     } else if (!append(c, &tail, operand(p))) {

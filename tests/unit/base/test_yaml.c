@@ -129,6 +129,9 @@ static void mistakes_have_places(void)
     mistake_is("a: {<<: 5}\n", "T006", 1, 5, "merges a map");
     mistake_is("a: \xff\n", "T001", 1, 4, "UTF-8");
     mistake_is("expr: a: b\n", "T001", 1, 8, "mapping values");
+    // Go's reader takes it for a key, libyaml 0.2.5 no longer does.
+    mistake_is("a: {b: c?d}\n", "T001", 1, 9, "question mark");
+    mistake_is("a: [&x c?]\n", "T001", 1, 9, "question mark");
 }
 
 static void all_duplicates_are_shown(void)

@@ -148,6 +148,8 @@ static void alerts_that_always_fire(void)
     expect("", "vector(1)");
     expect("", "vector(1) unless on () a");
     expect("", "ALERTS{alertname=\"B\"}");
+    expect("", "net_info{operstate=\"down\"}");
+    expect("T214", "net_info");
     expect("", "(a > 1) * on () group_left () b");
     expect_record("", "up");
 }
