@@ -44,6 +44,7 @@ const THEY_REJECT = [
   ["3.x: names in quotes", (e) => /[{(,]\s*""\s*[=!,})]/.test(bare(e))],
   ["3.x: newer functions", (e) => NEWER.test(bare(e))],
   ["3.x: a plus in front of an offset", (e) => /offset\s*\+/i.test(bare(e))],
+  ["3.x: histograms can be cut (</ and >/)", (e) => /[<>]\//.test(bare(e))],
   ["3.x: underscores in numbers", (e) => /\d_\d/.test(bare(e))],
 ];
 const FILES_WE_ACCEPT = [

@@ -102,6 +102,46 @@ await run([
     },
   ],
   [
+    "rules check --against counts the series of each selector and names what does not exist",
+    async () => {
+      const file = w.put(
+        "live.yaml",
+        `groups:
+  - name: live
+    rules:
+      - {record: 'mine:load', expr: sum(node_load1)}
+      - {alert: A, expr: 'mine:load > 9'}
+      - {alert: B, expr: 'up{job="node"} == 0'}
+      - {alert: C, expr: 'node_laod1 > 9'}
+      - {alert: D, expr: 'up{jbo="node"} == 0'}
+      - {alert: E, expr: 'up{job="noode"} == 0'}
+      # tocsin:allow T212 not yet
+      - {alert: F, expr: 'up{job="nodes"} == 0'}
+`,
+      );
+      const r = await cli(["rules", "check", "--json", "--against", w.url, file]);
+      const j = JSON.parse(r.out);
+      check(r.code === 0, `${r.code} ${r.err}`);
+      const told = j.problems.map((p) => [p.code, p.line, p.hint.replace(/\d+ series/, "N series")].join(" "));
+      check(JSON.stringify(told) === JSON.stringify(["T210 7 did you mean node_load1 (N series)?", "T211 8 did you mean job?", 'T212 9 did you mean "node"?']), JSON.stringify(told));
+      const series = Object.fromEntries(j.selectors.map((s) => [s.selector, s.series]));
+      check(series.node_load1 === 1 && series['up{job="node"}'] === 1 && series.node_laod1 === 0 && !("mine:load" in series), JSON.stringify(series));
+      const text = await cli(["rules", "check", "--against", w.url, file]);
+      check(/ {7}1 {2}node_load1 {2}\S+live\.yaml:4\n/.test(text.out), text.out);
+      check((await cli(["rules", "check", "--strict", "--against", w.url, file])).code === 1, "strict");
+      check((await cli(["rules", "check", "--against", "http://127.0.0.1:1", file])).code === 3, "unreachable");
+    },
+  ],
+  [
+    "explain tells what a code means; an unknown one is wrong usage",
+    async () => {
+      const x = await cli(["explain", "t207"]);
+      check(x.code === 0 && /^warning\[T207\] rate-of-sum: /.test(x.out) && /\nWrong:\n/.test(x.out), x.out);
+      check((await cli(["explain"])).out.split("\n").length > 50, "all");
+      check((await cli(["explain", "T999"])).code === 2, "unknown");
+    },
+  ],
+  [
     "wrong usage is 2, no collector 3, no token 4",
     async () => {
       check((await cli(["stauts"])).code === 2, "usage");
