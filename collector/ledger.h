@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Which alert has to be said on which lane, and what has been: a pure state machine. A lane is one
+ * integration (a webhook ...) of one route; it has a queue of its own (deliver.h).
+ *
+ *     notices of one drain --> episodes --> muted now? --no--> said differs from state? --> say
+ *                                 ^            |yes
+ *            silences, inhibition, times       wait: when the mute ends, said is compared with
+ *                                              what is true then
+ *
+ * So suppression never edits a state: a firing alert that is unmuted is said then, one whose end
+ * was muted is said to be over then, and what began and ended while muted was never anybody's
+ * business. Everything of a drain is taken in before anything is said, so that a source of an
+ * inhibition silences its targets of the same drain.
+ *
+ * Copies what it keeps. now_ms never falls. Belongs to the notify thread.
+ */
+#pragma once
+#include "collector/notice.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LEDGER_LANES_MAX 64 // of one alert
+
+enum mute {
+    MUTE_SILENCE = 1,
+    MUTE_INHIBITION = 2,
+    MUTE_TIME = 4,
+};
+struct ledger_options {
+    void *ctx;
+    // The lanes an alert with these labels goes to, each once. Returns how many.
+    size_t (*route)(void *ctx, const struct labels *l, uint32_t *ret, size_t max);
+    // A change is about to be taken in, before anything of its drain is said: for inhibition.
+    void (*take)(void *ctx, const struct notice *n);
+    // Why this must not be said on the lane now: a set of enum mute.
+    unsigned (*muted)(void *ctx, const struct labels *l, uint32_t lane);
+    void (*say)(void *ctx, uint32_t lane, const struct notice *n);
+    // There is nothing to say on this lane about an episode that is over.
+    void (*nothing)(void *ctx, uint32_t lane, uint64_t alert_id);
+};
+
+struct ledger;
+struct ledger *ledger_new(const struct ledger_options *o); // NULL: no memory
+void ledger_free(struct ledger *l);
+// The notices of one drain, in order. 0; -ENOMEM: what could not be kept was said at once.
+int ledger_add(struct ledger *l, const struct notice *const *n, size_t count);
+// Mutes may have begun or ended: says what is to be said now.
+void ledger_recheck(struct ledger *l);
+// An alert of an earlier run: lane[i] knows told[i]. ledger_recheck says the rest. 0, -ENOMEM.
+int ledger_restore(struct ledger *l, const struct notice *n, const uint32_t *lane,
+    const enum told *told, size_t count);
+
+struct ledger_entry {
+    const struct notice
+        *notice; // newest; to == ALERT_INACTIVE: over, and somebody has yet to be told
+    const uint32_t *lane;
+    const unsigned char *said;  // enum told
+    const unsigned char *muted; // set of enum mute, as of the last look
+    size_t n;
+};
+// In the order they began. Return false to stop.
+void ledger_each(
+    const struct ledger *l, bool (*fn)(void *ctx, const struct ledger_entry *e), void *ctx);
+size_t ledger_count(const struct ledger *l);
