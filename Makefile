@@ -57,7 +57,7 @@ archives = $(foreach l,$(use_$(1)),$(B)/lib$(l).a)
 
 PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-collector $(B)/tocsin
 
-.PHONY: all check unit conformance mutations format lint fuzz bench install clean web layers e2e
+.PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e
 all: $(PROGRAMS)
 
 $(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
@@ -141,7 +141,7 @@ $(foreach f,$(FUZZ_SRC),$(eval $(call fuzz_rule,$(patsubst tests/fuzz/%.c,%,$(f)
 # Tests may look at the generated messages.
 $(patsubst %.c,$(B)/%.o,$(UNIT_SRC) $(FLOW_SRC) $(FUZZ_SRC)): | $(G)/wire/tocsin.pb-c.h
 
-unit: $(UNIT_BIN) $(FLOW_BIN) $(FUZZ_BIN)
+unit: $(UNIT_BIN) $(FLOW_BIN) $(FUZZ_BIN) $(B)/promqltest
 layers: $(B)/librules.a
 	$(Q)sh tests/layers.sh $(B)
 check: all unit layers
@@ -164,6 +164,15 @@ MUTATIONS ?= 10000
 mutations: $(B)/unit/rules/test_mutation $(B)/unit/rules/test_promtool
 	$(Q)MUTATIONS=$(MUTATIONS) $(B)/unit/rules/test_mutation
 	$(Q)MUTATIONS=$(MUTATIONS) $(B)/unit/rules/test_promtool
+
+# promqltest scripts against the batch evaluator: our own, or those of the folder PROMQLTEST_DIR.
+PROMQLTEST_DIR ?= tests/promqltest/cases
+PROMQLTEST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/promqltest/*.c))
+$(B)/promqltest: $(PROMQLTEST_OBJ) $(call archives,rules)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+promqltest: $(B)/promqltest
+	$(Q)$< $(PROMQLTEST_DIR)
 
 # --- fuzzers: one program per parser, tests/fuzz/fuzz_x.c; FUZZ_SECONDS each -----------------
 FUZZ_SECONDS ?= 30

@@ -41,7 +41,7 @@ int group_labels(
     bool ok;
     if (x->without) {
         ok = x->n_names ? labels_drop(&e->arena, member, x->names, x->n_names, true, ret)
-                        : drop_name(e, member, ret);
+                        : drop_only_name(e, member, ret);
     } else if (!x->n_names) {
         *ret = (struct labels){0};
         ok = true;
@@ -358,13 +358,21 @@ static void heap_down(const struct vector *in, bool top, uint32_t *h, uint32_t n
     }
 }
 
+// How many topk and bottomk are to keep must be a number, and one that 64 bits hold.
+static int check_most(struct eval *e, const struct expr *x, double k)
+{
+    if (isnan(k))
+        return eval_fail(e, "the parameter of %s is NaN", agg_name(x->agg));
+    if (fabs(k) >= 9223372036854775808.0)
+        return eval_fail(e, "the parameter of %s does not fit into 64 bits", agg_name(x->agg));
+    return 0;
+}
+
 static int best(struct eval *e, const struct expr *x, const struct vector *in,
     const struct groups *gs, double k, struct value *ret)
 {
     struct group *all;
     bool top = x->agg == AGG_TOPK;
-    if (isnan(k))
-        return eval_fail(e, "the parameter of %s is NaN", agg_name(x->agg));
     uint32_t most = k < 1 ? 0 : k > (double)in->n ? (uint32_t)in->n : (uint32_t)k;
     if (!most)
         return 0;
@@ -458,7 +466,7 @@ static int count_values(struct eval *e, const struct expr *x, const struct vecto
     static const struct join_key ALL = {.kind = KEY_ALL};
     struct buf text;
     struct join j;
-    if (!*name)
+    if (!label_name_valid(name))
         return eval_fail(e, "invalid label name \"%s\" in count_values", name);
     int rc = join_init(e, &j, in->n);
     if (rc == 0)
@@ -518,8 +526,10 @@ int apply_aggregate(
     if (x->param)
         param = operands[1];
     ret->type = TYPE_VECTOR;
-    if (!in.vector.n)
-        return 0;
+    if ((x->agg == AGG_TOPK || x->agg == AGG_BOTTOMK) && !param.no_data)
+        rc = check_most(e, x, param.scalar);
+    if (rc < 0 || !in.vector.n)
+        return rc;
     // What a silent source would say decides the result: nobody knows it.
     if (param.no_data) {
         rc = all_unknown(e, &in.vector);

@@ -231,8 +231,7 @@ int pair_labels(struct eval *e, const struct expr *x, const struct labels *many,
         return eval_full(e, room, sizeof(*pair));
     for (size_t i = 0; i < many->n; i++) {
         const struct label *l = &many->l[i];
-        bool is_name = !strcmp(l->name, LABEL_NAME);
-        if (is_name && !keep_name)
+        if (!keep_name && label_describes_metric(l->name))
             continue;
         // One to one keeps only the labels that were matched on (on), or were not ignored; a
         // name that a filter keeps survives on() only when it is listed.

@@ -148,7 +148,7 @@ static double classic_fraction(double lower, double upper, struct bucket *b, uin
 }
 
 static const char *const LE[] = {"le"};
-static const struct join_key BUCKET_KEY = {.kind = KEY_WITHOUT, .names = LE, .n = 1};
+static const struct join_key BUCKET_KEY = {.kind = KEY_BUT, .names = LE, .n = 1};
 
 static bool upper_of(const struct labels *s, double *ret)
 {
@@ -272,7 +272,10 @@ int buckets_find(struct eval *e, const struct vector *in, bool all, struct bucke
 
 int bucket_labels(struct eval *e, const struct labels *member, struct labels *ret)
 {
-    return labels_drop(&e->arena, member, LE, 1, true, ret) ? 0 : -ENOMEM;
+    struct labels bare;
+    if (!labels_drop(&e->arena, member, LE, 1, true, &bare))
+        return -ENOMEM;
+    return drop_name(e, &bare, ret) ? 0 : -ENOMEM;
 }
 
 struct bucket *buckets_room(struct eval *e, const struct bucket_sets *s)

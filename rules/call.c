@@ -242,8 +242,12 @@ int apply_call(struct eval *e, const struct expr *x, const struct value *in, int
     case FN_HISTOGRAM_FRACTION: return apply_histogram_fraction(e, x, in, ret);
     case FN_VECTOR: return one_element(e, in, ret);
     case FN_SCALAR: scalar_of(&in->vector, ret); return 0;
-    case FN_SORT: return sorted(e, &in->vector, false, ret);
-    case FN_SORT_DESC: return sorted(e, &in->vector, true, ret);
+    case FN_SORT:
+    case FN_SORT_DESC:
+        if (e->start_ms != e->end_ms)
+            eval_note(e, x, ANNOTATION_WARNING,
+                "sort is ineffective for range queries since results are always ordered by labels");
+        return sorted(e, &in->vector, x->fn->id == FN_SORT_DESC, ret);
     default: break;
     }
     // A function of elements that was given none is one of now.

@@ -68,12 +68,6 @@ static bool check_call(struct parser *p, struct expr *e)
         if (!expect_type(p, e->args[i], (enum value_type)f->args[k], f->name))
             return false;
     }
-    if (f->experimental || !function_supported(f)) {
-        parser_fail(p, f->experimental ? "T303" : "T301", e->start, name_end, "",
-            "function `%s` is %snot supported yet", f->name,
-            f->experimental ? "experimental and " : "");
-        return false;
-    }
     e->type = (enum value_type)f->result;
     return true;
 }

@@ -101,7 +101,7 @@ int vector_room(struct eval *e, size_t n, struct vector *ret)
     return 0;
 }
 
-bool drop_name(struct eval *e, const struct labels *s, struct labels *ret)
+bool drop_only_name(struct eval *e, const struct labels *s, struct labels *ret)
 {
     if (s->n && !strcmp(s->l[0].name, LABEL_NAME)) {
         *ret = (struct labels){s->n > 1 ? s->l + 1 : NULL, s->n - 1};
@@ -112,6 +112,17 @@ bool drop_name(struct eval *e, const struct labels *s, struct labels *ret)
         return true;
     }
     return labels_drop(&e->arena, s, NULL, 0, true, ret);
+}
+
+bool drop_name(struct eval *e, const struct labels *s, struct labels *ret)
+{
+    static const char *const OTHERS[] = {"__type__", "__unit__"};
+    if (!drop_only_name(e, s, ret))
+        return false;
+    for (size_t i = 0; i < ret->n && ret->l[i].name[0] <= '_'; i++)
+        if (label_describes_metric(ret->l[i].name))
+            return labels_drop(&e->arena, ret, OTHERS, 2, true, ret);
+    return true;
 }
 
 int vector_unique(struct eval *e, const struct vector *v)
@@ -185,6 +196,33 @@ int eval_apply(struct eval *e, const struct expr *x, const struct value *in, int
     return eval_fail(e, "not an operator");
 }
 
+enum reset_hints hints_below(const struct eval *e, const struct expr *x)
+{
+    if (!e->annotations || e->hints == HINTS_NEVER_DETECTED)
+        return e->hints;
+    if (x->kind == EXPR_BINARY && (x->op == OP_TRIM_UPPER || x->op == OP_TRIM_LOWER))
+        return HINTS_NEVER_DETECTED;
+    if (x->kind != EXPR_CALL)
+        return e->hints;
+    switch (x->fn->id) {
+    case FN_HISTOGRAM_COUNT:
+    case FN_HISTOGRAM_SUM:
+    case FN_HISTOGRAM_AVG: return HINTS_DETECTED;
+    case FN_HISTOGRAM_QUANTILE:
+    case FN_HISTOGRAM_FRACTION: return HINTS_NEVER_DETECTED;
+    default: return e->hints;
+    }
+}
+
+const struct histogram *detected_hint(
+    struct eval *e, const struct histogram *before, const struct histogram *h)
+{
+    if (h->hint != HINT_UNKNOWN || !before)
+        return h;
+    return histogram_with_hint(
+        &e->arena, h, histogram_is_reset(before, h) ? HINT_RESET : HINT_NOT_RESET);
+}
+
 static int eval_operands(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
     struct value few[4], *in = few;
@@ -197,8 +235,11 @@ static int eval_operands(struct eval *e, const struct expr *x, int64_t t_ms, str
         if (!in)
             return eval_full(e, n, sizeof(*in));
     }
+    enum reset_hints hints = e->hints;
+    e->hints = hints_below(e, x);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = eval_node(e, expr_operand(x, i), t_ms, &in[i]);
+    e->hints = hints;
     return rc < 0 ? rc : eval_apply(e, x, in, t_ms, ret);
 }
 

@@ -29,6 +29,10 @@ struct selections {
     size_t n_compiled;
 };
 
+// Where only counts and sums of histograms are asked for, Prometheus reads their resets off sample by
+// sample, and says where they contradict each other. Results do not depend on it.
+enum reset_hints { HINTS_STORED, HINTS_DETECTED, HINTS_NEVER_DETECTED };
+
 struct eval {
     struct source src;
     struct eval_options o;
@@ -40,6 +44,7 @@ struct eval {
     uint64_t samples;
     struct err *err;
     struct annotations *annotations; // NULL: nobody asks
+    enum reset_hints hints;          // while somebody asks
 };
 
 // Around one evaluation at t_ms: what it may cache in, where mistakes go; its final word.
@@ -60,6 +65,12 @@ void note_metric(struct eval *e, const struct expr *at, enum annotation_kind kin
     const char *what, const struct labels *s);
 void note_quantile(struct eval *e, const struct expr *at, double q);
 
+// What an operand of x is read with.
+enum reset_hints hints_below(const struct eval *e, const struct expr *x);
+// h with the hint that `before`, NULL for none, gives it.
+const struct histogram *detected_hint(
+    struct eval *e, const struct histogram *before, const struct histogram *h);
+
 int eval_node(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret);
 // The operands of an operator or function: lhs and rhs, lhs and param, or the arguments. NULL past
 // the last one. A range vector is no operand: who reads one evaluates it itself.
@@ -79,7 +90,10 @@ static inline void vector_push(struct vector *v, const struct element *el)
     v->e[v->n++] = *el;
 }
 int eval_fail(struct eval *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Labels without the metric name; a view when the name comes first, as it usually does.
+// Labels without the metric name; a view when the name comes first, as it usually does. drop_name
+// also takes away the metric's type and unit (label_describes_metric), as Prometheus does wherever
+// the result is no longer that metric.
+bool drop_only_name(struct eval *e, const struct labels *s, struct labels *ret);
 bool drop_name(struct eval *e, const struct labels *s, struct labels *ret);
 // Prometheus refuses a vector in which two elements have the same labels.
 int vector_unique(struct eval *e, const struct vector *v);
@@ -98,9 +112,9 @@ struct join_entry {
     uint32_t value;
 };
 // What makes two label sets the same here: all labels, the named ones, or all but those (and
-// without the metric name).
+// without the metric name, unless KEY_BUT).
 struct join_key {
-    enum { KEY_ALL, KEY_ON, KEY_WITHOUT } kind;
+    enum { KEY_ALL, KEY_ON, KEY_WITHOUT, KEY_BUT } kind;
     const char *const *names;
     size_t n;
 };

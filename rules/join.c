@@ -8,6 +8,10 @@ static uint64_t hash_of(const struct join_key *k, const struct labels *s)
     switch (k->kind) {
     case KEY_ON: return labels_hash_on(s, k->names, k->n);
     case KEY_WITHOUT: return labels_hash_without(s, k->names, k->n);
+    case KEY_BUT: {
+        static const char *const NAME[] = {LABEL_NAME};
+        return labels_hash_without(s, k->names, k->n) * 31 + labels_hash_on(s, NAME, 1);
+    }
     case KEY_ALL: break;
     }
     return labels_hash(s);
@@ -29,6 +33,8 @@ static bool same(const struct join_key *k, const struct labels *a, const struct 
         return true;
     if (k->kind == KEY_ALL)
         return labels_equal(a, b);
+    if (k->kind == KEY_BUT && strcmp(labels_get(a, LABEL_NAME), labels_get(b, LABEL_NAME)) != 0)
+        return false;
     if (k->kind == KEY_ON) {
         for (size_t i = 0; i < k->n; i++)
             if (strcmp(labels_get(a, k->names[i]), labels_get(b, k->names[i])) != 0)

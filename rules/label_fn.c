@@ -48,7 +48,7 @@ static int replace(
     const struct regex *re = NULL;
     struct buf out;
 
-    if (!*dst)
+    if (!label_name_valid(dst))
         return eval_fail(e, "invalid destination label name in label_replace(): \"%s\"", dst);
     int rc = pattern(e, x, text, &re);
     if (rc < 0)
@@ -81,7 +81,7 @@ static int join_values(
     struct buf out;
     int rc = 0;
 
-    if (!*dst)
+    if (!label_name_valid(dst))
         return eval_fail(e, "invalid destination label name in label_join(): \"%s\"", dst);
     size_t n = x->n_args - 3;
     const char **from = eval_alloc(e, n ? n : 1, sizeof(*from));
@@ -89,7 +89,7 @@ static int join_values(
         return eval_full(e, n, sizeof(*from));
     for (size_t i = 0; rc == 0 && i < n; i++) {
         from[i] = operands[i + 3].string;
-        if (!*from[i])
+        if (!label_name_valid(from[i]))
             rc = eval_fail(e, "invalid source label name in label_join(): \"%s\"", from[i]);
     }
     if (rc < 0)

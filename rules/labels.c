@@ -305,3 +305,21 @@ void labels_json(const struct labels *s, struct buf *out)
     }
     buf_addc(out, '}');
 }
+
+bool label_name_valid(const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t at = 0; at < len;) {
+        size_t before = at;
+        if (rune_decode(name, len, &at) == RUNE_BROKEN && at == before + 1)
+            return false;
+    }
+    return len > 0;
+}
+
+bool label_describes_metric(const char *name)
+{
+    return name[0] == '_' && name[1] == '_' &&
+           (!strcmp(name, LABEL_NAME) || !strcmp(name, "__type__") ||
+               !strcmp(name, "__unit__"));
+}

@@ -49,6 +49,9 @@ void labels_print(const struct labels *s, struct buf *out);
 void labels_json(const struct labels *s, struct buf *out); // {"a":"b"}
 // "text" with quotes, backslashes and control characters escaped as PromQL reads them back.
 void label_quote(const char *s, size_t len, struct buf *out);
+bool label_name_valid(const char *name); // not empty, UTF-8
+// __name__, __type__, __unit__: what is said of the metric, and no longer holds of a rate of it.
+bool label_describes_metric(const char *name);
 // True when the name needs no quotes: [a-zA-Z_][a-zA-Z0-9_]*; a metric name may hold colons.
 bool label_name_plain(const char *name);
 bool metric_name_plain(const char *name);

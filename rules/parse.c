@@ -193,6 +193,13 @@ static struct expr *call(struct parser *p)
             len > 100 ? 100 : (int)len, name);
         return NULL;
     }
+    // Before its arguments, which may be something that only this function takes.
+    if (e->fn->experimental || !function_supported(e->fn)) {
+        parser_fail(p, e->fn->experimental ? "T303" : "T301", p->tok.start, p->tok.end, "",
+            "function `%s` is %snot supported yet", e->fn->name,
+            e->fn->experimental ? "experimental and " : "");
+        return NULL;
+    }
     if (!parser_advance(p) || !arguments(p, &e->args, &e->n_args))
         return NULL;
     return finish(p, e);
@@ -265,38 +272,42 @@ static struct expr *paren(struct parser *p)
     return finish(p, e);
 }
 
+// What stands behind the word looked at: `(`, by or without make it an aggregation.
+static bool aggregates(struct parser *p)
+{
+    struct lexer look = p->lex;
+    struct token next = {0};
+    struct parse_error ignored;
+    look.err = &ignored;
+    if (lex_next(&look, &next) == -ENOMEM)
+        p->rc = -ENOMEM;
+    return next.kind == TOK_LPAREN || lex_is_word(&look, &next, "by") ||
+           lex_is_word(&look, &next, "without");
+}
+
 static struct expr *word(struct parser *p)
 {
-    char ahead = lex_ahead(&p->lex);
     enum aggregate_op op;
 
     if (aggregate_word(p, &op)) {
         // `sum` alone is a metric; with something to work on behind it, it is the aggregation.
-        struct lexer look = p->lex;
-        struct token next = {0};
-        struct parse_error ignored;
-        look.err = &ignored;
-        if (lex_next(&look, &next) == -ENOMEM)
-            p->rc = -ENOMEM;
-        if (next.kind == TOK_LPAREN || lex_is_word(&look, &next, "by") ||
-            lex_is_word(&look, &next, "without"))
-            return p->rc ? NULL : aggregate(p, op);
-        return p->rc ? NULL : parse_selector(p);
+        bool yes = aggregates(p);
+        return p->rc ? NULL : yes ? aggregate(p, op) : parse_selector(p);
     }
     if (metric_word_reserved(p->lex.text + p->tok.start, (size_t)(p->tok.end - p->tok.start))) {
         parser_unexpected(p, "an expression");
         return NULL;
     }
-    if (ahead == '(' && (parser_word(p, "limitk") || parser_word(p, "limit_ratio"))) {
+    if ((parser_word(p, "limitk") || parser_word(p, "limit_ratio")) && aggregates(p)) {
         parser_fail(p, "T303", p->tok.start, p->tok.end,
             "topk is the nearest that is not experimental",
             "`%.*s` is experimental and not supported yet", p->tok.end - p->tok.start,
             p->lex.text + p->tok.start);
         return NULL;
     }
-    if (ahead == '(' && p->tok.kind == TOK_WORD)
+    if (lex_ahead(&p->lex) == '(' && p->tok.kind == TOK_WORD)
         return call(p);
-    return parse_selector(p);
+    return p->rc ? NULL : parse_selector(p);
 }
 
 static struct expr *primary(struct parser *p)

@@ -233,14 +233,19 @@ static bool arithmetic_ahead(const struct parser *p)
            p->tok.kind == TOK_DIV || p->tok.kind == TOK_MOD || p->tok.kind == TOK_POW;
 }
 
+static void refuse_arithmetic(struct parser *p)
+{
+    parser_fail(p, "T302", p->tok.start, p->tok.end, DURATION_HINT,
+        "arithmetic in durations is experimental and not supported yet");
+}
+
 // A duration, or since Prometheus 3 a number of seconds.
 static bool duration(struct parser *p, bool negative, int64_t *ret)
 {
     bool call =
         p->tok.kind == TOK_LPAREN || (p->tok.kind == TOK_WORD && lex_ahead(&p->lex) == '(');
     if (call) {
-        parser_fail(p, "T302", p->tok.start, p->tok.end, DURATION_HINT,
-            "arithmetic in durations is experimental and not supported yet");
+        refuse_arithmetic(p);
         return false;
     }
     if (p->tok.kind == TOK_DURATION) {
@@ -291,7 +296,7 @@ static struct expr *brackets(struct parser *p, struct expr *operand)
         return NULL;
     int start = p->tok.start;
     if (p->tok.kind == TOK_SUB || p->tok.kind == TOK_ADD) {
-        parser_unexpected(p, "a range, e.g. 5m");
+        refuse_arithmetic(p);
         return NULL;
     }
     if (!duration(p, false, &e->range_ms) || !positive(p, start, e->range_ms))
@@ -306,8 +311,7 @@ static struct expr *brackets(struct parser *p, struct expr *operand)
             return NULL;
     }
     if (arithmetic_ahead(p)) {
-        parser_fail(p, "T302", p->tok.start, p->tok.end, DURATION_HINT,
-            "arithmetic in durations is experimental and not supported yet");
+        refuse_arithmetic(p);
         return NULL;
     }
     p->lex.brackets = false;

@@ -536,7 +536,7 @@ int range_apply(struct eval *e, int id, const struct value *param, const struct 
 
 bool range_keeps_name(int id)
 {
-    return id == FN_LAST_OVER_TIME;
+    return id == FN_LAST_OVER_TIME || id == FN_FIRST_OVER_TIME;
 }
 
 static int on_window(struct eval *e, const struct window *w, void *ctx)

@@ -95,6 +95,15 @@ bool selector_element(struct eval *e, uint32_t id, int64_t at_ms, struct element
     return el->silent;
 }
 
+static bool detect_hint(struct eval *e, uint32_t id, int64_t at_ms, struct element *el)
+{
+    struct point p;
+    bool seen = e->src.latest(e->src.self, id, el->sample_ms - 1, &p) && p.h &&
+                p.t_ms > at_ms - e->o.lookback_ms;
+    el->hist = detected_hint(e, seen ? p.h : NULL, el->hist);
+    return el->hist != NULL;
+}
+
 int eval_selector(struct eval *e, const struct expr *x, int64_t t_ms, struct value *ret)
 {
     const struct selection *s;
@@ -108,8 +117,11 @@ int eval_selector(struct eval *e, const struct expr *x, int64_t t_ms, struct val
     int64_t at = eval_time(e, x, t_ms);
     for (size_t i = 0; i < s->ids.n; i++) {
         struct element el = {.labels = s->labels[i]};
-        if (selector_element(e, s->ids.id[i], at, &el))
-            vector_push(&ret->vector, &el);
+        if (!selector_element(e, s->ids.id[i], at, &el))
+            continue;
+        if (el.hist && e->hints == HINTS_DETECTED && !detect_hint(e, s->ids.id[i], at, &el))
+            return -ENOMEM;
+        vector_push(&ret->vector, &el);
     }
     e->samples += ret->vector.n;
     return e->samples > EVAL_SAMPLES_MAX ? -E2BIG : 0;

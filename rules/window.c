@@ -46,6 +46,11 @@ int window_of_series(struct eval *e, const struct expr *x, uint32_t id, int64_t 
             p->p[w->n] = p->p[k];
         w->n++;
     }
+    // From the newest, so that each still has the one before it as it is stored.
+    for (size_t k = w->n; e->hints == HINTS_DETECTED && k-- > 1;)
+        if (p->p[k].h && p->p[k - 1].h &&
+            !(p->p[k].h = detected_hint(e, p->p[k - 1].h, p->p[k].h)))
+            return -ENOMEM;
     w->p = p->p;
     e->samples += w->n;
     if (e->samples > EVAL_SAMPLES_MAX)
@@ -119,6 +124,13 @@ static int tracks_room(struct eval *e, struct tracks *ts, struct join *j, size_t
     return rc;
 }
 
+// One sample may stand at several steps, or the one with the reset at none: the counts must tell.
+static const struct histogram *without_reset_hint(struct eval *e, const struct histogram *h)
+{
+    bool tells = h->hint == HINT_RESET || h->hint == HINT_NOT_RESET;
+    return tells ? histogram_with_hint(&e->arena, h, HINT_UNKNOWN) : h;
+}
+
 static int track_step(struct eval *e, struct tracks *ts, struct join *j, const struct value *v,
     int64_t t_ms, size_t most)
 {
@@ -143,7 +155,10 @@ static int track_step(struct eval *e, struct tracks *ts, struct join *j, const s
             continue;
         if (t->n && t->p[t->n - 1].t_ms == t_ms)
             return eval_fail(e, "vector cannot contain metrics with the same labelset");
-        rc = track_add(e, t, &(struct point){t_ms, el[i].value, el[i].hist}, most);
+        const struct histogram *h = el[i].hist;
+        if (h && !(h = without_reset_hint(e, h)))
+            return -ENOMEM;
+        rc = track_add(e, t, &(struct point){t_ms, el[i].value, h}, most);
         e->samples++;
     }
     if (rc == 0 && e->samples > EVAL_SAMPLES_MAX)
@@ -168,21 +183,25 @@ static int windows_of_subquery(
     if (first > w.to_ms)
         return 0;
     size_t most = (size_t)((w.to_ms - first) / step) + 1;
-    for (int64_t t = first; t <= w.to_ms; t += step) {
+    enum reset_hints hints = e->hints;
+    int rc = 0;
+    e->hints = HINTS_NEVER_DETECTED;
+    for (int64_t t = first; rc == 0 && t <= w.to_ms; t += step) {
         struct value v = {0};
-        int rc = eval_node(e, x->lhs, t, &v);
+        rc = eval_node(e, x->lhs, t, &v);
         if (rc == 0)
             rc = track_step(e, &ts, &j, &v, t, most);
-        if (rc < 0)
-            return rc;
     }
+    e->hints = hints;
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < ts.n; i++) {
         w.labels = &ts.t[i].labels;
         w.p = ts.t[i].p;
         w.n = ts.t[i].n;
         w.n_hist = ts.t[i].n_hist;
         w.silent = ts.t[i].silent;
-        int rc = fn(e, &w, ctx);
+        rc = fn(e, &w, ctx);
         if (rc < 0)
             return rc;
     }

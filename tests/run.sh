@@ -72,6 +72,8 @@ unit() {
         bin=$(basename "$src" .c)
         run "$UNIT_SECONDS" "flow/$bin" "$B/flow/$bin"
     done
+    run "$UNIT_SECONDS" promqltest/cases "$B/promqltest" tests/promqltest/cases
+    run "$UNIT_SECONDS" promqltest/mistakes sh tests/promqltest/mistakes.sh "$B/promqltest"
     for golden in tests/unit/*/golden_*.sh tests/unit/golden_*.sh; do
         [ -f "$golden" ] && run "$UNIT_SECONDS" "${golden#tests/}" sh "$golden"
     done
