@@ -182,11 +182,12 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(call archives,wire)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
-$(B)/bench/rules $(B)/bench/operators: $(B)/bench/%: $(B)/tests/bench/%.o $(call archives,rules)
+$(B)/bench/rules $(B)/bench/operators $(B)/bench/windows: $(B)/bench/%: $(B)/tests/bench/%.o $(call archives,rules)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
-bench: all $(B)/bench/load $(B)/bench/rules $(B)/bench/operators
+bench: all $(B)/bench/load $(B)/bench/rules $(B)/bench/operators \
+    $(B)/bench/windows
 	@echo "benchmarks are one command each:"; ls tests/bench/*.sh
 
 PREFIX ?= /usr/local

@@ -7,6 +7,10 @@
 struct memory_series {
     struct labels *labels; // NULL: forgotten
     struct points points;
+    // The newest point, and when the one before it was (INT64_MIN: none): most questions are about
+    // these, and the array they end is far away.
+    struct point newest;
+    int64_t before_ms;
     bool silent;
 };
 
@@ -88,7 +92,8 @@ int memory_source_series(struct memory_source *m, const struct labels *s, uint32
     rc = map_set(&m->by_labels, k, key.len, (void *)(uintptr_t)(m->n + 1));
     if (rc < 0)
         goto out;
-    m->series[m->n] = (struct memory_series){.labels = copy};
+    m->series[m->n] = (struct memory_series){
+        .labels = copy, .newest.t_ms = INT64_MIN, .before_ms = INT64_MIN};
     copy = NULL;
     *ret_id = (uint32_t)m->n++;
     m->generation++;
@@ -110,15 +115,33 @@ int memory_source_forget(struct memory_source *m, uint32_t id)
         return -ENOMEM;
     free(s->labels);
     free(s->points.p);
-    *s = (struct memory_series){0};
+    *s = (struct memory_series){.newest.t_ms = INT64_MIN, .before_ms = INT64_MIN};
     m->generation++;
     return 0;
 }
 
-// Index of the first sample after t.
-static size_t after(const struct points *p, int64_t t_ms)
+// Index of the first sample after t. Samples come at a steady pace, so it is looked for where the
+// newest two say, and from there in growing steps: nearly always one or two places.
+static size_t after(const struct memory_series *x, int64_t t_ms)
 {
-    size_t lo = 0, hi = p->n;
+    const struct points *p = &x->points;
+    size_t n = p->n;
+    if (x->newest.t_ms <= t_ms || n < 2)
+        return x->newest.t_ms <= t_ms ? n : 0;
+    uint64_t pace_ms = (uint64_t)x->newest.t_ms - (uint64_t)x->before_ms;
+    uint64_t back = ((uint64_t)x->newest.t_ms - (uint64_t)t_ms) / pace_ms;
+    size_t lo = 0, hi = n - 1, at = back < hi ? hi - (size_t)back : 0, step = 1;
+    if (p->p[at].t_ms <= t_ms) {
+        for (lo = at + 1; lo + step < n && p->p[lo + step - 1].t_ms <= t_ms; step *= 2)
+            lo += step;
+        if (lo + step < n)
+            hi = lo + step - 1;
+    } else {
+        for (hi = at; hi >= step && p->p[hi - step].t_ms > t_ms; step *= 2)
+            hi -= step;
+        if (hi >= step)
+            lo = hi - step + 1;
+    }
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (p->p[mid].t_ms <= t_ms)
@@ -138,9 +161,11 @@ static void tell(struct memory_source *m, uint32_t id, int64_t t_ms)
 static int put(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
     const struct histogram *h, bool replace)
 {
-    struct points *p = &m->series[id].points;
-    size_t at = after(p, t_ms);
-    bool there = at > 0 && p->p[at - 1].t_ms == t_ms;
+    struct memory_series *x = &m->series[id];
+    struct points *p = &x->points;
+    size_t at = after(x, t_ms);
+    bool newest = t_ms > x->newest.t_ms;
+    bool there = !newest && at > 0 && p->p[at - 1].t_ms == t_ms;
     if (there && !replace)
         return 0;
     if (h) {
@@ -148,14 +173,20 @@ static int put(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
         if (!h)
             return -ENOMEM;
     }
-    if (there) {
-        p->p[at - 1] = (struct point){t_ms, v, h};
+    if (!there && !points_add(p, t_ms, v, h))
+        return -ENOMEM;
+    if (newest) {
+        x->before_ms = x->newest.t_ms;
+        x->newest = (struct point){t_ms, v, h};
         return 1;
     }
-    if (!points_add(p, t_ms, v, h))
-        return -ENOMEM;
-    memmove(p->p + at + 1, p->p + at, (p->n - 1 - at) * sizeof(*p->p));
+    if (there)
+        at--;
+    else
+        memmove(p->p + at + 1, p->p + at, (p->n - 1 - at) * sizeof(*p->p));
     p->p[at] = (struct point){t_ms, v, h};
+    x->newest = p->p[p->n - 1];
+    x->before_ms = p->n > 1 ? p->p[p->n - 2].t_ms : INT64_MIN;
     return 1;
 }
 
@@ -212,10 +243,25 @@ static struct labels labels_of(void *self, uint32_t id)
     return *((struct memory_source *)self)->series[id].labels;
 }
 
+static const struct memory_series *series_of(const void *self, uint32_t id)
+{
+    return &((const struct memory_source *)self)->series[id];
+}
+
 static int range(void *self, uint32_t id, int64_t from_ms, int64_t to_ms, struct points *out)
 {
-    const struct points *p = &((struct memory_source *)self)->series[id].points;
-    size_t first = after(p, from_ms), end = after(p, to_ms);
+    const struct memory_series *x = series_of(self, id);
+    const struct points *p = &x->points;
+    if (!p->n || x->newest.t_ms <= from_ms)
+        return 0;
+    if (x->before_ms <= from_ms && x->newest.t_ms <= to_ms)
+        return points_append(out, &x->newest, 1) ? 0 : -ENOMEM;
+    size_t end = after(x, to_ms), first = end, few = 4;
+    // The window of one who comes often is small.
+    while (first && few && p->p[first - 1].t_ms > from_ms)
+        first--, few--;
+    if (!few)
+        first = after(x, from_ms);
     if (first >= end)
         return 0;
     return points_append(out, p->p + first, end - first) ? 0 : -ENOMEM;
@@ -223,21 +269,21 @@ static int range(void *self, uint32_t id, int64_t from_ms, int64_t to_ms, struct
 
 static bool latest(void *self, uint32_t id, int64_t t_ms, struct point *ret)
 {
-    const struct points *p = &((struct memory_source *)self)->series[id].points;
-    size_t at = after(p, t_ms);
+    const struct memory_series *x = series_of(self, id);
+    size_t at = after(x, t_ms);
     if (!at)
         return false;
-    *ret = p->p[at - 1];
+    *ret = at == x->points.n ? x->newest : x->points.p[at - 1];
     return true;
 }
 
 static bool next(void *self, uint32_t id, int64_t t_ms, struct point *ret)
 {
-    const struct points *p = &((struct memory_source *)self)->series[id].points;
-    size_t at = after(p, t_ms);
-    if (at == p->n)
+    const struct memory_series *x = series_of(self, id);
+    size_t at = after(x, t_ms);
+    if (at == x->points.n)
         return false;
-    *ret = p->p[at];
+    *ret = x->points.p[at];
     return true;
 }
 
@@ -269,10 +315,9 @@ bool memory_source_refused(const struct memory_source *m, struct labels *ret)
 static bool refuse(
     struct memory_source *m, uint32_t id, int64_t t_ms, double v, const struct histogram *h)
 {
-    const struct points *p = &m->series[id].points;
-    if (!m->strict || p->n == 0 || p->p[p->n - 1].t_ms < t_ms)
+    const struct point *newest = &m->series[id].newest;
+    if (!m->strict || m->series[id].points.n == 0 || newest->t_ms < t_ms)
         return false;
-    const struct point *newest = &p->p[p->n - 1];
     bool same =
         newest->t_ms == t_ms && !h && !newest->h && double_bits(newest->v) == double_bits(v);
     if (!same && !is_stale(v) && !m->was_refused) {

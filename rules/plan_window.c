@@ -7,11 +7,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
+// The samples that will be the oldest next. They are read a few at a time: to look for a place in the
+// middle of a series costs more than all else that is done for a sample.
+#define AHEAD 5
+struct ahead {
+    double v[AHEAD];
+    uint32_t wait_ms[AHEAD]; // after the one before
+    uint8_t at, n;
+};
+
 struct window_node {
     struct leaf l;
     struct arena histograms; // results; those are made anew at each bring
     struct slide_call call;
-    unsigned char *state; // one of slide_size bytes for each slot
+    // For each slot slide_size bytes, and before them, unless the function never evicts, an ahead.
+    unsigned char *state;
     size_t n;
     int64_t reached_ms; // the states are there, also when the bring failed after all
     bool doubt; // elements came or went since it was known that no two have the same labels
@@ -28,9 +38,19 @@ struct move {
     int64_t left_ms;   // the newest time that is not in it
 };
 
+static size_t stride(const struct window_node *w)
+{
+    return (slide_is_tail(&w->call) ? 0 : sizeof(struct ahead)) + slide_size(&w->call);
+}
+
 static struct slide *state_of(const struct window_node *w, size_t i)
 {
-    return (struct slide *)(w->state + i * slide_size(&w->call));
+    return (struct slide *)(w->state + (i + 1) * stride(w) - slide_size(&w->call));
+}
+
+static struct ahead *ahead_of(const struct window_node *w, size_t i)
+{
+    return (struct ahead *)(w->state + i * stride(w));
 }
 
 static void states_free(struct window_node *w)
@@ -46,7 +66,7 @@ static void states_free(struct window_node *w)
 // slots before.
 static int states_move(struct window_node *w, const uint32_t *from)
 {
-    size_t n = w->l.ids.n, size = slide_size(&w->call);
+    size_t n = w->l.ids.n, size = stride(w);
     if (w->n == n && !from)
         return 0;
     struct window_node next = *w;
@@ -58,8 +78,8 @@ static int states_move(struct window_node *w, const uint32_t *from)
     for (size_t i = 0; from && i < n; i++) {
         if (from[i] >= w->n)
             continue;
-        struct slide *old = state_of(w, from[i]);
-        memcpy(state_of(&next, i), old, size);
+        unsigned char *old = w->state + from[i] * size;
+        memcpy(next.state + i * size, old, size);
         memset(old, 0, size); // what it owns went along
     }
     states_free(w);
@@ -102,6 +122,8 @@ static int compute_whole(struct move *m, uint32_t i, struct element *ret)
     struct eval *e = m->p->eval;
     struct window win;
     slide_done(&w->call, s);
+    if (!slide_is_tail(&w->call))
+        ahead_of(w, i)->at = ahead_of(w, i)->n = 0;
     slot->due_ms = INT64_MIN;
     int rc = window_of_series(
         e, m->range, w->l.ids.id[i], m->t_ms, &w->l.n.out.vector.e[i].labels, &win);
@@ -141,34 +163,51 @@ static int push_new(const struct move *m, uint32_t id, struct slide *s)
     return rc < 0 ? rc : 1;
 }
 
-static bool evict_to(const struct move *m, struct slide *s, const struct point *p)
+static bool ahead_add(struct ahead *a, int64_t *before_ms, const struct point *p)
 {
-    if (p->h || p->t_ms > s->last.t_ms || s->n < 2)
+    int64_t wait_ms = p->t_ms - *before_ms;
+    if (a->n == AHEAD || wait_ms > UINT32_MAX)
         return false;
-    if (!is_stale(p->v))
-        slide_evict(&m->w->call, s, (struct slide_sample){p->t_ms, p->v});
+    a->wait_ms[a->n] = (uint32_t)wait_ms;
+    a->v[a->n++] = p->v;
+    *before_ms = p->t_ms;
     return true;
 }
 
-// Takes out what has left. 1; 0 when the source has other samples than came in.
-static int evict_old(const struct move *m, uint32_t id, struct slide *s)
+// Reads what follows the oldest sample. 1; 0 when nothing known does.
+static int look_ahead(const struct move *m, uint32_t id, const struct slide *s, struct ahead *a)
 {
     struct eval *e = m->p->eval;
     struct points *p = &e->window;
-    struct point next = {.t_ms = s->first.t_ms};
-    // Usually one. Of more, all but the last are read together.
-    for (int round = 0; s->first.t_ms <= m->left_ms; round++) {
-        p->n = 0;
-        int rc = round == 1 ? e->src.range(e->src.self, id, next.t_ms, m->left_ms, p) : 0;
-        if (rc < 0)
+    struct point one = {.t_ms = s->first.t_ms};
+    int64_t before_ms = s->first.t_ms, last_ms = s->last.t_ms;
+    int64_t to_ms = before_ms + (last_ms - before_ms) / s->n * (AHEAD + 1);
+    a->at = a->n = 0;
+    p->n = 0;
+    int rc = e->src.range(e->src.self, id, before_ms, to_ms < last_ms ? to_ms : last_ms, p);
+    for (size_t k = 0; k < p->n; k++)
+        if (p->p[k].h || (!is_stale(p->p[k].v) && !ahead_add(a, &before_ms, &p->p[k])))
+            break;
+    // A hole is longer than that.
+    while (
+        !a->n && e->src.next(e->src.self, id, one.t_ms, &one) && !one.h && one.t_ms <= last_ms)
+        if (!is_stale(one.v) && !ahead_add(a, &before_ms, &one))
+            break;
+    return rc < 0 ? rc : a->n > 0;
+}
+
+// Takes out what has left. 1; 0 when the source has other samples than came in.
+static int evict_old(const struct move *m, uint32_t id, struct slide *s, struct ahead *a)
+{
+    while (s->first.t_ms <= m->left_ms) {
+        int rc = a->at < a->n ? 1 : look_ahead(m, id, s, a);
+        if (rc <= 0)
             return rc;
-        for (size_t k = 0; k < p->n; k++) {
-            next = p->p[k];
-            if (!evict_to(m, s, &next))
-                return 0;
-        }
-        if (!e->src.next(e->src.self, id, next.t_ms, &next) || !evict_to(m, s, &next))
+        struct slide_sample next = {s->first.t_ms + a->wait_ms[a->at], a->v[a->at]};
+        a->at++;
+        if (s->n < 2 || next.t_ms > s->last.t_ms)
             return 0;
+        slide_evict(&m->w->call, s, next);
     }
     return (s->n == 1) == (s->first.t_ms == s->last.t_ms);
 }
@@ -187,7 +226,7 @@ static int glide(const struct move *m, uint32_t i, struct element *ret)
         return -EAGAIN;
     int rc = slot->newest_ms > s->last.t_ms ? push_new(m, id, s) : 1;
     if (rc > 0 && !slide_is_tail(&w->call))
-        rc = evict_old(m, id, s);
+        rc = evict_old(m, id, s, ahead_of(w, i));
     if (rc <= 0)
         return rc ? rc : -EAGAIN;
     *ret = (struct element){.sample_ms = s->last.t_ms};
@@ -313,7 +352,7 @@ static size_t window_bytes(const struct node *n)
     const struct window_node *w = (const struct window_node *)n;
     size_t bytes = leaf_bytes(&w->l) + w->histograms.used;
     for (size_t i = 0; i < w->n; i++)
-        bytes += slide_size(&w->call) + slide_held(&w->call, state_of(w, i));
+        bytes += stride(w) + slide_held(&w->call, state_of(w, i));
     return bytes;
 }
 

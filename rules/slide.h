@@ -28,7 +28,7 @@
  * Sums are double-double: two doubles that hold 106 bits. Adding and taking away loses nothing
  * that a double could show, while a plain running sum is off by 110 % after one spike of 1e15.
  * Extremes: the monotonic queue (each sample drops the smaller ones before it), its first eight.
- * Quantiles: the 32 sorted values around the rank, and how many are below and above.
+ * Quantiles: the 24 sorted values around the rank, and how many are below and above.
  *
  * Functions of the newest samples only (last, present, irate, idelta) never evict: they keep two
  * samples and look at their times.

@@ -91,7 +91,7 @@ const struct slide_kind SLIDE_MAX = {.size = sizeof(struct slide_extreme),
 //
 // What comes or leaves outside of v only counts. The rank wanders within v as the window moves; when
 // it leaves it, or v runs out, the next read asks.
-#define RANKS 32
+#define RANKS 24
 struct slide_quantile {
     struct slide s;
     double v[RANKS];
