@@ -120,6 +120,11 @@ uint64_t block_shortened(const struct block *b)
     return b->shortened;
 }
 
+bool block_falls(const struct block *b)
+{
+    return b->falls;
+}
+
 size_t block_bytes(const struct block *b)
 {
     return sizeof(*b) + b->bytes + b->n_slots * sizeof(*b->slots) +
@@ -252,6 +257,7 @@ static int chunk_open(struct block *b, int64_t number, struct chunk **ret)
 {
     struct chunk *c = &b->slots[(size_t)number % b->n_slots];
     if (c->number != number) {
+        b->shortened += b->falls; // it may have hidden what is in others
         chunk_drop_histograms(b, c);
         fill_absent(c->v, (size_t)c->cols * BLOCK_CHUNK_ROWS);
         c->number = number;
@@ -454,11 +460,13 @@ int block_range(
             continue;
         for (uint64_t left = c->present; left; left &= left - 1) {
             int r = __builtin_ctzll(left);
-            if (c->t_ms[r] <= last_ms || c->t_ms[r] > to_ms)
+            if (c->t_ms[r] <= last_ms)
                 continue;
             double v = *cell_at(c, col, r);
             if (is_absent(v))
                 continue;
+            if (c->t_ms[r] > to_ms)
+                return 0; // what follows is newer, or left out
             struct point p = point_at(b, c, col, r, v);
             if (!points_add(out, p.t_ms, p.v, p.h))
                 return -ENOMEM;
@@ -468,13 +476,39 @@ int block_range(
     return 0;
 }
 
+// Where times fall: the last that block_range gives.
+static bool latest_by_walk(const struct block *b, uint32_t col, int64_t t_ms, struct point *ret)
+{
+    int64_t last_ms = INT64_MIN, end = b->cols[col].last_row / BLOCK_CHUNK_ROWS;
+    bool found = false;
+    for (int64_t k = oldest_chunk(b); k <= end; k++) {
+        const struct chunk *c = chunk_of(b, k);
+        for (uint64_t left = c && col < c->cols ? c->present : 0; left; left &= left - 1) {
+            int r = __builtin_ctzll(left);
+            if (c->t_ms[r] <= last_ms)
+                continue;
+            double v = *cell_at(c, col, r);
+            if (is_absent(v))
+                continue;
+            if (c->t_ms[r] > t_ms)
+                return found;
+            last_ms = c->t_ms[r];
+            *ret = point_at(b, c, col, r, v);
+            found = true;
+        }
+    }
+    return found;
+}
+
 bool block_latest(const struct block *b, uint32_t col, int64_t t_ms, struct point *ret)
 {
     int64_t last = b->cols[col].last_row;
     if (last < 0)
         return false;
+    if (b->falls)
+        return latest_by_walk(b, col, t_ms, ret);
     int64_t oldest = oldest_chunk(b), k = last / BLOCK_CHUNK_ROWS;
-    if (!b->falls && k > oldest)
+    if (k > oldest)
         k = chunk_near(b, t_ms, oldest, k);
     for (; k >= oldest; k--) {
         const struct chunk *c = chunk_of(b, k);

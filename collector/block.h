@@ -54,7 +54,9 @@ int block_range(
 bool block_latest(const struct block *b, uint32_t col, int64_t t_ms, struct point *ret);
 // The first sample block_range would give for (t_ms, ...).
 bool block_next(const struct block *b, uint32_t col, int64_t t_ms, struct point *ret);
-// How often the oldest rows were given up for want of memory.
+// How often the oldest rows were given up, so that a reader has others than before.
 uint64_t block_shortened(const struct block *b);
+// The agent's clock was set back: a new row may hide others.
+bool block_falls(const struct block *b);
 int64_t block_newest_ms(const struct block *b); // INT64_MIN: empty
 size_t block_bytes(const struct block *b);

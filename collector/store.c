@@ -235,6 +235,8 @@ int store_group(struct agent_store *a, const struct batch_group *g, int64_t t_ms
             continue;
         uint32_t id = b->series_of[col - 1];
         store_told(s, id, row.t_ms);
+        if (block_falls(b->block))
+            store_told(s, id, INT64_MIN);
         if (fn)
             fn(ctx, id, row.t_ms);
     }
