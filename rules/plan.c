@@ -28,12 +28,14 @@ struct plan *plan_new(const struct source *src, const struct eval_options *o)
     if (!p)
         return NULL;
     map_init(&p->nodes);
+    audience_init(&p->audience, NULL);
     p->t_ms = p->newest_ms = INT64_MIN;
     p->eval = eval_new(src, o);
     if (!p->eval) {
         plan_free(p);
         return NULL;
     }
+    p->audience.src = &p->eval->src; // lives as long as the plan
     return p;
 }
 
@@ -74,20 +76,15 @@ static int text_new(const struct expr_root *x, struct plan_text **ret)
 
 static void node_release(struct plan *p, struct node *n);
 
-static void leaf_unlink(struct plan *p, struct node *n)
+static bool is_leaf(const struct node_kind *kind)
 {
-    for (struct leaf **at = &p->leaves; *at; at = &(*at)->next) {
-        if (&(*at)->n != n)
-            continue;
-        *at = (*at)->next;
-        p->readers_valid = false;
-        return;
-    }
+    return kind == &NODE_SELECT || kind == &NODE_WINDOW;
 }
 
 static void node_free(struct plan *p, struct node *n)
 {
-    leaf_unlink(p, n);
+    if (is_leaf(n->kind))
+        audience_leave(&p->audience, &((struct leaf *)n)->hears);
     for (size_t i = 0; n->child && i < n->n; i++)
         if (n->child[i])
             node_release(p, n->child[i]);
@@ -201,18 +198,13 @@ static int node_new(
     n->reads_time = reads_time(x);
     text->refs++;
     int rc = node_operands(p, n);
+    if (rc == 0 && is_leaf(kind))
+        rc = leaf_open(p, (struct leaf *)n);
     if (rc == 0)
         rc = map_set(&p->nodes, key, strlen(key), n);
     if (rc < 0) {
         node_free(p, n);
         return rc;
-    }
-    if (kind == &NODE_SELECT || kind == &NODE_WINDOW) {
-        struct leaf *l = (struct leaf *)n;
-        const struct expr *param;
-        l->selector = kind == &NODE_SELECT ? x : expr_inner(range_operands(x, &param)->lhs);
-        l->next = p->leaves;
-        p->leaves = l;
     }
     p->stats.nodes++;
     *ret = n;
@@ -272,8 +264,7 @@ void plan_free(struct plan *p)
         return;
     map_done(&p->nodes); // every expression was removed: it is empty
     eval_free(p->eval);
-    free(p->reader);
-    free(p->first);
+    audience_done(&p->audience);
     free(p);
 }
 
@@ -283,7 +274,7 @@ static int node_bring(struct plan *p, struct node *n, int64_t t_ms)
 {
     if (n->round == p->round && !n->failed)
         return 0;
-    bool leaf = n->kind == &NODE_SELECT || n->kind == &NODE_WINDOW || n->kind == &NODE_TIMER;
+    bool leaf = is_leaf(n->kind) || n->kind == &NODE_TIMER;
     bool due = leaf || n->failed || n->t_ms == INT64_MIN || (n->reads_time && n->t_ms != t_ms);
     for (size_t i = 0; i < n->n; i++) {
         int rc = node_bring(p, n->child[i], t_ms);
@@ -341,6 +332,9 @@ int plan_read(
         p->stats.batch_reads++;
         return eval_instant(e, &x->text->root, x->text->selections, t_ms, ret, err);
     }
+    // Without memory to know whom a sample concerns everybody begins anew.
+    if (p->audience.lost || audience_meet(&p->audience) < 0)
+        audience_begin(&p->audience);
     uint64_t generation = e->src.generation(e->src.self);
     if (t_ms != p->t_ms || p->source_moved || generation != p->generation) {
         p->round++;
@@ -373,25 +367,8 @@ void plan_sample(void *plan, uint32_t id, int64_t t_ms)
 {
     struct plan *p = plan;
     p->source_moved = true;
-    if (!p->readers_valid && plan_readers(p) < 0) {
-        // No memory to know whom it concerns: everybody begins anew.
-        for (struct leaf *l = p->leaves; l; l = l->next)
-            l->selected = false;
-        return;
-    }
-    if (id >= p->n_ids)
-        return;
-    for (uint32_t i = p->first[id]; i < p->first[id + 1]; i++) {
-        struct leaf *l = p->reader[i].leaf;
-        struct slot *slot = &l->slot[p->reader[i].slot];
-        // In order is in time: windows go on from the newest sample they have, not from their end.
-        if (t_ms > slot->newest_ms)
-            slot->newest_ms = t_ms;
-        else
-            slot->late = true;
-        slot->due_ms = INT64_MIN;
-        l->wake_ms = INT64_MIN;
-    }
+    for (uint32_t i = audience_heard(&p->audience, id); i; i = p->audience.link[i].next)
+        leaf_sample(leaf_of(p->audience.link[i].by), p->audience.link[i].slot, t_ms);
 }
 
 // --- what it looks like ------------------------------------------------------------------------
@@ -402,16 +379,13 @@ void plan_stats(const struct plan *p, struct plan_stats *ret)
     const void *key;
     void *value;
     *ret = p->stats;
-    ret->bytes = sizeof(*p) + p->n_ids * sizeof(*p->first);
+    ret->bytes = sizeof(*p) + audience_bytes(&p->audience);
     while (map_next(&p->nodes, &it, &key, &len, &value)) {
         const struct node *n = value;
+        ret->leaves += is_leaf(n->kind);
         ret->elements += n->out.vector.n;
         ret->bytes += n->kind->size + len + n->n * (sizeof(*n->in) + 2 * sizeof(*n->seen)) +
                       (n->kind->bytes ? n->kind->bytes(n) : 0);
-    }
-    for (const struct leaf *l = p->leaves; l; l = l->next) {
-        ret->leaves++;
-        ret->bytes += l->ids.n * sizeof(struct reader);
     }
 }
 

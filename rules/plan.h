@@ -34,8 +34,8 @@ void plan_remove(struct plan *p, struct plan_expr *x);
 // No node may have more elements than this (plan_read: -E2BIG with an error that names it); 0 = any.
 void plan_limit(struct plan *p, size_t elements);
 
-// A source_watch_fn, ctx is the plan: a sample was stored, or with INT64_MIN, a source fell silent.
-// Must be told of every sample, or the plan goes on believing what it knew.
+// A source_watch_fn, ctx is the plan. Must be told of everything, or the plan goes on believing what
+// it knew.
 void plan_sample(void *plan, uint32_t series, int64_t t_ms);
 
 // As eval_instant. What *ret points to lives until the next read, sample or removal.
@@ -50,6 +50,7 @@ struct plan_stats {
     size_t nodes, leaves, elements, bytes;
     uint64_t reads, batch_reads; // all, and those that went back in time
     uint64_t computed, kept;     // operators evaluated, and those found unchanged
+    uint64_t selects;            // leaves that asked the source for their series
 };
 void plan_stats(const struct plan *p, struct plan_stats *ret);
 

@@ -4,6 +4,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
+int leaf_open(struct plan *p, struct leaf *l)
+{
+    const struct expr *param, *x = l->n.x;
+    l->selector = x->kind == EXPR_SELECTOR ? x : expr_inner(range_operands(x, &param)->lhs);
+    l->hears.m = l->selector->matchers;
+    l->hears.n = l->selector->n_matchers;
+    l->hears.ids = &l->ids;
+    return audience_join(&p->audience, &l->hears);
+}
+
 void leaf_done(struct leaf *l)
 {
     free(l->ids.id);
@@ -16,13 +26,35 @@ void leaf_done(struct leaf *l)
 size_t leaf_bytes(const struct leaf *l)
 {
     return l->ids.cap * sizeof(*l->ids.id) + l->names.used +
-           l->ids.n * (sizeof(*l->slot) + sizeof(*l->from) + sizeof(struct element));
+           l->room * (sizeof(*l->slot) + sizeof(*l->from) + sizeof(struct element));
+}
+
+void leaf_forget(struct leaf *l, uint32_t at)
+{
+    struct element *el = &l->n.out.vector.e[at];
+    el->labels = (struct labels){0};
+    l->gone += !l->slot[at].gone;
+    l->slot[at] =
+        (struct slot){.due_ms = INT64_MIN, .newest_ms = INT64_MIN, .late = true, .gone = true};
+    l->wake_ms = INT64_MIN;
+    l->reshaped = true;
 }
 
 static int64_t newest(const struct source *src, uint32_t id)
 {
     struct point last;
     return src->latest(src->self, id, INT64_MAX, &last) ? last.t_ms : INT64_MIN;
+}
+
+// A slot of which nothing is known yet; its labels into *ret.
+static bool slot_new(const struct source *src, const struct leaf *l, uint32_t id,
+    struct arena *names, struct slot *slot, struct labels *ret)
+{
+    struct labels all = src->labels(src->self, id);
+    *slot = (struct slot){.due_ms = INT64_MIN, .newest_ms = newest(src, id), .late = true};
+    *ret = all;
+    return l->keep_name || !*labels_get(&all, LABEL_NAME) ||
+           labels_drop(names, &all, NULL, 0, true, ret);
 }
 
 // The slots for another set of series: what stays moves, what is new has to be made.
@@ -38,7 +70,6 @@ static int move(struct plan *p, struct leaf *l, struct series_ids *ids)
     bool ok = slot && from && e;
     for (size_t i = 0; ok && i < n; i++) {
         uint32_t id = ids->id[i];
-        struct labels all = src->labels(src->self, id), *labels = &e[i].labels;
         while (k < l->ids.n && l->ids.id[k] < id)
             k++;
         bool old = k < l->ids.n && l->ids.id[k] == id;
@@ -46,12 +77,10 @@ static int move(struct plan *p, struct leaf *l, struct series_ids *ids)
             e[i] = l->n.out.vector.e[k];
         else
             element_clear(&e[i]);
+        ok = slot_new(src, l, id, &names, &slot[i], &e[i].labels);
         from[i] = old ? (uint32_t)k : UINT32_MAX;
-        slot[i] = old ? l->slot[k] : (struct slot){.newest_ms = newest(src, id), .late = true};
-        slot[i].due_ms = INT64_MIN;
-        *labels = all;
-        if (!l->keep_name && *labels_get(&all, LABEL_NAME))
-            ok = labels_drop(&names, &all, NULL, 0, true, labels);
+        if (old)
+            slot[i] = l->slot[k];
     }
     if (!ok) {
         free(slot);
@@ -63,78 +92,143 @@ static int move(struct plan *p, struct leaf *l, struct series_ids *ids)
     leaf_done(l);
     l->slot = slot;
     l->from = from;
+    l->room = room;
+    l->gone = 0;
     l->names = names;
     l->ids = *ids;
     l->n.out.vector = (struct vector){.e = e, .n = n, .cap = room};
+    l->n.out.type = TYPE_VECTOR;
     *ids = (struct series_ids){0};
+    return 0;
+}
+
+static bool grow(struct leaf *l, size_t n)
+{
+    if (n <= l->room && n <= l->ids.cap)
+        return true;
+    size_t room = n * 2;
+    struct slot *slot = realloc(l->slot, room * sizeof(*slot));
+    if (slot)
+        l->slot = slot;
+    uint32_t *from = realloc(l->from, room * sizeof(*from));
+    if (from)
+        l->from = from;
+    struct element *e = realloc(l->n.out.vector.e, room * sizeof(*e));
+    if (e)
+        l->n.out.vector.e = e;
+    uint32_t *id = realloc(l->ids.id, room * sizeof(*id));
+    if (id)
+        l->ids.id = id;
+    if (!slot || !from || !e || !id)
+        return false;
+    l->room = l->ids.cap = l->n.out.vector.cap = room;
+    return true;
+}
+
+// The usual birth: series that are younger than all there are.
+static int append(struct plan *p, struct leaf *l)
+{
+    size_t before = l->ids.n, n = before + l->hears.born.n;
+    if (!grow(l, n))
+        return -ENOMEM;
+    for (size_t i = before; i < n; i++) {
+        uint32_t id = l->hears.born.id[i - before];
+        struct element *el = &l->n.out.vector.e[i];
+        *el = (struct element){0};
+        element_clear(el);
+        if (!slot_new(&p->eval->src, l, id, &l->names, &l->slot[i], &el->labels))
+            return -ENOMEM;
+        l->ids.id[i] = id;
+    }
+    l->ids.n = l->n.out.vector.n = n;
+    audience_link(&p->audience, &l->hears, before);
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+// Births among the series there are, and those that are gone leave.
+static int mix(struct plan *p, struct leaf *l)
+{
+    struct series_ids ids = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < l->ids.n; i++)
+        if (!l->slot[i].gone && !series_ids_add(&ids, l->ids.id[i]))
+            rc = -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < l->hears.born.n; i++)
+        rc = series_ids_add(&ids, l->hears.born.id[i]) ? 0 : -ENOMEM;
+    if (rc == 0 && ids.n)
+        qsort(ids.id, ids.n, sizeof(*ids.id), by_id);
+    if (rc == 0)
+        rc = move(p, l, &ids);
+    if (rc == 0)
+        audience_relink(&p->audience);
+    free(ids.id);
+    return rc;
+}
+
+static int take_in(struct plan *p, struct leaf *l, const uint32_t **from)
+{
+    const struct series_ids *born = &l->hears.born;
+    int rc = plan_check(p, &l->n, l->ids.n + born->n);
+    if (rc < 0)
+        return rc;
+    size_t before = l->ids.n;
+    bool younger = !born->n || !before || born->id[0] > l->ids.id[before - 1];
+    if (l->hears.mixed || !younger || l->gone > before / 4 + 64) {
+        rc = mix(p, l);
+    } else {
+        rc = append(p, l);
+        for (size_t i = 0; rc == 0 && i < l->ids.n; i++)
+            l->from[i] = i < before ? (uint32_t)i : UINT32_MAX;
+    }
+    if (rc < 0)
+        return rc;
+    l->hears.born.n = 0;
+    l->hears.mixed = false;
+    *from = l->from;
+    return 0;
+}
+
+// All series anew: at first, and when samples were missed, so that nothing known is certain.
+static int select_anew(struct plan *p, struct leaf *l, const uint32_t **from)
+{
+    const struct source *src = &p->eval->src;
+    struct series_ids ids = {0};
+    int rc = src->select(src->self, l->hears.m, l->hears.n, &ids);
+    if (rc == 0)
+        rc = plan_check(p, &l->n, ids.n);
+    if (rc == 0)
+        rc = move(p, l, &ids);
+    free(ids.id);
+    if (rc < 0)
+        return rc;
+    p->stats.selects++;
+    for (size_t i = 0; i < l->ids.n; i++)
+        l->slot[i] = (struct slot){
+            .due_ms = INT64_MIN, .newest_ms = newest(src, l->ids.id[i]), .late = true};
+    l->hears.open = true;
+    l->hears.born.n = 0;
+    l->hears.mixed = false;
+    audience_link(&p->audience, &l->hears, 0);
+    *from = l->from;
     return 0;
 }
 
 int leaf_select(struct plan *p, struct leaf *l, const uint32_t **from, bool *ret_moved)
 {
-    const struct source *src = &p->eval->src;
-    uint64_t generation = src->generation(src->self);
-    *ret_moved = false;
-    if (l->selected && l->generation == generation)
+    *ret_moved = !l->hears.open || l->hears.born.n || l->reshaped;
+    if (!*ret_moved)
         return 0;
-    struct series_ids ids = {0};
-    int rc = src->select(src->self, l->selector->matchers, l->selector->n_matchers, &ids);
-    if (rc == 0)
-        rc = plan_check(p, &l->n, ids.n);
-    bool same = rc == 0 && l->n.out.vector.e && ids.n == l->ids.n &&
-                (!ids.n || !memcmp(ids.id, l->ids.id, ids.n * sizeof(*ids.id)));
-    if (rc == 0 && !same) {
-        rc = move(p, l, &ids);
-        p->readers_valid = false;
-        l->n.out.type = TYPE_VECTOR;
-        *ret_moved = rc == 0;
-    }
-    free(ids.id);
+    int rc = l->hears.open ? take_in(p, l, from) : select_anew(p, l, from);
     if (rc < 0)
         return rc;
-    // Samples were missed (see plan_sample): nothing that was known is certain.
-    for (size_t i = 0; !l->selected && i < l->ids.n; i++) {
-        l->slot[i] = (struct slot){
-            .due_ms = INT64_MIN, .newest_ms = newest(src, l->ids.id[i]), .late = true};
-    }
-    if (*ret_moved || !l->selected)
-        l->wake_ms = INT64_MIN;
-    l->generation = generation;
-    l->selected = true;
-    *from = l->from;
-    return 0;
-}
-
-int plan_readers(struct plan *p)
-{
-    size_t n_ids = 0, total = 0;
-    for (const struct leaf *l = p->leaves; l; l = l->next) {
-        total += l->ids.n;
-        if (l->ids.n && l->ids.id[l->ids.n - 1] >= n_ids)
-            n_ids = l->ids.id[l->ids.n - 1] + (size_t)1;
-    }
-    uint32_t *first = calloc(n_ids + 2, sizeof(*first));
-    struct reader *reader = malloc((total + 1) * sizeof(*reader));
-    if (!first || !reader) {
-        free(first);
-        free(reader);
-        return -ENOMEM;
-    }
-    // Two places on, so that after filling in each entry is where its series begins.
-    for (const struct leaf *l = p->leaves; l; l = l->next)
-        for (size_t i = 0; i < l->ids.n; i++)
-            first[l->ids.id[i] + 2]++;
-    for (size_t i = 2; i < n_ids + 2; i++)
-        first[i] += first[i - 1];
-    for (struct leaf *l = p->leaves; l; l = l->next)
-        for (uint32_t i = 0; i < l->ids.n; i++)
-            reader[first[l->ids.id[i] + 1]++] = (struct reader){l, i};
-    free(p->first);
-    free(p->reader);
-    p->first = first;
-    p->reader = reader;
-    p->n_ids = n_ids;
-    p->readers_valid = true;
+    l->reshaped = false;
+    l->wake_ms = INT64_MIN;
     return 0;
 }
 

@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "base/map.h"
+#include "rules/audience.h"
 #include "rules/eval_node.h"
 #include "rules/plan.h"
 
@@ -57,43 +58,40 @@ struct slot {
     int64_t due_ms;    // when it has to be looked at without a sample; INT64_MIN = now
     int64_t newest_ms; // newest sample heard of: one after the window's end is still to come
     bool late;         // what it has consumed already changed
+    bool gone;         // the series is forgotten
 };
 
-// A node that reads series. Slot i of out is series ids.id[i].
+// A node that reads series. Slot i of out is series ids.id[i]; one whose series was forgotten stays
+// as an empty place without labels until there are many.
 struct leaf {
     struct node n;
     const struct expr *selector;
     bool keep_name;
-    bool selected; // ids are those of `generation`
-    uint64_t generation;
+    struct listener hears;
     struct series_ids ids;
     struct slot *slot;
     int64_t wake_ms;    // the least of their due_ms
     uint32_t *from;     // where each slot was before the last move
+    size_t room;        // of slot, from and out
+    size_t gone;        // slots of series that are forgotten
+    bool reshaped;      // a series was, since the last bring
     struct arena names; // label sets that lost their name
-    struct leaf *next;  // all leaves of the plan
 };
+static inline struct leaf *leaf_of(struct listener *l)
+{
+    return (struct leaf *)((char *)l - offsetof(struct leaf, hears));
+}
 
-struct reader { // slot of a leaf that reads a series
-    struct leaf *leaf;
-    uint32_t slot;
-};
 struct plan {
     struct eval *eval;
     struct map nodes; // by key
-    struct leaf *leaves;
+    struct audience audience;
     uint64_t clock;          // versions and shapes
     uint64_t round;          // rises with each time and each change of the source
     bool source_moved;       // since the last read
     int64_t t_ms, newest_ms; // of the last read, and the newest of all
     uint64_t generation;
     size_t elements_max;
-    // Who reads series i: reader[first[i]] to reader[first[i + 1]]. Made anew when a leaf's series
-    // changed; until then every sample marks `lost`.
-    struct reader *reader;
-    uint32_t *first;
-    size_t n_ids;
-    bool readers_valid;
     struct plan_stats stats;
 };
 struct plan_expr {
@@ -128,12 +126,29 @@ static inline bool element_same(const struct element *a, const struct element *b
 }
 
 // plan_leaf.c
+void leaf_forget(struct leaf *l, uint32_t slot); // its series is no more
+// Something was heard of one of its series: a sample at t_ms, or INT64_MIN.
+static inline void leaf_sample(struct leaf *l, uint32_t at, int64_t t_ms)
+{
+    struct slot *slot = &l->slot[at];
+    if (t_ms == INT64_MAX) {
+        leaf_forget(l, at);
+        return;
+    }
+    // In order is in time: windows go on from the newest sample they have, not from their end.
+    if (t_ms > slot->newest_ms)
+        slot->newest_ms = t_ms;
+    else
+        slot->late = true;
+    slot->due_ms = INT64_MIN;
+    l->wake_ms = INT64_MIN;
+}
 // Brings the slots of a leaf up to the source's series. from (may be NULL) receives for each new slot
 // its old one or UINT32_MAX, valid until the next call; *ret_moved whether anything moved.
 int leaf_select(struct plan *p, struct leaf *l, const uint32_t **from, bool *ret_moved);
 void leaf_done(struct leaf *l);
 size_t leaf_bytes(const struct leaf *l);
-int plan_readers(struct plan *p); // the map by series. 0, -ENOMEM
+int leaf_open(struct plan *p, struct leaf *l); // begins to listen. 0, -ENOMEM
 
 extern const struct node_kind NODE_SELECT; // plan_leaf.c: an instant selector
 extern const struct node_kind NODE_WINDOW; // plan_window.c: a function over a range
