@@ -15,7 +15,8 @@
 #define INTERVAL_MS      1000
 #define INTERVAL_MAX_MS  60000
 #define SLICE_NS         150000
-#define DRAIN_NS         (20 * NS_PER_MS)
+#define DRAIN_MANY       100
+#define DRAIN_MANY_NS    (10 * NS_PER_MS)
 #define WALK_PATIENCE_NS (2 * NS_PER_S) // a dump that has not ended by then is given up
 #define WHOLE_NS         (5 * NS_PER_S) // at least as often, a walk: handshakes are no opens yet
 #define BUDGET           100            // interval >= cost * this: 1 % of a core
@@ -46,7 +47,7 @@ struct carried {
 struct established {
     struct sampler *sampler;
     struct netlink dump, destroy;
-    struct loop_io *dump_io, *destroy_io;
+    struct loop_io *dump_io;
     struct loop_timer *begin, *drain;
     struct connections connections;
     struct few few;
@@ -276,38 +277,42 @@ static void one_close(struct established *e, const struct netlink_message *m)
 // False: there is more, and the timer goes on with it.
 static bool drain(struct established *e)
 {
-    int64_t wall = real_ns();
-    int n;
+    int64_t wall = real_ns(), begun = 0;
+    int n, taken = 0;
 
-    memset(e->cache, 0, sizeof(e->cache)); // listeners may have come since
     while ((n = netlink_receive(&e->destroy)) != 0) {
         size_t at = 0;
         struct netlink_message m;
+        if (taken++ == 0) {
+            // Not before: most drains find nothing, and reading that clock costs as much.
+            begun = sampler_cpu_begin();
+            memset(e->cache, 0, sizeof(e->cache)); // listeners may have come since
+        }
         if (n == -ENOBUFS)
             e->last.lost++; // the next walk finds out which are gone
         else if (n < 0)
             break;
         while (n > 0 && netlink_next(e->destroy.chunk, (size_t)n, &at, &m))
             one_close(e, &m);
-        if (real_ns() - wall >= SLICE_NS) {
-            loop_timer_set(e->drain, real_ns());
+        if (real_ns() - wall >= SLICE_NS)
             break;
-        }
     }
-    if (n == 0)
-        loop_io_mod(e->destroy_io, EPOLLIN);
+    if (taken)
+        sampler_cpu_end(e->sampler, begun);
+    // Being woken for each close costs ten times as much as taking them by the batch, so nothing
+    // wakes us for them: we look when tcp.listen does, and sooner while there are many.
+    int64_t now = real_ns();
+    loop_timer_set(e->drain, n > 0                ? now
+                             : taken < DRAIN_MANY ? listen_next_poll_ns(now)
+                                                  : now + DRAIN_MANY_NS);
     return n == 0;
 }
 
 static void on_drain(void *ctx, int64_t due, int64_t now)
 {
-    struct established *e = ctx;
-    int64_t begun = sampler_cpu_begin();
-
     (void)due;
     (void)now;
-    drain(e);
-    sampler_cpu_end(e->sampler, begun);
+    drain(ctx);
 }
 
 // --- a round ---
@@ -355,7 +360,7 @@ static void walk_begin(struct established *e)
     uint8_t request[SOCKDIAG_REQUEST_MAX];
     uint16_t type, flags;
     size_t len = sockdiag_request(request, STATES, true, false, &type, &flags);
-    int64_t begun = sampler_cpu_begin(), wall = real_ns();
+    int64_t begun, wall = real_ns();
 
     if (e->walking) {
         if (wall - e->begun_ns < WALK_PATIENCE_NS)
@@ -364,6 +369,7 @@ static void walk_begin(struct established *e)
     }
     // What closed is told first: a round that misses it would count its end a second time.
     e->heard = drain(e);
+    begun = sampler_cpu_begin();
     if (ask(e)) {
         sampler_cpu_end(e->sampler, begun);
         return;
@@ -391,18 +397,6 @@ static void on_begin(void *ctx, int64_t due, int64_t now)
     (void)due;
     (void)now;
     walk_begin(ctx);
-}
-
-// Something closed: more will have by the time we look. Being woken for each costs three times as
-// much as taking them by the batch.
-static void on_destroy(void *ctx, int fd, uint32_t events)
-{
-    struct established *e = ctx;
-
-    (void)fd;
-    (void)events;
-    loop_io_mod(e->destroy_io, 0);
-    loop_timer_set(e->drain, real_ns() + DRAIN_NS);
 }
 
 // --- output --------------------------------------------------------------------------------------
@@ -514,7 +508,6 @@ static void sampler_close(struct sampler *s)
         free(c);
     }
     loop_io_del(e->dump_io);
-    loop_io_del(e->destroy_io);
     loop_timer_free(e->begin);
     loop_timer_free(e->drain);
     netlink_close(&e->dump);
@@ -539,10 +532,9 @@ static int open_destroy(struct established *e)
 
     if (rc == 0)
         rc = netlink_filter(&e->destroy, has_peer, sizeof(has_peer) / sizeof(has_peer[0]));
-    if (rc < 0)
-        return rc;
-    e->destroy_io = loop_io_add(e->sampler->env->loop, e->destroy.fd, EPOLLIN, on_destroy, e);
-    return e->destroy_io ? 0 : -ENOMEM;
+    if (rc == 0)
+        loop_timer_set(e->drain, listen_next_poll_ns(real_ns()));
+    return rc;
 }
 
 static int sampler_open(struct sampler *s)

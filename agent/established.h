@@ -4,7 +4,7 @@
  * each service, without touching it.
  *
  *     walk of the kernel's table, shortly before each tick --> live counts, growth of counters
- *     destroy multicast, drained every 20 ms --------------> the rest of each closed connection
+ *     destroy multicast, drained 15 times a second -----> the rest of each closed connection
  *
  * The walk alone would miss every connection shorter than a second; the multicast alone would know
  * nothing of those that live. Together the counters are exact (connections.h has the rules).

@@ -14,8 +14,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define POLL_NS       (50 * NS_PER_MS)
+#define POLL_NS       (NS_PER_S / 15)
+#define ROUNDS        7 // looks from dump to dump
 #define HOLD_NS       (1 * NS_PER_MS)
+#define RETURN_NS     (60 * NS_PER_S)
 #define SLICE_NS      (2 * NS_PER_MS)
 #define PENDING_MAX   512
 #define PATHS         64
@@ -54,6 +56,7 @@ struct listen {
     struct identity_want *wants;
     bool first;      // no whole dump yet
     bool told;       // events since the last flush
+    bool owned;      // a process was found to hold a listener, and on_owners does not know yet
     bool held;       // ... which wait for word of a death
     int64_t went_ms; // wall clock of what went since the last flush; 0 = nothing
     struct {
@@ -63,6 +66,8 @@ struct listen {
     size_t next_path;
     void (*on_end)(void *ctx, struct service *s);
     void *on_end_ctx;
+    void (*on_owners)(void *ctx);
+    void *on_owners_ctx;
     void (*on_turn)(void *ctx, uint16_t port);
     void *on_turn_ctx;
     uint16_t turned[TURNED_MAX]; // ports for on_turn; of more, their probes wait for their turn
@@ -124,6 +129,8 @@ static void on_change(void *ctx, struct service *s, enum service_change change,
     case SERVICE_TURNED:
         if ((from == SERVICE_UP) != (s->state == SERVICE_UP))
             turned(l, s->port);
+        if (from == SERVICE_UP)
+            queues_gone(&l->queues, s->port);
         break;
     }
     if (s->data[0])
@@ -254,6 +261,7 @@ static void owners_to(struct listen *l, struct service *s, const struct pending 
 {
     for (int i = 0; i < p->n_owners; i++)
         service_owner(s, p->owners[i], identity_pid_parent(&l->roots, p->owners[i]));
+    l->owned = l->owned || p->n_owners > 0;
 }
 
 static bool is_done(const struct pending *p)
@@ -481,7 +489,7 @@ static void look_for_owners(struct listen *l)
         if (!k || !service_owners_unknown(k->service) ||
             !(p = pending_add(l, &l->view[i], true)))
             continue;
-        // Once: whom we cannot find now we shall not find 50 ms later.
+        // Once: whom we cannot find now we shall not find at the next look.
         service_owners_clear(k->service);
         if (is_done(p)) {
             owners_to(l, k->service, p);
@@ -560,6 +568,9 @@ static void dump(struct listen *l)
             l->sampler->reason, sizeof(l->sampler->reason), "listener dump: %s", strerror(-rc));
         services_advance(&l->services, now_ns(l));
     }
+    if (l->owned && l->on_owners)
+        l->on_owners(l->on_owners_ctx);
+    l->owned = false;
 }
 
 static void look(struct listen *l)
@@ -569,13 +580,18 @@ static void look(struct listen *l)
         search_slice(l);
 }
 
+// A dump costs three times what the other looks do.
+static bool is_dump_due(struct listen *l)
+{
+    if (l->services.went_ns == 0 || now_ns(l) - l->services.went_ns > RETURN_NS)
+        queues_gone_forget(&l->queues);
+    return ++l->round % ROUNDS == 0 || l->n_pending > 0;
+}
+
 // Between dumps: how full are the queues of those we know? False: a dump is wanted.
 static bool look_at_queues(struct listen *l)
 {
-    // Who waits for a name or for a restart wants to see what is new.
-    if (++l->round % QUEUES_ROUNDS == 0 || l->n_pending > 0 ||
-        services_waiting(&l->services, now_ns(l)) ||
-        queues_ask(&l->queues, &l->dump, l->view) != 0)
+    if (is_dump_due(l) || queues_ask(&l->queues, &l->dump, l->view) != 0)
         return false;
     count_begin(l);
     for (size_t i = 0; i < l->queues.n; i++) {
@@ -588,6 +604,11 @@ static bool look_at_queues(struct listen *l)
     return true;
 }
 
+int64_t listen_next_poll_ns(int64_t now_ns)
+{
+    return (now_ns / POLL_NS + 1) * POLL_NS;
+}
+
 static void on_poll(void *ctx, int64_t due, int64_t now)
 {
     struct listen *l = ctx;
@@ -597,7 +618,7 @@ static void on_poll(void *ctx, int64_t due, int64_t now)
         look(l);
     flush_unless_held(l);
     // Missed rounds are not made up for: a look now sees what they would have seen.
-    loop_timer_set(l->poll, due + POLL_NS > now ? due + POLL_NS : now + POLL_NS);
+    loop_timer_set(l->poll, listen_next_poll_ns(due + POLL_NS > now ? due : now));
     sampler_cpu_end(l->sampler, begun);
 }
 
@@ -671,6 +692,23 @@ void listen_on_end(struct listen *l, void (*fn)(void *ctx, struct service *s), v
 {
     l->on_end = fn;
     l->on_end_ctx = ctx;
+}
+
+size_t listen_owners(const struct listen *l, int32_t *ret, size_t max)
+{
+    size_t n = 0;
+
+    for (const struct service *s = l->services.list; s; s = s->next)
+        for (size_t i = 0; i < s->n_owners; i++)
+            if (!s->owners[i].dead && n++ < max)
+                ret[n - 1] = s->owners[i].pid;
+    return n;
+}
+
+void listen_on_owners(struct listen *l, void (*fn)(void *ctx), void *ctx)
+{
+    l->on_owners = fn;
+    l->on_owners_ctx = ctx;
 }
 
 void listen_on_turn(struct listen *l, void (*fn)(void *ctx, uint16_t port), void *ctx)
@@ -780,7 +818,7 @@ static int sampler_open(struct sampler *s)
     // Without the multicast a look still finds what went, a little later: its socket does not answer.
     rc = open_destroy(l);
     if (rc < 0)
-        snprintf(s->reason, sizeof(s->reason), "no destroy multicast (%s): seen within 50 ms",
+        snprintf(s->reason, sizeof(s->reason), "no destroy multicast (%s): seen within 70 ms",
             strerror(-rc));
     s->env->listen = l;
     loop_timer_set(l->poll, loop_now_ns(s->env->loop));

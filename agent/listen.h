@@ -3,15 +3,16 @@
  * Sampler "tcp.listen": every TCP port somebody listens on becomes a service, found by itself.
  *
  *     destroy multicast --> one LISTEN dump --> services (pure) --> events and samples, at once
- *     20 Hz timer --------> queues of the known --> accept queues, their maximum
- *       each tenth -------> one LISTEN dump --> new listeners too
+ *     15 Hz timer --------> queues of the known --> accept queues, their maximum
+ *       each seventh -----> one LISTEN dump --> new listeners too
  *     process deaths -----> services ---------> the same dump if that may have taken a listener
  *
- * The kernel announces sockets that go, not those that come, so a dump twice a second finds
- * the new ones; while some service is down and may come back, and while one waits for its name,
- * each look is a dump. Queues are looked at 20 times a second, which makes a 100 ms burst visible in
- * `_max`. The multicast only says "look": what counts is the dump, so a lost message (ENOBUFS) costs
- * nothing but a look.
+ * The kernel announces sockets that go, not those that come, so a dump twice a second finds the new
+ * ones; who comes back to an address it left is found by the next look, and while one waits for its
+ * name each look is a dump. Queues are looked at 15 times a second, a look costing 20 us for the
+ * waking and as much for the asking, so that no 100 ms burst falls between two and `_max` shows it.
+ * The multicast only says "look": what counts is the dump, so a lost message (ENOBUFS) costs nothing
+ * but a look.
  *
  * Naming a new listener may take a search through /proc, which goes on in slices of 2 ms between
  * other work; the service appears when it has its name.
@@ -27,6 +28,13 @@ extern const struct sampler_ops listen_sampler;
 
 // A death, from whoever learns of it (procevents.c). May send events.
 void listen_exit(struct listen *l, const struct service_exit *e);
+// The processes that hold listeners, at most `max`; returns how many there are in all.
+size_t listen_owners(const struct listen *l, int32_t *ret, size_t max);
+// Called when a process was found to hold one. One hook; NULL takes it away.
+void listen_on_owners(struct listen *l, void (*fn)(void *ctx), void *ctx);
+// The next instant at which listeners are looked at. Who has to look at something about as often does
+// it then: a wake-up costs as much as what we do when awake.
+int64_t listen_next_poll_ns(int64_t now_ns);
 // The service that listens on the port; NULL = none or not announced yet. Cheap for ports of none.
 struct service *listen_service(struct listen *l, uint16_t port);
 // All of them, by `next`; also those not announced and those that do not listen now.

@@ -46,12 +46,9 @@ void netlink_close(struct netlink *nl)
 
 int netlink_filter(struct netlink *nl, const struct sock_filter *code, unsigned short n)
 {
-    struct sock_filter copy[64];
-    struct sock_fprog program = {.len = n, .filter = copy};
+    // setsockopt does not write through filter.
+    struct sock_fprog program = {.len = n, .filter = (struct sock_filter *)(uintptr_t)code};
 
-    if (n > sizeof(copy) / sizeof(copy[0]))
-        return -EINVAL;
-    memcpy(copy, code, n * sizeof(code[0]));
     if (setsockopt(nl->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == -1)
         return -errno;
     return 0;

@@ -26,7 +26,7 @@ struct netlink {
 // groups: bit n-1 = multicast group n. receive_bytes 0 = the system's default.
 int netlink_open(struct netlink *nl, int protocol, uint32_t groups, int receive_bytes);
 void netlink_close(struct netlink *nl);
-// Filters in the kernel what the socket gets, before it would wake us.
+// Filters in the kernel what the socket gets, before it would wake us; again: instead of before.
 int netlink_filter(struct netlink *nl, const struct sock_filter *code, unsigned short n);
 // Sends header and body; header->nlmsg_len and nlmsg_seq are filled in.
 int netlink_send(

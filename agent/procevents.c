@@ -115,23 +115,63 @@ static void on_readable(void *ctx, int fd, uint32_t events)
     sampler_cpu_end(s, begun);
 }
 
-static int filter(struct procevents *p)
+unsigned short procevents_filter(
+    struct sock_filter code[static PROCEVENTS_FILTER_MAX], const int32_t *owners, size_t n)
 {
     // The filter reads big-endian words, the kernel wrote its own order: compare swapped.
-    const struct sock_filter code[] = {
+    const struct sock_filter begin[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HEADER + AT_WHAT),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WHAT_NONE, 7, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(WHAT_EXIT), 0, 7),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HEADER + AT_PID),
-        BPF_STMT(BPF_MISC | BPF_TAX, 0),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HEADER + AT_TGID),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WHAT_NONE, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(WHAT_EXIT), 1, 8),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HEADER + AT_CODE),
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(0x7f), 0, 1),
         BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        // A thread that just ends is not the end of its process.
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HEADER + AT_PID),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HEADER + AT_TGID),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, 0),
     };
-    return netlink_filter(&p->netlink, code, sizeof(code) / sizeof(code[0]));
+    const bool all = n > PROCEVENTS_OWNERS_MAX;
+    unsigned short at = sizeof(begin) / sizeof(begin[0]);
+
+    memcpy(code, begin, sizeof(begin));
+    for (size_t i = 0; i < n && !all; i++) {
+        uint32_t pid = htonl((uint32_t)owners[i]);
+        code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pid, 0, 1);
+        code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+    }
+    code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, all ? UINT32_MAX : 0);
+    return at;
+}
+
+static int filter(struct sampler *s)
+{
+    struct procevents *p = s->state;
+    struct sock_filter code[PROCEVENTS_FILTER_MAX];
+    int32_t owners[PROCEVENTS_OWNERS_MAX];
+    size_t n =
+        s->env->listen ? listen_owners(s->env->listen, owners, PROCEVENTS_OWNERS_MAX) : 0;
+    int rc = netlink_filter(&p->netlink, code, procevents_filter(code, owners, n));
+
+    // The one before does not know a new owner: rather everybody than not that one.
+    if (rc < 0)
+        rc = netlink_filter(
+            &p->netlink, code, procevents_filter(code, NULL, PROCEVENTS_OWNERS_MAX + 1));
+    return rc;
+}
+
+static void on_owners(void *ctx)
+{
+    struct sampler *s = ctx;
+    int rc = filter(s);
+
+    s->reason[0] = '\0';
+    if (rc < 0)
+        snprintf(s->reason, sizeof(s->reason), "filter: %s (a non-zero exit may be missed)",
+            strerror(-rc));
 }
 
 static int subscribe(struct procevents *p)
@@ -152,6 +192,8 @@ static void sampler_close(struct sampler *s)
 
     if (!p)
         return;
+    if (s->env->listen)
+        listen_on_owners(s->env->listen, NULL, NULL);
     loop_io_del(p->io);
     netlink_close(&p->netlink);
     free(p);
@@ -173,7 +215,7 @@ static int sampler_open(struct sampler *s)
         what = "process connector needs CAP_NET_ADMIN (crashes are judged after 2 s)";
     if (rc < 0)
         goto fail;
-    rc = filter(p);
+    rc = filter(s);
     if (rc == 0)
         rc = subscribe(p);
     if (rc < 0)
@@ -192,6 +234,8 @@ static int sampler_open(struct sampler *s)
     p->io = loop_io_add(s->env->loop, p->netlink.fd, EPOLLIN, on_readable, s);
     if (!p->io)
         goto fail;
+    if (s->env->listen)
+        listen_on_owners(s->env->listen, on_owners, s);
     return 0;
 fail:
     snprintf(s->reason, sizeof(s->reason), "%s: %s", what, strerror(-rc));

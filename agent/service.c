@@ -325,14 +325,6 @@ void services_oom(struct services *m, struct service *s, int64_t now_ns)
     evidence(m, s, "killed for want of memory", now_ns);
 }
 
-bool services_waiting(const struct services *m, int64_t now_ns)
-{
-    for (const struct service *s = m->list; s; s = s->next)
-        if (s->state != SERVICE_UP && now_ns - s->down_ns < SERVICE_WAIT_NS)
-            return true;
-    return false;
-}
-
 static void grace_over(struct services *m, struct service *s)
 {
     char what[64];
@@ -350,8 +342,11 @@ static void grace_over(struct services *m, struct service *s)
 
 void services_advance(struct services *m, int64_t now_ns)
 {
+    m->went_ns = 0;
     for (struct service *s = m->list, *next; s; s = next) {
         next = s->next;
+        if (s->state != SERVICE_UP && s->down_ns > m->went_ns)
+            m->went_ns = s->down_ns;
         switch (s->state) {
         case SERVICE_UP:
             if (!s->settled && now_ns - s->up_ns >= SERVICE_SETTLE_NS)

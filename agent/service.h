@@ -42,7 +42,6 @@
 #define SERVICE_GRACE_NS    2000000000LL
 #define SERVICE_SETTLE_NS   10000000000LL
 #define SERVICE_ANNOUNCE_NS 1000000000LL
-#define SERVICE_WAIT_NS     60000000000LL
 #define SERVICE_KEEP_NS     86400000000000LL
 
 enum service_state { SERVICE_UP, SERVICE_STARTING, SERVICE_STOPPED, SERVICE_CRASHED };
@@ -90,6 +89,8 @@ struct services {
     struct map sockets; // cookie -> struct service_socket
     struct service *list;
     size_t n, refused; // refused: beyond SERVICES_MAX or out of memory
+    int64_t
+        went_ns; // when the last went that was still down at services_advance; 0 = all are up
     service_change_fn *fn;
     void *ctx;
 };
@@ -130,9 +131,7 @@ struct service_exit {
 bool services_exit(struct services *m, const struct service_exit *e, int64_t now_ns);
 // The kernel killed something in the service's cgroup for want of memory.
 void services_oom(struct services *m, struct service *s, int64_t now_ns);
-// Grace, settling, announcing, forgetting. Often enough: 20 times a second.
+// Grace, settling, announcing, forgetting. Often enough: 15 times a second.
 void services_advance(struct services *m, int64_t now_ns);
-// Some service is down since so short a time that it may come back any moment.
-bool services_waiting(const struct services *m, int64_t now_ns);
 // The first service listening on the port; NULL = no listener there.
 struct service *services_port(const struct services *m, uint16_t port);

@@ -216,7 +216,7 @@ static void a_closed_listener(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     CU_ASSERT_TRUE(s->settled);
     CU_ASSERT_EQUAL(event(&w, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP), -1);
-    turn(&w); // right after a poll: what follows within 50 ms comes from the multicast
+    turn(&w); // right after a poll: what follows within 60 ms comes from the multicast
     int64_t begun = now(&w);
     close(fd);
     CU_ASSERT_TRUE(wait_state(&w, s, SERVICE_STARTING));
