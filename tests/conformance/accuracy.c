@@ -52,6 +52,33 @@ static bool has_ties(const struct expr *x)
     return x->kind != EXPR_SELECTOR || !x->name || strcmp(x->name, "g") != 0;
 }
 
+// No part of it is ever negative, so that nothing cancels out.
+static bool positive(const struct expr *x)
+{
+    x = bare(x);
+    switch (x->kind) {
+    case EXPR_NUMBER: return x->number > 0;
+    case EXPR_SELECTOR:
+        return x->name && strcmp(x->name, "d") != 0 && strcmp(x->name, "n") != 0;
+    case EXPR_MATRIX:
+    case EXPR_SUBQUERY: return positive(x->lhs);
+    case EXPR_AGGREGATE:
+        return x->agg != AGG_STDDEV && x->agg != AGG_STDVAR && positive(x->lhs);
+    case EXPR_BINARY:
+        return (x->op == OP_ADD || x->op == OP_MUL || x->op == OP_DIV) && positive(x->lhs) &&
+               positive(x->rhs);
+    case EXPR_CALL:
+        return (x->fn->id == FN_RATE || x->fn->id == FN_INCREASE || x->fn->id == FN_IRATE ||
+                   x->fn->id == FN_AVG_OVER_TIME || x->fn->id == FN_SUM_OVER_TIME ||
+                   x->fn->id == FN_CLAMP_MIN) &&
+               positive(x->args[0]);
+    case EXPR_STRING:
+    case EXPR_UNARY:
+    case EXPR_PAREN: return false;
+    }
+    return false;
+}
+
 static enum accuracy of_call(const struct expr *x)
 {
     enum accuracy a = ACCURACY_EXACT;
@@ -87,18 +114,20 @@ static enum accuracy of_call(const struct expr *x)
     case FN_LOG10:
     case FN_SIN:
     case FN_COS:
-    case FN_TAN:
-    case FN_ASIN:
-    case FN_ACOS:
     case FN_ATAN:
     case FN_SINH:
     case FN_COSH:
     case FN_TANH:
     case FN_ASINH:
-    case FN_ACOSH:
-    case FN_ATANH:
     case FN_DEG:
     case FN_RAD: return loosest(a, ACCURACY_NEAR);
+    // Infinitely steep somewhere.
+    case FN_SQRT: return jumps(a);
+    case FN_TAN:
+    case FN_ASIN:
+    case FN_ACOS:
+    case FN_ACOSH:
+    case FN_ATANH: return a == ACCURACY_EXACT ? ACCURACY_NEAR : ACCURACY_UNSTABLE;
     case FN_AVG_OVER_TIME: return nasty(x) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_NEAR);
     case FN_STDDEV_OVER_TIME:
     case FN_STDVAR_OVER_TIME:
@@ -145,10 +174,10 @@ static enum accuracy of_binary(const struct expr *x)
     switch (x->op) {
     case OP_ADD:
     case OP_SUB:
-    case OP_MUL:
-    case OP_DIV: return both;
+    case OP_MUL: return both;
+    case OP_DIV: return r == ACCURACY_EXACT || positive(x->rhs) ? both : ACCURACY_UNSTABLE;
     case OP_MOD: return jumps(both);
-    case OP_POW:
+    case OP_POW: return both == ACCURACY_EXACT ? ACCURACY_NEAR : ACCURACY_UNSTABLE;
     case OP_ATAN2: return loosest(both, ACCURACY_NEAR);
     case OP_TRIM_UPPER:
     case OP_TRIM_LOWER: return jumps(both);
