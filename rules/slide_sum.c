@@ -7,16 +7,16 @@ struct slide_sum {
     struct slide s;
     struct dd sum; // of what is finite
     double peak;   // largest magnitude since the fill
+    double least;  // smallest but zero
     uint32_t ops;  // additions since the fill
     uint32_t nan, up, down;
-    bool whole; // all were integers
 };
 
 static void sum_begin(struct slide *s, const struct point *p, size_t n)
 {
     (void)p;
     (void)n;
-    ((struct slide_sum *)s)->whole = true;
+    ((struct slide_sum *)s)->least = INFINITY;
 }
 
 static void count_in(struct slide_sum *m, double v, uint32_t by)
@@ -38,7 +38,8 @@ static int sum_push(struct slide *s, struct slide_sample x)
     dd_add(&m->sum, x.v);
     m->ops++;
     m->peak = size > m->peak ? size : m->peak;
-    m->whole = m->whole && size < 0x1p53 && x.v == (double)(int64_t)x.v;
+    if (size < m->least && size > 0)
+        m->least = size;
     return 0;
 }
 
@@ -69,9 +70,16 @@ static bool settled(const struct slide_sum *m, double *ret)
     return true;
 }
 
-// How far the true sum may be from ours, and from sum + rest of a compensated sum before its last
-// rounding: there n roundings of a rest that is at most ROUND * n * reach, here the low parts of
-// all additions.
+// Whether nothing was ever rounded away: all values, so all sums, are multiples of the last bit of
+// the smallest, and 53 bits hold every sum of n roundings. Nearly always so.
+static bool exact(const struct slide_sum *m, double n, double reach)
+{
+    return ROUND * n * reach <= m->least;
+}
+
+// Otherwise, how far the true sum may be from ours, and from sum + rest of a compensated sum before
+// its last rounding: there n roundings of a rest that is at most ROUND * n * reach, here the low
+// parts of all additions.
 static double doubt(const struct slide_sum *m, double n, double reach)
 {
     return 2 * ROUND * ROUND * reach * (n * n + 2.0 * m->ops);
@@ -89,11 +97,8 @@ static enum slide_verdict sum_read(const struct slide_call *c, struct slide *s,
         return SLIDE_ASK;
     if (settled(m, ret))
         return SLIDE_VALUE;
-    if (m->whole && reach < 0x1p53) {
-        *ret = m->sum.hi; // each partial sum is an integer: exact
-        return SLIDE_VALUE;
-    }
-    double d = doubt(m, n + 1, reach), v = m->sum.hi + (m->sum.lo + d);
+    double d = exact(m, n + 1, reach) ? 0 : doubt(m, n + 1, reach);
+    double v = m->sum.hi + (m->sum.lo + d);
     if (m->sum.hi + (m->sum.lo - d) != v)
         return SLIDE_ASK; // either of two neighbours
     *ret = v;
@@ -113,8 +118,7 @@ static enum slide_verdict avg_read(const struct slide_call *c, struct slide *s,
     if (settled(m, ret))
         return SLIDE_VALUE;
     // Sum and rest are divided apart, so a sum that is mostly rest loses bits there.
-    bool exact = m->whole && reach < 0x1p53;
-    if (!exact && !(ROUND * (n + 1) * reach <= size && doubt(m, n + 1, reach) <= ROUND * size))
+    if (!(ROUND * (n + 1) * reach <= size && doubt(m, n + 1, reach) <= ROUND * size))
         return SLIDE_ASK;
     *ret = m->sum.hi / n + m->sum.lo / n;
     return SLIDE_VALUE;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The incremental evaluator beside the batch evaluator: one history, the same elements.
+#include "tests/lib/oom.h"
 #include "tests/unit/rules/pair.h"
+#include <errno.h>
 
 static const char *const EXPRESSIONS[] = {
     "g",
@@ -245,12 +247,50 @@ static void back_in_time_is_batch(void)
     pair_close(&p);
 }
 
+// Whatever allocation fails, the next read is right.
+static void memory_comes_back(void)
+{
+    static const char *const TEXT[] = {"rate(c[1m])", "quantile_over_time(0.5, c[1m])",
+        "max_over_time({__name__=~\"c|d\"}[1m])"};
+    for (int nth = 1, hits = 1; hits; nth++) {
+        struct pair p;
+        struct plan_expr *e[3];
+        struct value v;
+        struct err err = {0};
+        pair_open(&p, NULL);
+        seed = 5;
+        hits = 0;
+        for (int i = 0; i < 3; i++)
+            e[i] = add(&p, TEXT[i]);
+        for (int64_t t = 1000; t < 200000; t += 1000) {
+            static const char *const SERIES[] = {"c{a=\"1\"}", "c{a=\"2\"}", "d{a=\"3\"}"};
+            for (int i = 0; i < 3; i++)
+                if (i < 2 || t > 100000) // one is born later
+                    scene_put(&p.s, SERIES[i], t, below(1000));
+            if (t % 20000)
+                continue;
+            for (int i = 0; i < 3; i++) {
+                oom_fail_at(nth);
+                int rc = plan_read(p.plan, e[i], t, &v, &err);
+                bool hit = oom_stop();
+                hits += hit;
+                CU_ASSERT(rc == 0 || (hit && rc == -ENOMEM));
+                CU_ASSERT(agree(&p, e[i], TEXT[i], t));
+            }
+        }
+        for (int i = 0; i < 3; i++)
+            plan_remove(p.plan, e[i]);
+        pair_close(&p);
+    }
+}
+
 static const struct test TESTS[] = {
     {"random samples: the batch evaluator's elements", equals_batch},
     {"random samples, silence ignored", equals_batch_in_parity},
     {"random samples, as 2.42", equals_batch_in_compat},
     {"equal expressions are one node", nodes_are_shared},
     {"an operator whose operands stand is not computed", unchanged_operands_compute_nothing},
+    {"a read that found no memory is right the next time", memory_comes_back},
     {"an earlier time is answered by the batch evaluator", back_in_time_is_batch},
 };
 
