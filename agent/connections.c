@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CAP_FIRST 256
+#define ROWS_FIRST  64
+#define SLOTS_FIRST 128
+#define COUNT_MASK  (UINT64_MAX >> 8) // 72 PB on one connection
 
 void connections_init(struct connections *c, uint64_t seed)
 {
@@ -13,81 +15,122 @@ void connections_init(struct connections *c, uint64_t seed)
 void connections_done(struct connections *c)
 {
     free(c->rows);
+    free(c->slots);
     *c = (struct connections){0};
 }
 
 // Cookies count up per CPU: multiplying spreads them. The kernel chooses them, no peer does.
 static size_t home(const struct connections *c, uint64_t cookie)
 {
-    return (size_t)(((cookie ^ c->seed) * 0x9e3779b97f4a7c15u) >> 32) & (c->cap - 1);
+    return (size_t)(((cookie ^ c->seed) * 0x9e3779b97f4a7c15u) >> 32) & (c->n_slots - 1);
+}
+
+// The slot that holds `value` on the cookie's way: a row's number, or 0, the first free one.
+static size_t slot_of(const struct connections *c, uint64_t cookie, uint32_t value)
+{
+    size_t i = home(c, cookie);
+
+    while (c->slots[i] != value)
+        i = (i + 1) & (c->n_slots - 1);
+    return i;
 }
 
 struct connection *connections_get(const struct connections *c, uint64_t cookie)
 {
-    if (c->n == 0 || cookie == 0)
+    if (c->n == 0)
         return NULL;
-    for (size_t i = home(c, cookie);; i = (i + 1) & (c->cap - 1)) {
-        if (c->rows[i].cookie == cookie)
-            return &c->rows[i];
-        if (c->rows[i].cookie == 0)
-            return NULL;
-    }
+    for (size_t i = home(c, cookie); c->slots[i] != 0; i = (i + 1) & (c->n_slots - 1))
+        if (c->rows[c->slots[i] - 1].cookie == cookie)
+            return &c->rows[c->slots[i] - 1];
+    return NULL;
 }
 
-static struct connection *place(struct connections *c, uint64_t cookie)
+static bool resize_rows(struct connections *c, size_t cap)
 {
-    size_t i = home(c, cookie);
+    struct connection *rows = realloc(c->rows, cap * sizeof(*rows));
 
-    while (c->rows[i].cookie != 0)
-        i = (i + 1) & (c->cap - 1);
-    return &c->rows[i];
-}
-
-static bool grow(struct connections *c)
-{
-    struct connections old = *c;
-    size_t cap = c->cap ? c->cap * 2 : CAP_FIRST;
-
-    if (cap > 2 * CONNECTIONS_MAX)
-        return false;
-    struct connection *rows = calloc(cap, sizeof(*rows));
     if (!rows)
         return false;
     c->rows = rows;
     c->cap = cap;
-    for (size_t i = 0; i < old.cap; i++)
-        if (old.rows[i].cookie != 0)
-            *place(c, old.rows[i].cookie) = old.rows[i];
-    free(old.rows);
     return true;
+}
+
+static bool resize_slots(struct connections *c, size_t n_slots)
+{
+    uint32_t *slots = calloc(n_slots, sizeof(*slots));
+
+    if (!slots)
+        return false;
+    free(c->slots);
+    c->slots = slots;
+    c->n_slots = n_slots;
+    for (size_t i = 0; i < c->n; i++)
+        slots[slot_of(c, c->rows[i].cookie, 0)] = (uint32_t)i + 1;
+    return true;
+}
+
+static bool make_room(struct connections *c)
+{
+    if (c->n >= CONNECTIONS_MAX)
+        return false;
+    if (c->n == c->cap && !resize_rows(c, c->cap ? c->cap + c->cap / 4 : ROWS_FIRST))
+        return false;
+    return (c->n + 1) * 3 <= c->n_slots * 2 ||
+           resize_slots(c, c->n_slots ? c->n_slots * 2 : SLOTS_FIRST);
 }
 
 static struct connection *add(struct connections *c, uint64_t cookie, struct traffic *t)
 {
-    if (cookie == 0 || (c->n * 3 >= c->cap * 2 && !grow(c))) {
+    if (cookie == 0 || !make_room(c)) {
         c->refused++;
         return NULL;
     }
-    struct connection *row = place(c, cookie);
-    *row = (struct connection){.cookie = cookie, .traffic = t, .walk = c->walk - 1};
-    c->n++;
+    struct connection *row = &c->rows[c->n++];
+    *row = (struct connection){
+        .cookie = cookie, .traffic = t, .walk = (uint8_t)(c->walk - 1) & 0xff};
+    c->slots[slot_of(c, cookie, 0)] = (uint32_t)c->n;
     return row;
 }
 
-// Removes without leaving graves: what stood behind moves up to where a search passes.
-static void drop(struct connections *c, struct connection *row)
+// Frees a slot without leaving a grave: what stood behind moves up to where a search passes.
+static void slot_free(struct connections *c, size_t hole)
 {
-    size_t mask = c->cap - 1, hole = (size_t)(row - c->rows);
+    size_t mask = c->n_slots - 1;
 
-    for (size_t i = (hole + 1) & mask; c->rows[i].cookie != 0; i = (i + 1) & mask) {
-        size_t from_home = (i - home(c, c->rows[i].cookie)) & mask;
+    for (size_t i = (hole + 1) & mask; c->slots[i] != 0; i = (i + 1) & mask) {
+        size_t from_home = (i - home(c, c->rows[c->slots[i] - 1].cookie)) & mask;
         if (from_home >= ((i - hole) & mask)) {
-            c->rows[hole] = c->rows[i];
+            c->slots[hole] = c->slots[i];
             hole = i;
         }
     }
-    c->rows[hole].cookie = 0;
+    c->slots[hole] = 0;
+}
+
+static void drop(struct connections *c, struct connection *row)
+{
+    uint32_t number = (uint32_t)(row - c->rows) + 1, last = (uint32_t)c->n;
+
+    slot_free(c, slot_of(c, row->cookie, number));
+    if (number != last) {
+        *row = c->rows[last - 1];
+        c->slots[slot_of(c, row->cookie, last)] = number;
+    }
     c->n--;
+}
+
+// After many have gone. Fails without harm.
+static void shrink(struct connections *c)
+{
+    if (c->cap <= 4 * ROWS_FIRST || c->n > c->cap / 4)
+        return;
+    resize_rows(c, c->n + c->n / 4 + ROWS_FIRST);
+    size_t n_slots = c->n_slots;
+    while (n_slots > SLOTS_FIRST && c->n * 4 < n_slots)
+        n_slots /= 2;
+    if (n_slots < c->n_slots)
+        resize_slots(c, n_slots);
 }
 
 void connections_begin(struct connections *c)
@@ -120,11 +163,11 @@ static void book(struct traffic *t, struct connection *row, const struct sockdia
     // Only what grew: an abort clears the kernel's counters.
     if (received > row->received) {
         t->received += received - row->received;
-        row->received = received;
+        row->received = received & COUNT_MASK;
     }
     if (sent > row->sent) {
         t->sent += sent - row->sent;
-        row->sent = sent;
+        row->sent = sent & COUNT_MASK;
     }
     if (s->segments_retransmitted > row->retransmitted) {
         t->retransmitted += s->segments_retransmitted - row->retransmitted;
@@ -166,14 +209,14 @@ void connections_dump(
         t->opened += opened;
         if (!opened) {
             // It was there before us: what it has carried is not our counter's growth.
-            row->received = data_received(s, s->state);
-            row->sent = data_sent(s);
+            row->received = data_received(s, s->state) & COUNT_MASK;
+            row->sent = data_sent(s) & COUNT_MASK;
             row->retransmitted = s->segments_retransmitted;
             row->segments = s->segments_out;
         }
     }
     row->walk = c->walk;
-    row->state = s->state;
+    row->state = s->state & 0x7fu;
     book(row->traffic, row, s, data_received(s, s->state), data_sent(s));
 }
 
@@ -220,25 +263,26 @@ void connections_final(struct connections *c, struct traffic *t, const struct so
 void connections_sweep(struct connections *c, bool whole)
 {
     c->walking = false;
-    for (size_t i = 0; i < c->cap;) {
+    for (size_t i = 0; i < c->n;) {
         struct connection *row = &c->rows[i];
         bool missed = whole && row->walk != c->walk, lost = missed && row->missed;
         if (whole)
             row->missed = missed;
-        if (row->cookie == 0 || (row->traffic && !lost)) {
+        if (row->traffic && !lost) {
             i++;
             continue;
         }
         if (row->traffic)
             row->traffic->closed[CLOSED_UNKNOWN]++;
-        drop(c, row); // another row may have moved here: look again
+        drop(c, row); // another row has moved here: look again
     }
+    shrink(c);
 }
 
 void connections_forget(struct connections *c, const struct traffic *t)
 {
-    for (size_t i = 0; i < c->cap;)
-        if (c->rows[i].cookie != 0 && c->rows[i].traffic == t)
+    for (size_t i = 0; i < c->n;)
+        if (c->rows[i].traffic == t)
             drop(c, &c->rows[i]);
         else
             i++;

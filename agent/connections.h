@@ -3,7 +3,12 @@
  * What is remembered of each server-side connection between two looks: its counters by cookie, so
  * that what was added since can be booked to its service, once, whatever comes again or is missed.
  *
- * Pure. Open addressing with 48-byte rows, because a walk over 100,000 sockets looks each one up.
+ * Pure. A walk over 100,000 sockets looks each one up, and most of an agent's memory is this on a host
+ * with many, so the rows stand close and only their numbers are hashed:
+ *
+ *     slots  | 2 |   | 1 |   | 3 |   |   |    open addressing, 4 bytes each, 1/3 to 2/3 full
+ *     rows   [ 1 ][ 2 ][ 3 ]                  40 bytes each; who goes is replaced by the last
+ *
  * The counters of a service are the sums of what its connections added:
  *
  *     dump        sees a connection while it lives: books the growth since the last look
@@ -34,20 +39,21 @@ struct traffic {
 };
 
 struct connection {
-    uint64_t cookie;         // 0 = free
+    uint64_t cookie;
     struct traffic *traffic; // NULL: closed while a walk was under way; kept so that an answer
                              // the kernel had written before does not open it again
-    uint64_t received, sent;
+    uint64_t received : 56, walk : 8;
+    uint64_t sent : 56, state : 7;
+    uint64_t missed : 1; // by the last whole walk
     uint32_t retransmitted, segments;
-    uint32_t walk;
-    uint8_t state;
-    bool missed; // by the last whole walk
 };
 
 struct connections {
     struct connection *rows;
     size_t n, cap;
-    uint32_t walk;
+    uint32_t *slots; // index of a row + 1; 0 = free
+    size_t n_slots;
+    uint8_t walk;
     bool walking;
     uint64_t seed;
     size_t refused; // beyond CONNECTIONS_MAX: counted as live, their bytes are not
@@ -57,7 +63,7 @@ void connections_init(struct connections *c, uint64_t seed);
 void connections_done(struct connections *c);
 
 void connections_begin(struct connections *c); // a walk
-// NULL: not known.
+// NULL: not known. Lives until the next change.
 struct connection *connections_get(const struct connections *c, uint64_t cookie);
 // One socket of a dump. `opened` = the connection began after we looked first: counted as opened.
 // Seen twice in a walk, it counts once.

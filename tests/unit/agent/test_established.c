@@ -127,10 +127,28 @@ static void many_rows(void)
         connections_final(&c, &t, &s);
     }
     CU_ASSERT_EQUAL(c.n, 2500);
+    for (uint64_t i = 1; i <= 5000; i++) {
+        const struct connection *row = connections_get(&c, i * 3);
+        CU_ASSERT_EQUAL(row != NULL, i % 2 == 0);
+        CU_ASSERT_TRUE(!row || (row->cookie == i * 3 && row->received == i));
+    }
+    // Close together, so that 18,000 sockets fit into 3 MiB with the rest of an agent.
+    CU_ASSERT_TRUE(sizeof(struct connection) <= 40);
+    CU_ASSERT_TRUE(c.cap <= 5000 + 5000 / 4 && c.n_slots == 8192);
+    // What goes gives its memory back.
+    for (uint64_t i = 2; i <= 4900; i += 2) {
+        struct sockdiag s = sock(i * 3, SOCKDIAG_CLOSE, i, 0);
+        connections_final(&c, &t, &s);
+    }
+    connections_begin(&c);
+    connections_sweep(&c, false);
+    CU_ASSERT_EQUAL(c.n, 50);
+    CU_ASSERT_TRUE(c.cap < 200 && c.n_slots <= 256);
     for (uint64_t i = 1; i <= 5000; i++)
-        CU_ASSERT_EQUAL(connections_get(&c, i * 3) != NULL, i % 2 == 0);
+        CU_ASSERT_EQUAL(connections_get(&c, i * 3) != NULL, i % 2 == 0 && i > 4900);
     connections_forget(&c, &t);
     CU_ASSERT_EQUAL(c.n, 0);
+    CU_ASSERT_PTR_NULL(connections_get(&c, 4902 * 3));
     connections_done(&c);
 }
 
