@@ -51,7 +51,8 @@ static size_t pack(const struct labels *l, size_t n, struct labels *to, void *bl
         before = l[i];
         if (to) {
             before = to[i] = (struct labels){l[i].n ? pair : NULL, l[i].n};
-            pair += l[i].n;
+            if (pair) // none of the sets has a label: there is no block
+                pair += l[i].n;
         }
     }
     return pairs * sizeof(*pair) + size;

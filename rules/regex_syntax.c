@@ -339,13 +339,16 @@ static struct regex_node *group(struct parser *p)
     return n;
 }
 
-// {2}, {2,} or {2,5} at p->at: its length, or 0 when it is ordinary text.
+// {2}, {2,} or {2,5} at p->at: its length, or 0 when it is ordinary text, as {02} is.
 static size_t count(struct parser *p, int *ret_min, int *ret_max)
 {
     size_t at = p->at + 1;
     int v[2] = {-1, -1};
     for (int i = 0; i < 2; i++) {
+        size_t first = at;
         while (at < p->len && p->p[at] >= '0' && p->p[at] <= '9') {
+            if (at > first && p->p[first] == '0')
+                return 0;
             v[i] = (v[i] < 0 ? 0 : v[i]) * 10 + (p->p[at++] - '0');
             if (v[i] > 10 * REGEX_REPEAT_MAX)
                 v[i] = 10 * REGEX_REPEAT_MAX;

@@ -53,9 +53,22 @@ build() {
         ar rcs "build/fuzz/lib$folder.a" $members || return 1
         archives="$archives build/fuzz/lib$folder.a"
     done
+    # A peer to compare with, in C++, where its library is installed.
+    peer=
+    if [ -f "tests/fuzz/peer_$1.cc" ]; then
+        lib=$(sed -n 's,^#include <\([a-z0-9]*\)/.*,\1,p' "tests/fuzz/peer_$1.cc")
+        if pkg-config --exists "$lib"; then
+            # shellcheck disable=SC2046
+            "$CLANG" -x c++ -std=c++17 -g -O1 -fsanitize=address,undefined $(pkg-config --cflags "$lib") \
+                -c -o "build/fuzz/peer_$1.o" "tests/fuzz/peer_$1.cc" || return 1
+            peer="build/fuzz/peer_$1.o $(pkg-config --libs "$lib") -lstdc++"
+        else
+            echo "fuzz_$1: without its peer, $lib is not installed"
+        fi
+    fi
     # shellcheck disable=SC2086
     "$CLANG" -fsanitize=fuzzer,address,undefined -o "build/fuzz/$1" "$object" -Wl,--start-group $archives \
-        -Wl,--end-group $LIBS
+        -Wl,--end-group $peer $LIBS
 }
 
 mkdir -p build/fuzz
@@ -71,6 +84,7 @@ for src in tests/fuzz/fuzz_$FUZZ.c; do
     for d in "tests/fuzz/corpus/$name" "tests/fuzz/regress/$name"; do
         [ -d "$d" ] && seeds="$seeds $d"
     done
+    [ -f "tests/fuzz/$name.dict" ] && seeds="-dict=tests/fuzz/$name.dict $seeds"
     log=build/fuzz/$name.log
     # shellcheck disable=SC2086
     if ! "build/fuzz/$name" -max_total_time="$FUZZ_SECONDS" -max_len=65536 -timeout=10 \
