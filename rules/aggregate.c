@@ -538,7 +538,7 @@ int apply_aggregate(
     if (rc < 0)
         return rc;
     if (x->agg == AGG_COUNT_VALUES)
-        return count_values(e, x, &in.vector, param.string, ret);
+        return count_values(e, x, &in.vector, param.string ? param.string : "", ret);
     rc = groups_find(e, x, &in.vector, false, &gs);
     if (rc < 0)
         return rc;

@@ -176,6 +176,7 @@ static void note_bucket(struct eval *e, const struct question *ask, const struct
     }
     eval_note(e, ask->arg, ANNOTATION_WARNING,
         "bucket label \"le\" is missing or has a malformed value of %s", buf_cstr(&le));
+    e->annotations->failed |= le.failed != 0;
     buf_done(&le);
 }
 
@@ -193,6 +194,7 @@ static void note_named(struct eval *e, const struct question *ask, enum annotati
         label_quote(metric, strlen(metric), &name);
     }
     eval_note_forced(e, ask->arg, kind, forced, "%s%s", what, buf_cstr(&name));
+    e->annotations->failed |= name.failed != 0;
     buf_done(&name);
 }
 

@@ -283,11 +283,12 @@ static bool side_fell(const struct histogram *before, const struct histogram_sid
     int32_t down = before->schema - after->schema;
     bool exponential = after->schema != HISTOGRAM_CUSTOM;
     uint32_t i = 0, j = 0;
+    while (exponential && i < was->n &&
+           histogram_upper(before->schema, was->index[i]) <= after->zero_threshold)
+        i++; // these are in the zero bucket now
     while (i < was->n) {
         int32_t at;
         double had = folded(was, down, &i, &at);
-        if (exponential && histogram_upper(after->schema, at) <= after->zero_threshold)
-            continue; // in the zero bucket
         while (j < is->n && is->index[j] < at)
             j++;
         bool there = j < is->n && is->index[j] == at;

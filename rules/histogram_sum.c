@@ -284,9 +284,11 @@ static int fold(struct histogram_sum *s, const struct histogram *h, double sign)
         } else {
             double zero = reconcile_zero(s, h);
             sum_add(sign * zero, &s->h.zero_count, &s->zero_rest);
+            // Before they are folded: a coarse bucket may reach into the zero bucket, and what lies
+            // there is counted already. (Prometheus counts it twice.)
+            skip_below(&positive, h->schema, s->h.zero_threshold);
+            skip_below(&negative, h->schema, s->h.zero_threshold);
             rc = reconcile_schema(s, h, &positive, &negative);
-            skip_below(&positive, s->h.schema, s->h.zero_threshold);
-            skip_below(&negative, s->h.schema, s->h.zero_threshold);
         }
         if (rc < 0)
             return rc;

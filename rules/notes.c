@@ -24,6 +24,7 @@ void note_metric(struct eval *e, const struct expr *at, enum annotation_kind kin
     buf_init(&name, 4096);
     label_quote(metric, strlen(metric), &name);
     eval_note(e, at, kind, "%s %s", what, buf_cstr(&name));
+    e->annotations->failed |= name.failed != 0;
     buf_done(&name);
 }
 

@@ -240,7 +240,10 @@ static void without_memory(void)
     static const char *const EXPRS[] = {"x", "sum by (i) (rate(x[5s]))", "x * on(i) x",
         "label_replace(x, \"a\", \"$1\", \"i\", \"(.*)\")", "max_over_time(x[5s:1s])",
         "topk(1, x) or quantile(0.5, x)", "count_values(\"v\", x)", "absent(nothing{a=\"b\"})",
-        "sum(h) + avg(h)", "histogram_quantile(0.9, rate(h[10s]))"};
+        "sum(h) + avg(h)", "histogram_quantile(0.9, rate(h[10s]))",
+        "histogram_fraction(0, 2, h) + histogram_stddev(h)", "h / 2 == h - h",
+        "h </ 2 or h >/ 2", "avg_over_time(h[10s])", "count_values(\"v\", h)", "irate(h[10s])",
+        "histogram_quantile(0.5, {__name__=~\"h|x\"})", "increase(h[10s:1s])"};
     static const int32_t INDEX[] = {1, 2};
     static const double COUNT[] = {1, 3};
     size_t failed = 0;
