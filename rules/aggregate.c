@@ -182,7 +182,7 @@ int groups_find(
     for (size_t i = 0; i < in->n; i++) {
         bool fresh;
         ret->of[i] = GROUP_NONE;
-        if (in->e[i].state == ELEMENT_FILTERED && !all)
+        if (in->e[i].state == ELEMENT_FILTERED && (!all || element_gone(&in->e[i])))
             continue;
         struct join_entry *en = join_put(&j, &key, &in->e[i].labels, ret->n, &fresh);
         if (fresh)

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+const struct label LABELS_GONE[1];
+
 struct eval *eval_new(const struct source *src, const struct eval_options *o)
 {
     struct eval *e = calloc(1, sizeof(*e));

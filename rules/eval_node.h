@@ -222,7 +222,13 @@ bool operator_keeps_name(const struct expr *x); // binary or unary
 
 // What depends on labels only is apart from what depends on values, so that the incremental
 // evaluator can keep the one and redo the other: aggregate.c, bucket.c, binary.c. `all` takes in
-// FILTERED elements, which may have a value another time.
+// FILTERED elements, which may have a value another time, unless their labels are LABELS_GONE: the
+// series is forgotten.
+extern const struct label LABELS_GONE[];
+static inline bool element_gone(const struct element *el)
+{
+    return el->labels.l == LABELS_GONE;
+}
 #define GROUP_NONE UINT32_MAX
 struct groups {
     uint32_t n;

@@ -103,6 +103,12 @@ out:
     return rc;
 }
 
+static void tell(struct memory_source *m, uint32_t id, int64_t t_ms)
+{
+    if (m->watcher)
+        m->watcher(m->watcher_ctx, id, t_ms);
+}
+
 int memory_source_forget(struct memory_source *m, uint32_t id)
 {
     struct memory_series *s = &m->series[id];
@@ -113,6 +119,7 @@ int memory_source_forget(struct memory_source *m, uint32_t id)
     buf_done(&key);
     if (!k)
         return -ENOMEM;
+    tell(m, id, INT64_MAX);
     free(s->labels);
     free(s->points.p);
     *s = (struct memory_series){.newest.t_ms = INT64_MIN, .before_ms = INT64_MIN};
@@ -150,12 +157,6 @@ static size_t after(const struct memory_series *x, int64_t t_ms)
             hi = mid;
     }
     return lo;
-}
-
-static void tell(struct memory_source *m, uint32_t id, int64_t t_ms)
-{
-    if (m->watcher)
-        m->watcher(m->watcher_ctx, id, t_ms);
 }
 
 static int put(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
@@ -240,7 +241,8 @@ static int choose(void *self, const struct matcher *matchers, size_t n, struct s
 
 static struct labels labels_of(void *self, uint32_t id)
 {
-    return *((struct memory_source *)self)->series[id].labels;
+    const struct labels *l = ((struct memory_source *)self)->series[id].labels;
+    return l ? *l : (struct labels){0};
 }
 
 static const struct memory_series *series_of(const void *self, uint32_t id)

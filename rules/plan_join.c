@@ -51,6 +51,7 @@ struct draft {
     uint32_t *first;      // where a key's candidates begin in `by_key`
     uint32_t *by_key;
     uint32_t n_keys, n_pairs;
+    bool several; // candidates under one key
 };
 
 static int draft_keys(struct eval *e, const struct expr *x, struct draft *d)
@@ -70,9 +71,12 @@ static int draft_keys(struct eval *e, const struct expr *x, struct draft *d)
         return rc < 0 ? rc : eval_full(e, d->one->n + d->many->n, sizeof(uint32_t));
     for (size_t i = 0; i < d->one->n; i++) {
         bool fresh;
+        if (element_gone(&d->one->e[i]))
+            continue;
         struct join_entry *en = join_put(&j, &on, &d->one->e[i].labels, (uint32_t)j.n, &fresh);
         d->one_key[i] = en->value;
         d->one_nth[i] = d->candidates[en->value]++;
+        d->several |= !fresh;
     }
     d->n_keys = (uint32_t)j.n;
     uint32_t at = 0;
@@ -81,9 +85,11 @@ static int draft_keys(struct eval *e, const struct expr *x, struct draft *d)
         at += d->candidates[k];
     }
     for (uint32_t i = 0; i < d->one->n; i++)
-        d->by_key[d->first[d->one_key[i]] + d->one_nth[i]] = i;
+        if (!element_gone(&d->one->e[i]))
+            d->by_key[d->first[d->one_key[i]] + d->one_nth[i]] = i;
     for (size_t i = 0; i < d->many->n; i++) {
-        const struct join_entry *en = join_find(&j, &on, &d->many->e[i].labels);
+        const struct element *el = &d->many->e[i];
+        const struct join_entry *en = element_gone(el) ? NULL : join_find(&j, &on, &el->labels);
         d->many_key[i] = en ? en->value : GROUP_NONE;
     }
     return 0;
@@ -126,7 +132,6 @@ static int draft_pairs(
 
 static int join_keep(struct join_node *n, const struct expr *x, const struct draft *d)
 {
-    bool unique = d->n_keys == d->one->n;
     n->n_many = d->many->n;
     n->n_one = d->one->n;
     n->n_keys = d->n_keys;
@@ -134,7 +139,7 @@ static int join_keep(struct join_node *n, const struct expr *x, const struct dra
     n->many_key = heap_copy(d->many_key, n->n_many, sizeof(uint32_t));
     n->pair = heap_copy(d->pair, n->n_many, sizeof(uint32_t));
     n->one_key = heap_copy(d->one_key, n->n_one, sizeof(uint32_t));
-    if (x->n_include && !unique) {
+    if (x->n_include && d->several) {
         n->one_nth = heap_copy(d->one_nth, n->n_one, sizeof(uint32_t));
         if (!n->one_nth)
             return -ENOMEM;

@@ -21,7 +21,7 @@ static int labels_structure(struct plan *p, struct operator_node *o)
         vector_push(&v, &in->e[i]);
     rc = relabel(p->eval, o->n.x, o->n.in, &v);
     for (size_t i = 0; i < in->n; i++)
-        l[i] = v.e[i].labels;
+        l[i] = element_gone(&in->e[i]) ? in->e[i].labels : v.e[i].labels;
     if (rc == 0)
         rc = operator_twins(p, l, in->n, &n->twin);
     if (rc == 0)

@@ -32,7 +32,7 @@ size_t leaf_bytes(const struct leaf *l)
 void leaf_forget(struct leaf *l, uint32_t at)
 {
     struct element *el = &l->n.out.vector.e[at];
-    el->labels = (struct labels){0};
+    el->labels = (struct labels){LABELS_GONE, 0};
     l->gone += !l->slot[at].gone;
     l->slot[at] =
         (struct slot){.due_ms = INT64_MIN, .newest_ms = INT64_MIN, .late = true, .gone = true};
@@ -52,7 +52,7 @@ static bool slot_new(const struct source *src, const struct leaf *l, uint32_t id
 {
     struct labels all = src->labels(src->self, id);
     *slot = (struct slot){.due_ms = INT64_MIN, .newest_ms = newest(src, id), .late = true};
-    *ret = all;
+    *ret = all.n ? all : (struct labels){LABELS_GONE, 0}; // forgotten before it was looked at
     return l->keep_name || !*labels_get(&all, LABEL_NAME) ||
            labels_drop(names, &all, NULL, 0, true, ret);
 }

@@ -12,7 +12,8 @@ static bool same_labels(const struct vector *v, const struct labels *l, size_t n
     if (v->n != n)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (!labels_equal(&v->e[i].labels, &l[i]))
+        if (!labels_equal(&v->e[i].labels, &l[i]) ||
+            element_gone(&v->e[i]) != (l[i].l == LABELS_GONE))
             return false;
     return true;
 }
@@ -50,7 +51,7 @@ static size_t pack(const struct labels *l, size_t n, struct labels *to, void *bl
         }
         before = l[i];
         if (to) {
-            before = to[i] = (struct labels){l[i].n ? pair : NULL, l[i].n};
+            before = to[i] = l[i].n ? (struct labels){pair, l[i].n} : l[i];
             if (pair) // none of the sets has a label: there is no block
                 pair += l[i].n;
         }
@@ -101,11 +102,13 @@ int operator_twins(struct plan *p, const struct labels *l, size_t n, uint32_t **
     int rc = join_init(p->eval, &j, n);
     if (rc < 0 || !first)
         return rc < 0 ? rc : eval_full(p->eval, n, sizeof(*first));
+    bool all_differ = true;
     for (uint32_t i = 0; i < n; i++) {
-        bool fresh;
-        first[i] = join_put(&j, &ALL, &l[i], i, &fresh)->value;
+        bool fresh = true;
+        first[i] = l[i].l == LABELS_GONE ? i : join_put(&j, &ALL, &l[i], i, &fresh)->value;
+        all_differ &= fresh;
     }
-    if (j.n == n)
+    if (all_differ)
         return 0;
     *ret = heap_copy(first, n, sizeof(*first));
     return *ret ? 0 : -ENOMEM;
@@ -201,6 +204,8 @@ int operator_bring(struct plan *p, struct node *n, int64_t t_ms)
         changed = true; // some places may be overwritten
     }
     rc = eval_apply(p->eval, n->x, n->in, t_ms, &v);
+    if (rc < 0)
+        o->how = HOW_UNKNOWN; // when the mistake is over the numbers may do again
     return rc < 0 ? rc : settle(p, o, &v, changed);
 }
 

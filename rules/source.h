@@ -35,7 +35,7 @@ struct source {
     uint64_t (*generation)(void *self);
     // All series the matchers accept, rising ids, appended to out. 0, -ENOMEM.
     int (*select)(void *self, const struct matcher *m, size_t n, struct series_ids *out);
-    // Lives as long as the series.
+    // Lives as long as the series; none of one that is forgotten.
     struct labels (*labels)(void *self, uint32_t id);
     // Samples in (from_ms, to_ms], rising time, stale markers included, holes left out. Appended.
     // Histograms in them live until the next call that feeds samples. 0, -ENOMEM.
