@@ -199,8 +199,8 @@ static void read_key(struct config_reader *r, const struct key *k, const struct 
 // --- the document --------------------------------------------------------------------------------
 
 // Alertmanager's own top-level keys: known, and not done yet.
-static const char *const NOT_YET[] = {"inhibit_rules", "mute_time_intervals", "time_intervals",
-    "templates", "global", "tls", NULL};
+static const char *const NOT_YET[] = {
+    "mute_time_intervals", "time_intervals", "templates", "global", "tls", NULL};
 
 static bool in_list(const char *const *list, const char *word)
 {
@@ -228,9 +228,21 @@ static const struct key *key_find(const char *section, const char *name)
     return NULL;
 }
 
+void config_other_key(struct config_reader *r, const struct yaml_node *key,
+    const char *const *not_yet, const char *where)
+{
+    for (; *not_yet; not_yet++)
+        if (strcmp(*not_yet, key->text) == 0) {
+            config_bad(
+                r, key, "C003", NULL, "`%s` in %s is not supported yet", key->text, where);
+            return;
+        }
+    config_bad(r, key, "C001", NULL, "unknown key `%.60s` in %s", key->text, where);
+}
+
 static void unknown(struct config_reader *r, const struct yaml_node *key, const char *section)
 {
-    const char *names[N_KEYS * 2 + 2];
+    const char *names[N_KEYS * 2 + 3];
     size_t n = 0;
     for (size_t i = 0; i < N_KEYS; i++) {
         if (!section && KEYS[i].section)
@@ -242,6 +254,7 @@ static void unknown(struct config_reader *r, const struct yaml_node *key, const 
     if (!section) {
         names[n++] = "route";
         names[n++] = "receivers";
+        names[n++] = "inhibit_rules";
     }
     const char *near = diag_nearest(key->text, key->len, names, n);
     char hint[96] = "";
@@ -350,6 +363,8 @@ int config_parse(const char *text, size_t len, struct config *ret, struct diags 
                 read_section(&r, name, root->items[i]);
             else if (strcmp(name, "route") == 0)
                 config_route(&r, root->items[i]);
+            else if (strcmp(name, "inhibit_rules") == 0)
+                config_inhibit(&r, root->items[i]);
             else if (strcmp(name, "receivers") == 0)
                 config_receivers(&r, root->items[i]);
             else
@@ -368,6 +383,11 @@ void config_done(struct config *c)
 {
     if (!c)
         return;
+    route_done(c->route);
+    for (size_t i = 0; i < c->n_inhibit; i++) {
+        matcher_list_done(&c->inhibit[i].source);
+        matcher_list_done(&c->inhibit[i].target);
+    }
     arena_done(&c->arena);
     memset(c, 0, sizeof(*c));
 }

@@ -12,6 +12,8 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "base/err.h"
+#include "collector/inhibit.h"
+#include "collector/route.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,14 +30,6 @@ struct config_receiver {
     struct config_webhook *webhooks;
     size_t n_webhooks;
 };
-struct config_route {
-    const char *receiver;
-    const char **group_by; // label names; NULL, 0 = one group
-    size_t n_group_by;
-    bool group_by_all; // group_by: ['...']
-    int64_t group_wait_ms, group_interval_ms, repeat_interval_ms;
-};
-
 struct config {
     struct arena arena;
     const char *listen_http, *listen_agents;
@@ -49,8 +43,9 @@ struct config {
     int64_t interval_ms, grace_ms; // evaluation
     int64_t retention_ms;          // in memory
     uint64_t series_per_agent, series_max, connections_max, connections_per_ip;
-    bool has_route; // false: alerts are shown but sent nowhere
-    struct config_route route;
+    struct route *route; // NULL: alerts are shown but sent nowhere
+    struct inhibit_rule *inhibit;
+    size_t n_inhibit;
     struct config_receiver *receivers;
     size_t n_receivers;
 };

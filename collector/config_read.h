@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What config.c and config_route.c share: reading one YAML value, with its mistake in its place. */
+/* What config.c, config_route.c and config_receiver.c share: reading one YAML value, with its mistake in its place. */
 #pragma once
 #include "base/num.h"
 #include "base/yaml.h"
@@ -24,6 +24,11 @@ bool config_count(struct config_reader *r, const struct yaml_node *n, const char
     uint64_t low, uint64_t high, uint64_t *ret);
 bool config_is_map(struct config_reader *r, const struct yaml_node *n, const char *key);
 
+// A key that is not ours: known to Alertmanager and not done yet, or unknown.
+void config_other_key(struct config_reader *r, const struct yaml_node *key,
+    const char *const *not_yet, const char *where);
+
 void config_route(struct config_reader *r, const struct yaml_node *n);
+void config_inhibit(struct config_reader *r, const struct yaml_node *n);
 void config_receivers(struct config_reader *r, const struct yaml_node *n);
 void config_route_check(struct config_reader *r, const struct yaml_node *route);

@@ -1,226 +1,293 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/auth.h"
+// `route` and `inhibit_rules` of the configuration, as Alertmanager writes them.
 #include "collector/config_read.h"
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define RECEIVERS_MAX 256
-#define GROUP_BY_MAX  64
-#define DAY_MS        86400000LL
+#define GROUP_BY_MAX 64
+#define NAMES_MAX    256
+#define DAY_MS       86400000LL
 
-static const char *const ROUTE_NOT_YET[] = {"routes", "match", "match_re", "matchers",
-    "continue", "mute_time_intervals", "active_time_intervals", NULL};
-static const char *const RECEIVER_NOT_YET[] = {"email_configs", "slack_configs",
-    "pagerduty_configs", "opsgenie_configs", "victorops_configs", "pushover_configs",
-    "telegram_configs", "discord_configs", "msteams_configs", "msteamsv2_configs",
-    "sns_configs", "webex_configs", "wechat_configs", "jira_configs", "rocketchat_configs",
-    "incidentio_configs", "mattermost_configs", NULL};
-static const char *const WEBHOOK_NOT_YET[] = {"http_config", "timeout", "payload", NULL};
+static const char *const NONE_NOT_YET[] = {NULL};
 
-static void other_key(struct config_reader *r, const struct yaml_node *key,
-    const char *const *not_yet, const char *where)
+static int by_text(const void *a, const void *b)
 {
-    for (; *not_yet; not_yet++)
-        if (strcmp(*not_yet, key->text) == 0) {
-            config_bad(
-                r, key, "C003", NULL, "`%s` in %s is not supported yet", key->text, where);
-            return;
-        }
-    config_bad(r, key, "C001", NULL, "unknown key `%.60s` in %s", key->text, where);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void group_by(struct config_reader *r, const struct yaml_node *n)
+// A list of texts, sorted.
+static bool names(struct config_reader *r, const struct yaml_node *n, const char *key,
+    size_t most, const char ***ret, size_t *ret_n)
 {
-    struct config_route *route = &r->c->route;
-    if (n->kind != YAML_SEQ || n->n > GROUP_BY_MAX) {
-        config_bad(
-            r, n, "C001", NULL, "`group_by` is a list of at most %d label names", GROUP_BY_MAX);
-        return;
+    if (n->kind != YAML_SEQ || n->n > most) {
+        config_bad(r, n, "C001", NULL, "`%s` is a list of at most %zu names", key, most);
+        return false;
     }
-    route->group_by = arena_alloc(&r->c->arena, (n->n + 1) * sizeof(char *));
-    route->n_group_by = 0;
-    route->group_by_all = false;
-    if (!route->group_by) {
+    *ret_n = 0;
+    *ret = arena_alloc(&r->c->arena, (n->n + 1) * sizeof(char *));
+    if (!*ret) {
         r->oom = true;
+        return false;
+    }
+    for (size_t i = 0; i < n->n; i++) {
+        const char *s = config_scalar(r, n->items[i], key);
+        if (s)
+            (*ret)[(*ret_n)++] = config_keep(r, s);
+    }
+    if (r->oom)
+        return false;
+    if (*ret_n)
+        qsort(*ret, *ret_n, sizeof(char *), by_text);
+    return true;
+}
+
+static void group_by(struct config_reader *r, const struct yaml_node *n, struct route *to)
+{
+    to->group_by_all = false;
+    if (!names(r, n, "group_by", GROUP_BY_MAX, &to->group_by, &to->n_group_by))
+        return;
+    for (size_t i = 0; i < to->n_group_by; i++)
+        to->group_by_all |= strcmp(to->group_by[i], "...") == 0;
+    if (to->group_by_all && to->n_group_by > 1)
+        config_bad(r, n, "C001", NULL, "`...` stands for all labels: it stands alone");
+    if (to->group_by_all)
+        to->n_group_by = 0;
+}
+
+static void matcher_mistake(
+    struct config_reader *r, const struct yaml_node *n, int rc, const struct err *err)
+{
+    if (rc == -ENOMEM)
+        r->oom = true;
+    else
+        config_bad(r, n, "C001", "e.g. severity=~\"page|critical\"", "%s", err->msg);
+}
+
+static void matchers(
+    struct config_reader *r, const struct yaml_node *n, struct matcher_list *to)
+{
+    if (n->kind != YAML_SEQ) {
+        config_bad(r, n, "C001", "e.g. [severity=\"page\"]", "matchers are a list of texts");
         return;
     }
     for (size_t i = 0; i < n->n; i++) {
-        const char *s = config_scalar(r, n->items[i], "group_by");
-        if (!s)
-            continue;
-        if (strcmp(s, "...") == 0)
-            route->group_by_all = true;
-        else
-            route->group_by[route->n_group_by++] = config_keep(r, s);
+        struct err err = {0};
+        const char *s = config_scalar(r, n->items[i], "matchers");
+        int rc = s ? matchers_parse(s, strlen(s), &r->c->arena, to, &err) : 0;
+        if (rc < 0)
+            matcher_mistake(r, n->items[i], rc, &err);
     }
-    if (route->group_by_all && route->n_group_by)
-        config_bad(r, n, "C001", NULL, "`...` stands for all labels: it stands alone");
-    // Who groups looks them up in order of name.
-    for (size_t i = 1; !r->oom && i < route->n_group_by; i++)
-        for (size_t k = i; k > 0 && strcmp(route->group_by[k - 1], route->group_by[k]) > 0;
-             k--) {
-            const char *swap = route->group_by[k];
-            route->group_by[k] = route->group_by[k - 1];
-            route->group_by[k - 1] = swap;
-        }
+}
+
+// The older form: a map of label to value.
+static void match(struct config_reader *r, const struct yaml_node *n, const char *key,
+    bool is_regex, struct matcher_list *to)
+{
+    if (!config_is_map(r, n, key))
+        return;
+    for (size_t i = 0; i < n->n; i++) {
+        struct err err = {0};
+        const char *s = config_scalar(r, n->items[i], key);
+        int rc =
+            s ? matchers_add(n->keys[i]->text, s, true, is_regex, &r->c->arena, to, &err) : 0;
+        if (rc < 0)
+            matcher_mistake(r, n->items[i], rc, &err);
+    }
+}
+
+static bool durations(
+    struct config_reader *r, const char *key, const struct yaml_node *v, struct route *to)
+{
+    if (strcmp(key, "group_wait") == 0)
+        config_duration(r, v, key, 0, DAY_MS, &to->group_wait_ms);
+    else if (strcmp(key, "group_interval") == 0)
+        config_duration(r, v, key, 0, DAY_MS, &to->group_interval_ms);
+    else if (strcmp(key, "repeat_interval") == 0)
+        config_duration(r, v, key, 1000, 366 * DAY_MS, &to->repeat_interval_ms);
+    else
+        return false;
+    return true;
+}
+
+static void route_key(struct config_reader *r, const struct yaml_node *key,
+    const struct yaml_node *v, struct route *to)
+{
+    const char *name = key->text;
+    if (v->kind == YAML_NULL || durations(r, name, v, to) || strcmp(name, "routes") == 0)
+        return;
+    if (strcmp(name, "receiver") == 0) {
+        const char *s = config_scalar(r, v, name);
+        to->receiver = s ? config_keep(r, s) : NULL;
+    } else if (strcmp(name, "group_by") == 0) {
+        group_by(r, v, to);
+    } else if (strcmp(name, "continue") == 0) {
+        config_bool(r, v, name, &to->go_on);
+    } else if (strcmp(name, "matchers") == 0) {
+        matchers(r, v, &to->matchers);
+    } else if (strcmp(name, "match") == 0) {
+        match(r, v, name, false, &to->matchers);
+    } else if (strcmp(name, "match_re") == 0) {
+        match(r, v, name, true, &to->matchers);
+    } else if (strcmp(name, "mute_time_intervals") == 0) {
+        names(r, v, name, NAMES_MAX, &to->mute_times, &to->n_mute_times);
+    } else if (strcmp(name, "active_time_intervals") == 0) {
+        names(r, v, name, NAMES_MAX, &to->active_times, &to->n_active_times);
+    } else {
+        config_other_key(r, key, NONE_NOT_YET, "route");
+    }
+}
+
+static int by_matcher(const void *a, const void *b)
+{
+    const struct matcher *x = a, *y = b;
+    int c = strcmp(x->name, y->name);
+    return c ? c : strcmp(x->value, y->value);
+}
+
+static void key_of(struct config_reader *r, struct route *to)
+{
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    if (to->matchers.n)
+        qsort(to->matchers.m, to->matchers.n, sizeof(*to->matchers.m), by_matcher);
+    if (to->parent)
+        buf_addf(&b, "%s/", to->parent->key);
+    matchers_print(to->matchers.m, to->matchers.n, &b);
+    r->oom |= b.failed != 0;
+    to->key = config_keep(r, buf_cstr(&b));
+    buf_done(&b);
+}
+
+static void route(struct config_reader *r, const struct yaml_node *n, struct route *to,
+    uint32_t *number, int depth)
+{
+    const struct yaml_node *children = yaml_get(n, "routes");
+    to->number = (*number)++;
+    for (size_t i = 0; i < n->n; i++)
+        route_key(r, n->keys[i], n->items[i], to);
+    if (r->oom)
+        return;
+    key_of(r, to);
+    if (!children || children->kind == YAML_NULL)
+        return;
+    if (children->kind != YAML_SEQ || *number + children->n > ROUTES_MAX ||
+        depth == ROUTE_DEPTH_MAX) {
+        config_bad(r, children, "C001", NULL, "`routes` is a list; at most %d routes, %d deep",
+            ROUTES_MAX, ROUTE_DEPTH_MAX);
+        return;
+    }
+    to->routes = arena_alloc(&r->c->arena, (children->n + 1) * sizeof(*to->routes));
+    if (!to->routes) {
+        r->oom = true;
+        return;
+    }
+    for (size_t i = 0; i < children->n && !r->oom; i++) {
+        struct route *child = &to->routes[i];
+        if (!config_is_map(r, children->items[i], "routes"))
+            continue;
+        *child = (struct route){.parent = to,
+            .receiver = to->receiver,
+            .group_by = to->group_by,
+            .n_group_by = to->n_group_by,
+            .group_by_all = to->group_by_all,
+            .group_wait_ms = to->group_wait_ms,
+            .group_interval_ms = to->group_interval_ms,
+            .repeat_interval_ms = to->repeat_interval_ms};
+        to->n_routes = i + 1;
+        route(r, children->items[i], child, number, depth + 1);
+    }
 }
 
 void config_route(struct config_reader *r, const struct yaml_node *n)
 {
-    struct config_route *route = &r->c->route;
+    uint32_t number = 0;
     if (!config_is_map(r, n, "route"))
         return;
-    // Alertmanager's defaults, but for group_wait: what pages is not held back to be grouped.
-    *route = (struct config_route){
-        .group_wait_ms = 0, .group_interval_ms = 5 * 60000, .repeat_interval_ms = 4 * 3600000};
-    r->c->has_route = true;
-    for (size_t i = 0; i < n->n; i++) {
-        const char *key = n->keys[i]->text;
-        const struct yaml_node *v = n->items[i];
-        if (v->kind == YAML_NULL)
-            continue;
-        if (strcmp(key, "receiver") == 0) {
-            const char *s = config_scalar(r, v, key);
-            route->receiver = s ? config_keep(r, s) : NULL;
-        } else if (strcmp(key, "group_by") == 0) {
-            group_by(r, v);
-        } else if (strcmp(key, "group_wait") == 0) {
-            config_duration(r, v, key, 0, DAY_MS, &route->group_wait_ms);
-        } else if (strcmp(key, "group_interval") == 0) {
-            config_duration(r, v, key, 0, DAY_MS, &route->group_interval_ms);
-        } else if (strcmp(key, "repeat_interval") == 0) {
-            config_duration(r, v, key, 1000, 366 * DAY_MS, &route->repeat_interval_ms);
-        } else {
-            other_key(r, n->keys[i], ROUTE_NOT_YET, "route");
-        }
-    }
-}
-
-static void webhook(
-    struct config_reader *r, const struct yaml_node *n, struct config_webhook *w)
-{
-    w->send_resolved = true;
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "C001", NULL, "a webhook is a map with `url` or `url_file`");
-        return;
-    }
-    for (size_t i = 0; i < n->n; i++) {
-        const char *key = n->keys[i]->text;
-        const struct yaml_node *v = n->items[i];
-        if (v->kind == YAML_NULL)
-            continue;
-        if (strcmp(key, "url") == 0) {
-            const char *s = config_scalar(r, v, key);
-            char host[300];
-            bool http = s && (strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0);
-            if (s && (!http || !auth_url_host(s, host, sizeof(host))))
-                config_bad(
-                    r, v, "C001", "e.g. http://127.0.0.1:7319/", "`url` is not an http URL");
-            else if (s)
-                w->url = config_keep(r, s);
-        } else if (strcmp(key, "url_file") == 0) {
-            const char *s = config_scalar(r, v, key);
-            w->url_file = s ? config_keep(r, s) : NULL;
-        } else if (strcmp(key, "send_resolved") == 0) {
-            config_bool(r, v, key, &w->send_resolved);
-        } else if (strcmp(key, "max_alerts") == 0) {
-            uint64_t max = 0;
-            config_count(r, v, key, 0, 1000000, &max);
-            w->max_alerts = (size_t)max;
-        } else {
-            other_key(r, n->keys[i], WEBHOOK_NOT_YET, "webhook_configs");
-        }
-    }
-    if (yaml_get(n, "url") && yaml_get(n, "url_file"))
-        config_bad(r, n, "C001", NULL, "a webhook has `url` or `url_file`, not both");
-    else if (!yaml_get(n, "url") && !yaml_get(n, "url_file"))
-        config_bad(r, n, "C001", NULL, "a webhook needs `url` or `url_file`");
-}
-
-static void webhooks(
-    struct config_reader *r, const struct yaml_node *n, struct config_receiver *to)
-{
-    if (n->kind != YAML_SEQ || n->n > RECEIVERS_MAX) {
-        config_bad(
-            r, n, "C001", NULL, "`webhook_configs` is a list of at most %d", RECEIVERS_MAX);
-        return;
-    }
-    to->webhooks = arena_alloc(&r->c->arena, (n->n + 1) * sizeof(*to->webhooks));
-    if (!to->webhooks) {
+    struct route *root = arena_alloc(&r->c->arena, sizeof(*root));
+    if (!root) {
         r->oom = true;
         return;
     }
-    to->n_webhooks = n->n;
-    for (size_t i = 0; i < n->n; i++)
-        webhook(r, n->items[i], &to->webhooks[i]);
+    // Alertmanager's defaults, but for group_wait: what pages is not held back to be grouped.
+    *root = (struct route){.group_interval_ms = 5 * 60000, .repeat_interval_ms = 4 * 3600000};
+    r->c->route = root;
+    route(r, n, root, &number, 0);
+    if (root->matchers.n || root->go_on || root->n_mute_times || root->n_active_times)
+        config_bad(r, n, "C001", NULL,
+            "the first route takes every alert: no matchers, `continue` or time intervals");
 }
 
-static void receiver(
-    struct config_reader *r, const struct yaml_node *n, struct config_receiver *to)
+static void inhibit(struct config_reader *r, const struct yaml_node *n, struct inhibit_rule *to)
 {
-    to->name = "";
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "C001", NULL, "a receiver is a map with `name`");
-        return;
-    }
     for (size_t i = 0; i < n->n; i++) {
         const char *key = n->keys[i]->text;
-        if (strcmp(key, "name") == 0) {
-            const char *s = config_scalar(r, n->items[i], key);
-            to->name = s ? config_keep(r, s) : "";
-        } else if (strcmp(key, "webhook_configs") == 0) {
-            webhooks(r, n->items[i], to);
-        } else {
-            other_key(r, n->keys[i], RECEIVER_NOT_YET, "a receiver");
-        }
+        const struct yaml_node *v = n->items[i];
+        if (v->kind == YAML_NULL)
+            continue;
+        if (strcmp(key, "source_matchers") == 0)
+            matchers(r, v, &to->source);
+        else if (strcmp(key, "source_match") == 0)
+            match(r, v, key, false, &to->source);
+        else if (strcmp(key, "source_match_re") == 0)
+            match(r, v, key, true, &to->source);
+        else if (strcmp(key, "target_matchers") == 0)
+            matchers(r, v, &to->target);
+        else if (strcmp(key, "target_match") == 0)
+            match(r, v, key, false, &to->target);
+        else if (strcmp(key, "target_match_re") == 0)
+            match(r, v, key, true, &to->target);
+        else if (strcmp(key, "equal") == 0)
+            names(r, v, key, INHIBIT_EQUAL_MAX, &to->equal, &to->n_equal);
+        else
+            config_other_key(r, n->keys[i], NONE_NOT_YET, "inhibit_rules");
     }
-    if (to->name && !*to->name)
-        config_bad(r, n, "C001", NULL, "a receiver needs a `name`");
 }
 
-void config_receivers(struct config_reader *r, const struct yaml_node *n)
+void config_inhibit(struct config_reader *r, const struct yaml_node *n)
 {
     if (n->kind == YAML_NULL)
         return;
-    if (n->kind != YAML_SEQ || n->n > RECEIVERS_MAX) {
-        config_bad(r, n, "C001", NULL, "`receivers` is a list of at most %d", RECEIVERS_MAX);
+    if (n->kind != YAML_SEQ || n->n > INHIBIT_RULES_MAX) {
+        config_bad(
+            r, n, "C001", NULL, "`inhibit_rules` is a list of at most %d", INHIBIT_RULES_MAX);
         return;
     }
-    r->c->receivers = arena_alloc(&r->c->arena, (n->n + 1) * sizeof(*r->c->receivers));
-    if (!r->c->receivers) {
+    r->c->inhibit = arena_alloc(&r->c->arena, (n->n + 1) * sizeof(*r->c->inhibit));
+    if (!r->c->inhibit) {
         r->oom = true;
         return;
     }
     for (size_t i = 0; i < n->n && !r->oom; i++) {
-        struct config_receiver *to = &r->c->receivers[i];
-        receiver(r, n->items[i], to);
-        for (size_t k = 0; k < i && !r->oom; k++)
-            if (strcmp(r->c->receivers[k].name, to->name) == 0)
-                config_bad(
-                    r, n->items[i], "C001", NULL, "receiver `%.60s` is there twice", to->name);
-        r->c->n_receivers = i + 1;
+        if (config_is_map(r, n->items[i], "inhibit_rules"))
+            inhibit(r, n->items[i], &r->c->inhibit[i]);
+        r->c->n_inhibit = i + 1;
     }
+}
+
+struct look {
+    struct config_reader *r;
+    const struct yaml_node *at;
+};
+
+static bool check_route(void *ctx, const struct route *route)
+{
+    const struct look *l = ctx;
+    if (!route->receiver)
+        config_bad(l->r, l->at, "C001", NULL, "`route` needs a `receiver`");
+    else if (!config_receiver(l->r->c, route->receiver))
+        config_bad(l->r, l->at, "C001", NULL, "there is no receiver `%.60s`", route->receiver);
+    return route->receiver != NULL;
 }
 
 void config_route_check(struct config_reader *r, const struct yaml_node *route)
 {
     const struct config *c = r->c;
-    if (!c->has_route) {
-        if (c->n_receivers)
-            config_bad(r, route, "C001", "route: {receiver: NAME}",
-                "there are receivers but no `route` to them");
-        return;
-    }
-    if (!c->route.receiver)
-        config_bad(r, route, "C001", NULL, "`route` needs a `receiver`");
-    else if (!config_receiver(c, c->route.receiver))
-        config_bad(r, route, "C001", NULL, "there is no receiver `%.60s`", c->route.receiver);
-}
-
-const struct config_receiver *config_receiver(const struct config *c, const char *name)
-{
-    for (size_t i = 0; i < c->n_receivers; i++)
-        if (strcmp(c->receivers[i].name, name) == 0)
-            return &c->receivers[i];
-    return NULL;
+    struct look l = {r, route};
+    if (c->route)
+        route_each(c->route, check_route, &l);
+    else if (c->n_receivers)
+        config_bad(r, route, "C001", "route: {receiver: NAME}",
+            "there are receivers but no `route` to them");
 }

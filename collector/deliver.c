@@ -202,7 +202,7 @@ static struct group *group_of(struct deliver *d, const struct labels *labels)
         by = *labels;
     else if (!labels_keep(&arena, labels, d->o.group_by, d->o.n_group_by, &by))
         goto out;
-    if (webhook_group_key(&by, &key) < 0)
+    if (webhook_group_key(d->o.route_key, &by, &key) < 0)
         goto out;
     g = map_get(&d->groups, key.data, key.len);
     if (g)
@@ -370,10 +370,12 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
     return rc;
 }
 
-static int restore_known(
-    struct deliver *d, const struct notice *n, int64_t told_ms, struct group **ret)
+int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms)
 {
-    struct fact *f = fact_new(d, n);
+    struct notice fires = *n;
+    fires.to = ALERT_FIRING;
+    fires.ends_at_ms = 0;
+    struct fact *f = fact_new(d, &fires);
     struct group *g = f ? group_of(d, &n->labels) : NULL;
     if (!g) {
         fact_unref(f);
@@ -381,25 +383,7 @@ static int restore_known(
     }
     if (told_ms > g->last_sent_ms || !g->known.n)
         g->last_sent_ms = told_ms;
-    *ret = g;
     return facts_put(&g->known, f);
-}
-
-int deliver_restore(
-    struct deliver *d, const struct notice *n, enum told told, int64_t told_ms, int64_t now_ms)
-{
-    struct notice fires = *n, over = *n;
-    struct group *g;
-    fires.from = ALERT_PENDING;
-    fires.to = ALERT_FIRING;
-    fires.ends_at_ms = 0;
-    over.from = ALERT_FIRING;
-    bool is_over = n->to != ALERT_FIRING;
-    if (told == TOLD_OVER || (n->to == ALERT_PENDING && told == TOLD_NOTHING))
-        return 0;
-    int rc = told == TOLD_FIRING ? restore_known(d, &fires, told_ms, &g)
-                                 : add_one(d, &fires, now_ms);
-    return rc == 0 && is_over ? add_one(d, &over, now_ms) : rc;
 }
 
 // The item that is next: the oldest that may go. A group that waits holds back only itself.

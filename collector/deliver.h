@@ -34,6 +34,7 @@
 struct deliver_options {
     const char *receiver; // borrowed, like all text here
     const char *external_url;
+    const char *route_key; // NULL = the root's, {}
     const char *const *group_by;
     size_t n_group_by;
     bool group_by_all;
@@ -54,10 +55,9 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
 // When deliver_take next has something; INT64_MAX = nothing, or one is in flight.
 int64_t deliver_next(const struct deliver *d);
 
-// An alert of an earlier run and what this receiver was told of it, told_ms on the clock of now_ms.
-// What it should know and does not goes into the queue. 0, -ENOMEM.
-int deliver_restore(
-    struct deliver *d, const struct notice *n, enum told told, int64_t told_ms, int64_t now_ms);
+// An alert of an earlier run that this receiver knows to fire; told_ms is on the clock of now_ms.
+// 0, -ENOMEM.
+int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms);
 // What the receiver has learned since this was last asked: to be written down. Valid until the next
 // call of any function here.
 struct deliver_told {

@@ -17,7 +17,8 @@
 
 struct record {
     struct notice *notice; // an alert, or
-    char *receiver;        // what somebody was told
+    size_t lanes;
+    char *receiver; // what somebody was told
     uint64_t alert_id;
     enum told told;
     int64_t at_ms;
@@ -111,11 +112,12 @@ static struct record *record_new(struct journal_write *w)
     return r;
 }
 
-int journal_write_alert(struct journal_write *w, const struct notice *n)
+int journal_write_alert(struct journal_write *w, const struct notice *n, size_t lanes)
 {
     struct record *r = record_new(w);
     if (!r || !(r->notice = notice_copy(n)))
         return -ENOMEM;
+    r->lanes = lanes;
     w->n++;
     return 0;
 }
@@ -170,7 +172,7 @@ static int put(struct journal *j, const struct journal_write *w)
     for (size_t i = 0; rc == 0 && i < w->n; i++) {
         const struct record *r = &w->r[i];
         if (r->notice)
-            rc = journal_rows_alert(&j->rows, r->notice);
+            rc = journal_rows_alert(&j->rows, r->notice, r->lanes);
         else
             rc = journal_rows_told(&j->rows, r->receiver, r->alert_id, r->told, r->at_ms);
     }
@@ -261,9 +263,8 @@ static void *run(void *ctx)
     return NULL;
 }
 
-int journal_start(struct journal *j, size_t receivers, struct err *err)
+int journal_start(struct journal *j, struct err *err)
 {
-    j->rows.receivers = receivers;
     j->again = loop_timer_new(j->loop, on_again, j);
     if (!j->again || !loop_io_add(j->loop, ring_fd(j->writes), EPOLLIN, on_writes, j)) {
         err_set(err, "out of memory");

@@ -7,7 +7,7 @@
  *     alert   one row per episode: pending, firing, or over and somebody has yet to be told
  *     told    what a receiver knows of an episode: it fires, it is over
  *
- * A row goes when its episode is over and every receiver is through with it. After a restart the
+ * A row goes when its episode is over and every lane it goes to is through with it. After a restart the
  * alerts go on in their rules (engine_restore), and what a receiver has not been told is what these
  * two tables differ in. Every row carries a sum over its fields: one that is damaged is left out
  * and counted, a file that SQLite cannot read is moved aside.
@@ -31,21 +31,21 @@ struct journal_row {
     const enum told *told;
     const int64_t *at_ms; // wall clock
     size_t n;
+    size_t lanes; // that were to be told when it was written
 };
 void journal_each(
     struct journal *j, void (*fn)(void *ctx, const struct journal_row *r), void *ctx);
 uint64_t journal_last_id(const struct journal *j); // of the episodes ever written
 uint64_t journal_damaged(const struct journal *j); // rows that were left out
 
-// receivers: how many have to be through with an episode that is over.
-int journal_start(struct journal *j, size_t receivers, struct err *err);
+int journal_start(struct journal *j, struct err *err);
 void journal_stop(struct journal *j); // writes what waits, joins, frees; NULL allowed
 
 // --- notify thread ---
 struct journal_write;                          // one transaction
 struct journal_write *journal_write_new(void); // NULL: no memory
-// 0, -ENOMEM.
-int journal_write_alert(struct journal_write *w, const struct notice *n);
+// lanes: how many have to be through with the episode before it is forgotten. 0, -ENOMEM.
+int journal_write_alert(struct journal_write *w, const struct notice *n, size_t lanes);
 int journal_write_told(struct journal_write *w, const char *receiver, uint64_t alert_id,
     enum told told, int64_t at_ms);
 // Takes w over. tag comes back on journal_done; 0 = no answer is wanted. False: the ring is full, or

@@ -17,7 +17,7 @@ static const struct database_options OPTIONS = {.name = "alerts.db",
         " fired_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, silent_ms INTEGER NOT NULL,"
         " cause_ms INTEGER NOT NULL, decided_ms INTEGER NOT NULL, value BLOB NOT NULL,"
         " line INTEGER NOT NULL, labels BLOB NOT NULL, annotations BLOB NOT NULL,"
-        " place BLOB NOT NULL, sum INTEGER NOT NULL);"
+        " place BLOB NOT NULL, lanes INTEGER NOT NULL, sum INTEGER NOT NULL);"
         "CREATE TABLE IF NOT EXISTS told("
         " alert INTEGER NOT NULL, receiver TEXT NOT NULL, state INTEGER NOT NULL,"
         " at_ms INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(alert, receiver))"
@@ -30,14 +30,14 @@ static const struct database_options OPTIONS = {.name = "alerts.db",
              "SELECT sum(length(receiver)) FROM told; SELECT id FROM last"};
 
 static const char PUT[] =
-    "INSERT OR REPLACE INTO alert VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    "INSERT OR REPLACE INTO alert VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 static const char LAST[] = "UPDATE last SET id = max(id, ?)";
 static const char DROP[] = "DELETE FROM alert WHERE id = ?";
 static const char TELL[] = "INSERT OR REPLACE INTO told VALUES(?,?,?,?,?)";
 // Over, and every receiver is through with it.
 static const char THROUGH[] =
     "DELETE FROM alert WHERE id = ?1 AND state = 3 AND"
-    " (SELECT count(*) FROM told WHERE alert = ?1 AND state = 2) >= ?2";
+    " (SELECT count(*) FROM told WHERE alert = ?1 AND state = 2) >= lanes";
 static const char UNTELL[] = "DELETE FROM told WHERE alert = ?1 AND NOT EXISTS"
                              " (SELECT 1 FROM alert WHERE id = ?1)";
 
@@ -192,19 +192,19 @@ int journal_rows_end(struct journal_rows *r, int rc, struct err *err)
 // An episode that is over goes when all are through with it; without receivers that is now.
 static int through(struct journal_rows *r, uint64_t id)
 {
-    sqlite3_bind_int64(r->through, 2, (int64_t)r->receivers);
     int rc = run_id(r->through, id);
     return rc == 0 ? run_id(r->untell, id) : rc;
 }
 
-#define NUMBERS 12
-static int put(struct journal_rows *r, const struct notice *n, int64_t state)
+#define NUMBERS 13
+static int put(struct journal_rows *r, const struct notice *n, int64_t state, size_t lanes)
 {
     struct buf blob[4];
     int rc = SQLITE_NOMEM;
     int64_t number[NUMBERS] = {(int64_t)n->alert_id, (int64_t)n->rule_identity,
         (int64_t)n->fingerprint, (int64_t)n->element_hash, state, n->active_at_ms,
-        n->starts_at_ms, n->ends_at_ms, n->silent_ms, n->cause_ms, n->decided_ms, n->line};
+        n->starts_at_ms, n->ends_at_ms, n->silent_ms, n->cause_ms, n->decided_ms, n->line,
+        (int64_t)lanes};
     for (int i = 0; i < 4; i++)
         buf_init(&blob[i], 1u << 24);
     bool ok = buf_add(&blob[0], &n->value, sizeof(n->value)) == 0 &&
@@ -212,14 +212,15 @@ static int put(struct journal_rows *r, const struct notice *n, int64_t state)
               text_add(&blob[3], n->group) && text_add(&blob[3], n->file) &&
               text_add(&blob[3], n->expr);
     if (ok) {
-        for (int i = 0; i < NUMBERS - 1; i++)
+        for (int i = 0; i < NUMBERS - 2; i++)
             sqlite3_bind_int64(r->put, i + 1, number[i]);
         sqlite3_bind_blob(r->put, 12, blob[0].data, (int)blob[0].len, SQLITE_STATIC);
         sqlite3_bind_int64(r->put, 13, n->line);
         for (int i = 1; i < 4; i++)
             sqlite3_bind_blob(r->put, 13 + i, blob[i].len ? (const void *)blob[i].data : "",
                 (int)blob[i].len, SQLITE_STATIC);
-        sqlite3_bind_int64(r->put, 17, row_sum(number, NUMBERS, blob, 4));
+        sqlite3_bind_int64(r->put, 17, (int64_t)lanes);
+        sqlite3_bind_int64(r->put, 18, row_sum(number, NUMBERS, blob, 4));
         rc = run(r->put);
     }
     for (int i = 0; i < 4; i++)
@@ -227,17 +228,17 @@ static int put(struct journal_rows *r, const struct notice *n, int64_t state)
     return rc == 0 ? run_id(r->last, n->alert_id) : rc;
 }
 
-int journal_rows_alert(struct journal_rows *r, const struct notice *n)
+int journal_rows_alert(struct journal_rows *r, const struct notice *n, size_t lanes)
 {
     int rc = 0;
     switch (n->to) {
-    case ALERT_PENDING: return put(r, n, ROW_PENDING);
+    case ALERT_PENDING: return put(r, n, ROW_PENDING, lanes);
     case ALERT_FIRING:
-        rc = put(r, n, ROW_FIRING);
+        rc = put(r, n, ROW_FIRING, lanes);
         return rc == 0 ? run_id(r->afresh, n->alert_id) : rc;
     case ALERT_INACTIVE: break;
     }
-    rc = n->from == ALERT_FIRING ? put(r, n, ROW_OVER) : run_id(r->drop, n->alert_id);
+    rc = n->from == ALERT_FIRING ? put(r, n, ROW_OVER, lanes) : run_id(r->drop, n->alert_id);
     return rc == 0 ? through(r, n->alert_id) : rc;
 }
 
@@ -298,14 +299,15 @@ static struct buf blob_of(sqlite3_stmt *s, int column)
 }
 
 // False: the row is not what was written.
-static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n)
+static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n, size_t *ret_lanes)
 {
     int64_t number[NUMBERS];
-    for (int i = 0; i < NUMBERS - 1; i++)
+    for (int i = 0; i < NUMBERS - 2; i++)
         number[i] = sqlite3_column_int64(s, i);
-    number[NUMBERS - 1] = sqlite3_column_int64(s, 12);
+    number[NUMBERS - 2] = sqlite3_column_int64(s, 12);
+    number[NUMBERS - 1] = sqlite3_column_int64(s, 16);
     struct buf blob[4] = {blob_of(s, 11), blob_of(s, 13), blob_of(s, 14), blob_of(s, 15)};
-    if (sqlite3_column_int64(s, 16) != row_sum(number, NUMBERS, blob, 4) ||
+    if (sqlite3_column_int64(s, 17) != row_sum(number, NUMBERS, blob, 4) ||
         blob[0].len != sizeof(n->value) || number[4] < ROW_PENDING || number[4] > ROW_OVER)
         return false;
     const char *at = (const char *)blob[3].data, *end = at ? at + blob[3].len : NULL;
@@ -330,6 +332,7 @@ static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n)
         .file = text_next(&at, end),
         .expr = text_next(&at, end)};
     memcpy(&n->value, blob[0].data, sizeof(n->value));
+    *ret_lanes = (size_t)number[12];
     return n->group && n->file && n->expr && labels_of(s, 13, a, &n->labels) &&
            labels_of(s, 14, a, &n->annotations);
 }
@@ -345,8 +348,9 @@ void journal_rows_each(
     arena_init(&a, 0);
     while (t && s && told && sqlite3_step(s) == SQLITE_ROW) {
         struct notice n;
+        size_t lanes;
         arena_reset(&a);
-        if (!read_alert(s, &a, &n)) {
+        if (!read_alert(s, &a, &n, &lanes)) {
             r->damaged++;
             continue;
         }
@@ -355,7 +359,8 @@ void journal_rows_each(
             .receiver = t->receiver,
             .told = t->told,
             .at_ms = t->at_ms,
-            .n = t->n};
+            .n = t->n,
+            .lanes = lanes};
         fn(ctx, &row);
     }
     sqlite3_finalize(s);

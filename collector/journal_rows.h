@@ -10,7 +10,6 @@
 struct journal_rows {
     struct database file;
     sqlite3_stmt *put, *last, *drop, *tell, *through, *untell, *afresh;
-    size_t receivers;
     uint64_t last_id, damaged;
 };
 void journal_rows_open(struct journal_rows *r, const char *state_dir, struct err *warn);
@@ -20,7 +19,7 @@ void journal_rows_each(
     struct journal_rows *r, void (*fn)(void *ctx, const struct journal_row *row), void *ctx);
 
 int journal_rows_begin(struct journal_rows *r, struct err *err);
-int journal_rows_alert(struct journal_rows *r, const struct notice *n);
+int journal_rows_alert(struct journal_rows *r, const struct notice *n, size_t lanes);
 int journal_rows_told(struct journal_rows *r, const char *receiver, uint64_t alert_id,
     enum told told, int64_t at_ms);
 // Commits, or rolls back when rc is not 0; after a failure the file is opened anew next time.

@@ -24,9 +24,9 @@ int webhook_time(int64_t ms, struct buf *out)
         tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)rest);
 }
 
-int webhook_group_key(const struct labels *group_labels, struct buf *out)
+int webhook_group_key(const char *route_key, const struct labels *group_labels, struct buf *out)
 {
-    buf_adds(out, "{}:");
+    buf_addf(out, "%s:", route_key ? route_key : "{}");
     if (group_labels->n == 0)
         buf_adds(out, "{}");
     else

@@ -28,8 +28,9 @@ struct webhook_message {
     size_t max_alerts; // 0 = all; the rest is counted in truncatedAlerts
 };
 int webhook_body(const struct webhook_message *m, struct buf *out); // 0, -ENOMEM, -EMSGSIZE
-// {}:{alertname="X", service="web"}
-int webhook_group_key(const struct labels *group_labels, struct buf *out);
+// {}/{team="web"}:{alertname="X", service="web"}; route_key NULL = {}
+int webhook_group_key(
+    const char *route_key, const struct labels *group_labels, struct buf *out);
 // Where the expression can be looked at: external_url/graph?g0.expr=...&g0.tab=1, as Prometheus.
 int webhook_generator_url(const char *external_url, const char *expr, struct buf *out);
 // "2026-11-25T04:20:01.123Z" without quotes.

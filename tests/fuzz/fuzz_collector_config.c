@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((rc == 0 && d.errors) || (rc == -EINVAL && !d.errors))
         abort();
     // What was accepted can be asked for without looking twice.
-    if (rc == 0 && c.has_route && !config_receiver(&c, c.route.receiver))
+    if (rc == 0 && c.route && !config_receiver(&c, c.route->receiver))
         abort();
     diags_sort(&d);
     diags_print(&d, "f", (const char *)data, size, &out);

@@ -51,9 +51,9 @@ static void reads_every_key(void)
     CU_ASSERT_EQUAL(c.retention_ms, 3600000);
     CU_ASSERT_TRUE(c.series_per_agent == 500 && c.series_max == 9000 &&
                    c.connections_max == 64 && c.connections_per_ip == 8);
-    CU_ASSERT_TRUE(c.has_route && c.route.n_group_by == 2);
-    CU_ASSERT_STRING_EQUAL(c.route.group_by[0], "a"); // sorted for who groups
-    CU_ASSERT_EQUAL(c.route.repeat_interval_ms, 3600000);
+    CU_ASSERT_TRUE(c.route && c.route->n_group_by == 2);
+    CU_ASSERT_STRING_EQUAL(c.route->group_by[0], "a"); // sorted for who groups
+    CU_ASSERT_EQUAL(c.route->repeat_interval_ms, 3600000);
     const struct config_receiver *r = config_receiver(&c, "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(r);
     CU_ASSERT_EQUAL_FATAL(r->n_webhooks, 2);
@@ -72,7 +72,7 @@ static void nothing_gives_the_defaults(void)
     CU_ASSERT_STRING_EQUAL(c.listen_http, "127.0.0.1:7311");
     CU_ASSERT_STRING_EQUAL(c.listen_agents, d.listen_agents);
     CU_ASSERT_EQUAL(c.series_per_agent, 20000);
-    CU_ASSERT_FALSE(c.has_route);
+    CU_ASSERT_PTR_NULL(c.route);
     config_done(&c);
     config_done(&d);
 }
@@ -115,12 +115,19 @@ static void each_mistake_has_its_text(void)
         {"log_level: loud", "`log_level` is"},
         {"external_url: nope", "not a URL"},
         {"state_dir: ''", "empty"},
-        {"inhibit_rules: []", "`inhibit_rules` is not supported yet"},
+        {"time_intervals: []", "`time_intervals` is not supported yet"},
         {"route: {receiver: x}", "there is no receiver `x`"},
         {"route: {}", "needs a `receiver`"},
         {"receivers: [{name: a}]", "no `route` to them"},
-        {"route: {receiver: a, routes: []}\nreceivers: [{name: a}]",
-            "`routes` in route is not supported yet"},
+        {"route: {receiver: a, routes: {}}\nreceivers: [{name: a}]", "`routes` is a list"},
+        {"route: {receiver: a, routes: [{receiver: b}]}\nreceivers: [{name: a}]",
+            "there is no receiver `b`"},
+        {"route: {receiver: a, matchers: [x=y]}\nreceivers: [{name: a}]", "takes every alert"},
+        {"route: {receiver: a, routes: [{matchers: ['x y']}]}\nreceivers: [{name: a}]",
+            "expected =, !=, =~ or !~"},
+        {"route: {receiver: a, routes: [{match_re: {x: '('}}]}\nreceivers: [{name: a}]",
+            "missing"},
+        {"inhibit_rules: [{sources: x}]", "unknown key `sources`"},
         {"route: {receiver: a, group_by: ['...', x]}\nreceivers: [{name: a}]", "stands alone"},
         {"route: {receiver: a}\nreceivers: [{name: a}, {name: a}]", "there twice"},
         {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: []}]",

@@ -131,9 +131,19 @@ static void restart(struct world *w)
 {
     deliver_free(w->d);
     open_queue(w);
-    for (size_t i = 0; i < w->n; i++)
-        CU_ASSERT_EQUAL(
-            deliver_restore(w->d, &w->e[i].n, w->e[i].told, w->e[i].told_ms, w->now_ms), 0);
+    for (size_t i = 0; i < w->n; i++) {
+        struct notice fires = w->e[i].n;
+        const struct notice *over = &w->e[i].n, *n = &fires;
+        fires.from = ALERT_PENDING;
+        fires.to = ALERT_FIRING;
+        fires.ends_at_ms = 0;
+        if (w->e[i].told == TOLD_FIRING)
+            CU_ASSERT_EQUAL(deliver_known(w->d, over, w->e[i].told_ms), 0);
+        if (w->e[i].told == TOLD_NOTHING)
+            CU_ASSERT_EQUAL(deliver_add(w->d, &n, 1, w->now_ms), 0);
+        if (w->e[i].told != TOLD_OVER && over->to == ALERT_INACTIVE)
+            CU_ASSERT_EQUAL(deliver_add(w->d, &over, 1, w->now_ms), 0);
+    }
 }
 
 static void run_one(uint64_t seed, bool grouped, bool hides_answers)

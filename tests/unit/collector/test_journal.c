@@ -10,17 +10,19 @@
 #include <unistd.h>
 
 static int folders;
+static size_t lanes; // that have to be told
 static char folder[512];
 
 static struct journal *fresh(size_t receivers)
 {
     struct err err = {0};
+    lanes = receivers;
     snprintf(folder, sizeof(folder), "%s/state-%d", test_tmpdir(), folders++);
     mkdir(folder, 0700);
     struct journal *j = journal_open(folder, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(j);
     CU_ASSERT_STRING_EQUAL(err.msg, "");
-    CU_ASSERT_EQUAL_FATAL(journal_start(j, receivers, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(journal_start(j, &err), 0);
     return j;
 }
 
@@ -54,7 +56,7 @@ static void write_alert(
 {
     struct notice n = notice(id, from, to);
     struct journal_write *w = journal_write_new();
-    CU_ASSERT_EQUAL_FATAL(journal_write_alert(w, &n), 0);
+    CU_ASSERT_EQUAL_FATAL(journal_write_alert(w, &n, lanes), 0);
     CU_ASSERT_TRUE(journal_commit(j, w, tag));
 }
 
@@ -240,7 +242,7 @@ static void a_damaged_row_is_left_out_and_counted(void)
 static void every_bit_of_a_row_counts(void)
 {
     static const char *const COLUMNS[] = {"identity", "fingerprint", "element", "state",
-        "fired_ms", "ended_ms", "silent_ms", "cause_ms", "decided_ms", "line"};
+        "fired_ms", "ended_ms", "silent_ms", "cause_ms", "decided_ms", "line", "lanes"};
     struct journal *j = fresh(1);
     struct err warn = {0};
     write_alert(j, 1, ALERT_PENDING, ALERT_FIRING, 0);
@@ -282,7 +284,7 @@ static void a_broken_file_is_moved_aside(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(j);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.msg, "moved to"));
     CU_ASSERT_TRUE(journal_ok(j));
-    CU_ASSERT_EQUAL(journal_start(j, 1, &err), 0);
+    CU_ASSERT_EQUAL(journal_start(j, &err), 0);
     write_alert(j, 9, ALERT_PENDING, ALERT_FIRING, 0);
     check_after(j, "9 firing");
 }
@@ -302,7 +304,7 @@ static void a_cut_file_starts_too(void)
     j = journal_open(folder, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(j);
     CU_ASSERT_STRING_NOT_EQUAL(err.msg, "");
-    CU_ASSERT_EQUAL(journal_start(j, 1, &err), 0);
+    CU_ASSERT_EQUAL(journal_start(j, &err), 0);
     write_alert(j, 900, ALERT_PENDING, ALERT_FIRING, 0);
     struct buf b;
     const char *rows = reopen_in(&j, &b, &err);
@@ -322,7 +324,7 @@ static void what_the_disk_refuses_is_written_later(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(j);
     CU_ASSERT_STRING_NOT_EQUAL(err.msg, "");
     CU_ASSERT_FALSE(journal_ok(j));
-    CU_ASSERT_EQUAL_FATAL(journal_start(j, 1, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(journal_start(j, &err), 0);
     write_alert(j, 1, ALERT_PENDING, ALERT_FIRING, 5);
     struct pollfd p = {.fd = ring_fd(journal_done(j)), .events = POLLIN};
     CU_ASSERT_EQUAL_FATAL(poll(&p, 1, 10000), 1);

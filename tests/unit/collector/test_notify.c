@@ -94,6 +94,7 @@ static void header(const struct receiver *r, const char *name, char ret[static 1
 static struct ring *notices;
 static struct board *board;
 static struct config config;
+static struct route route;
 
 static struct notify *start(struct receiver *const *r, size_t n)
 {
@@ -107,10 +108,11 @@ static struct notify *start(struct receiver *const *r, size_t n)
         hooks[i].send_resolved = true;
     }
     receiver = (struct config_receiver){.name = "oncall", .webhooks = hooks, .n_webhooks = n};
-    config = (struct config){.has_route = true, .receivers = &receiver, .n_receivers = 1};
-    config.route.receiver = "oncall";
-    config.route.group_by = by;
-    config.route.n_group_by = 1;
+    route = (struct route){.key = "{}"};
+    config = (struct config){.route = &route, .receivers = &receiver, .n_receivers = 1};
+    route.receiver = "oncall";
+    route.group_by = by;
+    route.n_group_by = 1;
     notices = ring_new(1024);
     board = board_new();
     struct notify_options o = {
@@ -140,6 +142,7 @@ static struct notice *change_of(const char *name, int instance, bool firing, int
     struct alert a = {.labels = &labels,
         .annotations = &(struct labels){0},
         .fingerprint = labels_fingerprint(&labels),
+        .id = labels_fingerprint(&labels), // one episode at a time
         .active_at_ms = t,
         .fired_at_ms = t,
         .resolved_at_ms = firing ? 0 : t + 1,
@@ -294,13 +297,13 @@ static void nowhere_to_send(void)
     struct err err;
     notices = ring_new(16);
     board = board_new();
-    config = (struct config){.has_route = true};
-    config.route.receiver = "nobody";
+    config = (struct config){.route = &route};
+    route.receiver = "nobody";
     struct notify_options o = {
         .config = &config, .external_url = "http://c", .board = board, .clock = clock_system()};
     CU_ASSERT_PTR_NULL(notify_start(&o, notices, &err));
     CU_ASSERT_PTR_NOT_NULL(strstr(err.msg, "nobody"));
-    config.has_route = false; // alerts are shown but sent nowhere
+    config.route = NULL; // alerts are shown but sent nowhere
     struct notify *n = notify_start(&o, notices, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(n);
     ring_push(notices, change("Down", true, 5000));

@@ -97,10 +97,10 @@ static void keys_of_groups(void)
     static const struct labels none = {0};
     struct buf out;
     buf_init(&out, 4096);
-    webhook_group_key(&none, &out);
+    webhook_group_key(NULL, &none, &out);
     CU_ASSERT_STRING_EQUAL(buf_cstr(&out), "{}:{}");
     buf_reset(&out);
-    webhook_group_key(&G, &out);
+    webhook_group_key(NULL, &G, &out);
     CU_ASSERT_STRING_EQUAL(buf_cstr(&out), "{}:{alertname=\"Slow\"}");
     buf_done(&out);
 }

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/lane.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/num.h"
+#include "base/secret.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define TRY_TIMEOUT_MS 10000
+#define REPLY_KEPT     256 // bytes of an answer shown in the log
+
+struct lane {
+    struct lane_options o;
+    char id[BOARD_NAME_MAX + 48];
+    struct deliver *deliver;
+    CURL *curl;
+    struct curl_slist *headers;
+    bool flying;
+    struct deliver_message message;
+    char url[2048];
+    char error[CURL_ERROR_SIZE];
+    char reply[REPLY_KEPT];
+    size_t reply_len;
+    int64_t retry_after_ms;
+    struct board_receiver shown;
+};
+
+const char *lane_id(const struct lane *l)
+{
+    return l->id;
+}
+
+const char *lane_name(const struct lane *l)
+{
+    return l->shown.name;
+}
+
+const struct route *lane_route(const struct lane *l)
+{
+    return l->o.route;
+}
+
+struct deliver *lane_queue(struct lane *l)
+{
+    return l->deliver;
+}
+
+struct lane *lane_of(CURL *easy)
+{
+    char *l = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &l);
+    return (struct lane *)(void *)l;
+}
+
+void lane_show(struct lane *t)
+{
+    struct deliver_stats s;
+    if (!t->o.board)
+        return;
+    deliver_stats(t->deliver, &s);
+    t->shown.queued = s.queued;
+    t->shown.sent = s.sent;
+    t->shown.failed = s.failed;
+    t->shown.dropped = s.dropped;
+    t->shown.alerts_dropped = s.alerts_dropped;
+    board_receiver_set(t->o.board, t->o.number, &t->shown);
+}
+
+static void show_members(struct lane *t, enum board_outcome outcome, int status)
+{
+    int64_t wall_ms = clock_wall_ms(&t->o.clock);
+    for (size_t i = 0; t->o.board && i < t->message.n_changed; i++) {
+        struct board_delivery d = {
+            .fingerprint = t->message.changed[i].fingerprint,
+            .receiver = t->o.number,
+            .outcome = outcome,
+            .resolved = t->message.changed[i].resolved,
+            .status = status,
+            .at_ms = wall_ms,
+            .tries = t->message.tries + 1,
+        };
+        board_delivery_set(t->o.board, &d);
+    }
+}
+
+static size_t on_reply(char *data, size_t size, size_t n, void *ctx)
+{
+    struct lane *t = ctx;
+    size_t room = sizeof(t->reply) - 1 - t->reply_len, take = size * n < room ? size * n : room;
+    memcpy(t->reply + t->reply_len, data, take);
+    t->reply_len += take;
+    t->reply[t->reply_len] = '\0';
+    return size * n;
+}
+
+// Retry-After in seconds, or as a date.
+static size_t on_header(char *data, size_t size, size_t n, void *ctx)
+{
+    static const char NAME[] = "retry-after:";
+    struct lane *t = ctx;
+    size_t len = size * n, at = sizeof(NAME) - 1;
+    if (len <= at || strncasecmp(data, NAME, at) != 0)
+        return len;
+    while (at < len && (data[at] == ' ' || data[at] == '\t'))
+        at++;
+    size_t end = len;
+    while (end > at && (data[end - 1] == '\r' || data[end - 1] == '\n' || data[end - 1] == ' '))
+        end--;
+    char text[64];
+    uint64_t seconds;
+    if (end - at >= sizeof(text))
+        return len;
+    memcpy(text, data + at, end - at);
+    text[end - at] = '\0';
+    if (num_parse_u64(text, end - at, &seconds)) {
+        t->retry_after_ms = seconds < 86400 ? (int64_t)seconds * 1000 : 86400 * 1000;
+        return len;
+    }
+    time_t when = curl_getdate(text, NULL);
+    if (when != -1) {
+        int64_t wait = (int64_t)when * 1000 - clock_wall_ms(&t->o.clock);
+        t->retry_after_ms = wait > 0 ? wait : 0;
+    }
+    return len;
+}
+
+static bool header_add(struct lane *t, const char *line)
+{
+    struct curl_slist *more = curl_slist_append(t->headers, line);
+    if (more)
+        t->headers = more;
+    return more != NULL;
+}
+
+void lane_launch(struct lane *t, int64_t now, bool durable)
+{
+    char line[128];
+    if (t->flying || !deliver_take(t->deliver, now, &t->message))
+        return;
+    curl_slist_free_all(t->headers);
+    t->headers = NULL;
+    t->reply_len = 0;
+    t->reply[0] = '\0';
+    t->error[0] = '\0';
+    t->retry_after_ms = -1;
+    // An empty Expect saves the round trip curl would wait for with a larger body.
+    bool ok = header_add(t, "Content-Type: application/json") && header_add(t, "Expect:");
+    snprintf(line, sizeof(line), "Idempotency-Key: %s", t->message.key);
+    ok = ok && header_add(t, line);
+    if (!durable)
+        ok = ok && header_add(t, "Tocsin-Durable: false");
+    if (t->message.cause_ms) {
+        snprintf(line, sizeof(line), "Tocsin-Cause-Ms: %lld", (long long)t->message.cause_ms);
+        ok = ok && header_add(t, line);
+        snprintf(
+            line, sizeof(line), "Tocsin-Decided-Ms: %lld", (long long)t->message.decided_ms);
+        ok = ok && header_add(t, line);
+    }
+    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
+    curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, (const char *)t->message.body->data);
+    curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->message.body->len);
+    t->flying = ok && curl_multi_add_handle(t->o.multi, t->curl) == CURLM_OK;
+    if (!t->flying)
+        deliver_done(t->deliver, now, 0, -1);
+}
+
+void lane_landed(struct lane *t, CURLcode code, int64_t now)
+{
+    long status = 0;
+    if (code == CURLE_OK)
+        curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_multi_remove_handle(t->o.multi, t->curl);
+    t->flying = false;
+
+    enum deliver_verdict v = deliver_done(t->deliver, now, (int)status, t->retry_after_ms);
+    // deliver_done keeps message.changed until the next take, so it may still be read here.
+    t->shown.last_status = (int)status;
+    if (v == DELIVER_SENT) {
+        t->shown.last_sent_ms = clock_wall_ms(&t->o.clock);
+        t->shown.failing_since_ms = 0;
+        t->shown.last_error[0] = '\0';
+        show_members(t, BOARD_SENT, (int)status);
+        log_info("alert_delivered", "receiver=%s alerts=%zu tries=%u delay_ms=%lld",
+            log_q(t->shown.name), t->message.n_changed, t->message.tries + 1,
+            (long long)(t->message.decided_ms ? t->shown.last_sent_ms - t->message.decided_ms
+                                              : 0));
+        lane_show(t);
+        return;
+    }
+    if (!t->shown.failing_since_ms)
+        t->shown.failing_since_ms = clock_wall_ms(&t->o.clock);
+    if (status)
+        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "HTTP %ld%s%s", status,
+            t->reply_len ? ": " : "", t->reply);
+    else
+        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "%s",
+            t->error[0] ? t->error : curl_easy_strerror(code));
+    switch (v) {
+    case DELIVER_SENT: break;
+    case DELIVER_RETRY:
+        show_members(t, BOARD_RETRYING, (int)status);
+        log_warn("alert_delivery_failed", "receiver=%s tries=%u error=%s", log_q(t->shown.name),
+            t->message.tries + 1, log_q(t->shown.last_error));
+        break;
+    case DELIVER_DROPPED:
+        show_members(t, BOARD_DROPPED, (int)status);
+        log_error("alert_delivery_dropped", "receiver=%s tries=%u error=%s",
+            log_q(t->shown.name), t->message.tries + 1, log_q(t->shown.last_error));
+        break;
+    case DELIVER_GONE:
+        show_members(t, BOARD_DROPPED, (int)status);
+        log_error("receiver_gone", "receiver=%s hint=%s", log_q(t->shown.name),
+            log_q("it answered 410 Gone; nothing more is sent to it until a restart"));
+        break;
+    }
+    lane_show(t);
+}
+
+// Told apart on the status page: the second webhook of a receiver, the second route to it.
+static void name(struct lane *t)
+{
+    const struct lane_options *o = &t->o;
+    char integration[24] = "";
+    if (o->receiver->n_webhooks > 1)
+        snprintf(integration, sizeof(integration), "/%zu", o->integration);
+    snprintf(t->shown.name, sizeof(t->shown.name), "%.80s%s", o->receiver->name, integration);
+    uint64_t route = hash_bytes(o->route->key, strlen(o->route->key), 0);
+    snprintf(t->id, sizeof(t->id), "%s/%zu@%016" PRIx64, o->receiver->name, o->integration,
+        o->route->parent ? route : 0);
+}
+
+static int read_url(struct lane *t, struct err *err)
+{
+    const struct config_webhook *w = &t->o.receiver->webhooks[t->o.integration];
+    char *secret = NULL;
+    int rc = w->url_file ? secret_read(w->url_file, &secret, err) : 0;
+    const char *url = secret ? secret : w->url;
+    if (rc == 0 && strlen(url) >= sizeof(t->url)) {
+        err_set(err, "receiver %s: the URL is too long", t->shown.name);
+        rc = -EINVAL;
+    }
+    if (rc == 0)
+        strcpy(t->url, url);
+    secret_free(secret);
+    return rc;
+}
+
+static int open_queue(struct lane *t, struct err *err)
+{
+    const struct route *route = t->o.route;
+    uint64_t seed = 0;
+    random_bytes(&seed, sizeof(seed));
+    const struct config_webhook *w = &t->o.receiver->webhooks[t->o.integration];
+    struct deliver_options o = {
+        .receiver = t->o.receiver->name,
+        .external_url = t->o.external_url,
+        .route_key = route->key,
+        .group_by = route->group_by,
+        .n_group_by = route->n_group_by,
+        .group_by_all = route->group_by_all,
+        .group_wait_ms = route->group_wait_ms,
+        .repeat_ms = route->repeat_interval_ms,
+        .send_resolved = w->send_resolved,
+        .max_alerts = w->max_alerts,
+        .seed = seed,
+    };
+    t->deliver = deliver_new(&o);
+    t->curl = curl_easy_init();
+    if (t->deliver && t->curl)
+        return 0;
+    err_set(err, "receiver %s: out of memory", t->shown.name);
+    return -ENOMEM;
+}
+
+static int open_connection(struct lane *t, struct err *err)
+{
+    curl_easy_setopt(t->curl, CURLOPT_PRIVATE, t);
+    CURLcode code = curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(t->curl, CURLOPT_URL, t->url);
+    if (code != CURLE_OK) {
+        err_set(err, "receiver %s: %s", t->shown.name, curl_easy_strerror(code));
+        return -EINVAL;
+    }
+    curl_easy_setopt(t->curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(t->curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, (long)TRY_TIMEOUT_MS);
+    curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "tocsin-collector");
+    curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->error);
+    curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_reply);
+    curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
+    return 0;
+}
+
+struct lane *lane_open(const struct lane_options *o, struct err *err)
+{
+    struct lane *t = calloc(1, sizeof(*t));
+    if (!t) {
+        err_set(err, "out of memory");
+        return NULL;
+    }
+    t->o = *o;
+    name(t);
+    if (read_url(t, err) < 0 || open_queue(t, err) < 0 || open_connection(t, err) < 0) {
+        lane_close(t);
+        return NULL;
+    }
+    lane_show(t);
+    return t;
+}
+
+void lane_close(struct lane *t)
+{
+    if (!t)
+        return;
+    if (t->flying)
+        curl_multi_remove_handle(t->o.multi, t->curl);
+    curl_easy_cleanup(t->curl);
+    curl_slist_free_all(t->headers);
+    deliver_free(t->deliver);
+    free(t);
+}

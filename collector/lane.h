@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One integration of one route: its queue (deliver.h), and the connection that empties it. At most one
+ * request is in flight, so order is kept, and a hung receiver delays nobody else. No redirects, 10 s
+ * per try, connections stay open.
+ *
+ * Headers beside the body: Idempotency-Key (the same over retries and restarts for the same content),
+ * Tocsin-Cause-Ms (newest sample time that made a member change), Tocsin-Decided-Ms, and
+ * Tocsin-Durable: false when the journal does not have what is told yet.
+ *
+ * Belongs to the notify thread, which drives curl and hands finished transfers back.
+ */
+#pragma once
+#include "base/clock.h"
+#include "base/err.h"
+#include "collector/board.h"
+#include "collector/config.h"
+#include "collector/deliver.h"
+#include <curl/curl.h>
+
+struct lane_options {
+    const struct route *route; // borrowed, as everything here
+    const struct config_receiver *receiver;
+    size_t integration; // of the receiver
+    size_t number;      // of all lanes: its place on the board
+    const char *external_url;
+    struct board *board; // NULL allowed
+    struct clock clock;
+    CURLM *multi;
+};
+struct lane;
+struct lane *lane_open(const struct lane_options *o, struct err *err); // NULL with err
+void lane_close(struct lane *l);                                       // NULL allowed
+// In the journal: receiver, integration and route, so that a restart finds it again.
+const char *lane_id(const struct lane *l);
+const char *lane_name(const struct lane *l);
+const struct route *lane_route(const struct lane *l);
+struct deliver *lane_queue(struct lane *l);
+// Puts the next message on the wire, if one is due.
+void lane_launch(struct lane *l, int64_t now_ms, bool durable);
+// The lane whose transfer this is.
+struct lane *lane_of(CURL *easy);
+void lane_landed(struct lane *l, CURLcode code, int64_t now_ms);
+void lane_show(struct lane *l); // queue lengths to the board
