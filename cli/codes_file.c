@@ -286,6 +286,16 @@ const struct code CODES_FILE[] = {
             "promtool joins the series to one text and stops at an empty line, which a block scalar\n"
             "that ends with a line break makes. The same happens here, so that a test means the\n"
             "same in both; write |- instead of |.\n"),
+    WARNING("T046", "not-laid-out", .summary = "`rules fmt` leaves an expression as it is",
+        .text =
+            "A comment in it stands where no line can be broken, in the braces of a selector or in\n"
+            "the labels of `by`, or the value has an anchor, a tag, or stands inside { } and would\n"
+            "need several lines. Move the comment to a line of its own, or write the rule as a block.\n"),
+    ERROR("T047", "layout-refused",
+        .summary = "`rules fmt` would have changed what a file says",
+        .text =
+            "What is laid out is read again before it is written. It did not say the same, so the\n"
+            "file was not touched. That is a fault of this program.\n"),
     {0},
 };
 

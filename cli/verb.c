@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "cli/codes.h"
 #include "cli/rules_check.h"
+#include "cli/rules_fmt.h"
 #include "cli/rules_test.h"
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,10 @@ const struct verb VERBS[] = {
     {"rules", "test", "FILE...", 1, -1, "run unit tests of rules in promtool's format",
         "Exit status 1 when one fails or a file has mistakes.", RULES_TEST_OPTIONS,
         rules_test_main},
+    {"rules", "fmt", "FILE...", 1, -1, "lay the expressions of rule files out",
+        "Comments, order and quotes of all else stay. Without an option the files are printed.\n"
+        "Exit status 1 when a file has mistakes or, with --check, would change.",
+        RULES_FMT_OPTIONS, rules_fmt_main},
     {"explain", NULL, "[CODE]", 0, 1,
         "what a code of a check means, with an example and its fix", NULL, NULL, explain_main},
     {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",
@@ -240,6 +245,17 @@ static const struct verb *find_verb(int argc, char **argv, int *ret_at, const ch
     return NULL;
 }
 
+// -w is --write, where there is such an option.
+static bool short_write(struct parse *p, const char *arg)
+{
+    const char *value;
+    int at =
+        strcmp(arg, "-w") == 0 && p->verb ? match(p->verb->options, "--write", &value) : -1;
+    if (at >= 0)
+        p->args.option[at] = "";
+    return at >= 0;
+}
+
 static int parse(struct parse *p, int argc, char **argv, int verb_at, struct err *err)
 {
     bool only_words = false;
@@ -250,6 +266,8 @@ static int parse(struct parse *p, int argc, char **argv, int verb_at, struct err
             only_words = true;
         } else if (!only_words && strcmp(argv[i], "-h") == 0) {
             p->help = true;
+        } else if (!only_words && short_write(p, argv[i])) {
+            continue;
         } else if (!only_words && strncmp(argv[i], "--", 2) == 0) {
             int rc = take_option(p, argc, argv, &i, err);
             if (rc != CLI_YES)

@@ -506,7 +506,7 @@ int expr_pretty(const struct expr_root *x, struct buf *out, struct err *err)
     if (rc == 0 && out->failed)
         rc = out->failed;
     arena_done(&p.arena);
-    return rc;
+    return rc < 0 ? rc : p.n_comments;
 }
 
 // --- equality --------------------------------------------------------------------------------------

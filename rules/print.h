@@ -23,8 +23,8 @@
 
 #define PRETTY_WIDTH 100
 
-// Appends the layout, lines separated by \n, none at the end. 0; -EINVAL with err where a comment
-// cannot be kept; -ENOMEM; -EMSGSIZE of out.
+// Appends the layout, lines separated by \n, none at the end. The number of comments in it; -EINVAL
+// with err (col = byte, 1-based) where a comment cannot be kept; -ENOMEM; -EMSGSIZE of out.
 int expr_pretty(const struct expr_root *x, struct buf *out, struct err *err);
 // The same tree, wherever it stands in its text.
 bool expr_equal(const struct expr *a, const struct expr *b);

@@ -41,6 +41,10 @@ static void mark_span(struct reading *r, enum diag_severity severity,
         end = scalar->len;
     if (start > end)
         start = end;
+    // The end of a block is the end of its last line, not the beginning of the one below.
+    bool at_end = start == scalar->len;
+    while (at_end && start > 0 && scalar->text[start - 1] == '\n')
+        end = --start;
     yaml_place(r->text, r->len, scalar, start, &line, &col);
     // The last byte, not the one behind it: that may stand on a later line of a block.
     yaml_place(r->text, r->len, scalar, end > start ? end - 1 : start, &end_line, &end_col);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Reading the fields that rule files and overrides share, out of YAML nodes, each mistake with its
- * place. Private to rules/file.c and rules/overrides.c. The YAML tree lives in an arena of its own
+ * Reading the fields that rule files, overrides and test files share, out of YAML nodes, each mistake
+ * with its place. Private to those who read them. The YAML tree lives in an arena of its own
  * and dies after the file; what a rule keeps is copied into the set's.
  */
 #pragma once
