@@ -29,14 +29,25 @@ void parser_fail(struct parser *p, const char *code, int start, int end, const c
     va_end(args);
 }
 
+static const char *const KEYWORDS[] = {"by", "without", "on", "ignoring", "group_left",
+    "group_right", "bool", "offset", "and", "or", "unless", "atan2"};
+#define N_KEYWORDS (sizeof(KEYWORDS) / sizeof(KEYWORDS[0]))
+
 void parser_unexpected(struct parser *p, const char *expected)
 {
     const struct token *t = &p->tok;
+    char hint[64] = "";
+    const char *near = t->kind == TOK_WORD
+                           ? diag_nearest(p->lex.text + t->start, (size_t)(t->end - t->start),
+                                 KEYWORDS, N_KEYWORDS)
+                           : NULL;
+    if (near)
+        snprintf(hint, sizeof(hint), "did you mean %s?", near);
     if (t->kind == TOK_END)
         parser_fail(p, "T101", t->start, t->start + 1, "",
             "unexpected end of the expression, expected %s", expected);
     else
-        parser_fail(p, "T101", t->start, t->end, "", "unexpected `%.*s`, expected %s",
+        parser_fail(p, "T101", t->start, t->end, hint, "unexpected `%.*s`, expected %s",
             t->end - t->start > 60 ? 60 : t->end - t->start, p->lex.text + t->start, expected);
 }
 
@@ -162,11 +173,13 @@ static const char *nearest_function(const char *name, size_t len)
 {
     static const char *const common[] = {"rate", "increase", "sum", "max", "min", "avg",
         "count", "topk", "quantile", "count_values", "group", "stddev", "stdvar", "bottomk"};
-    const char *candidates[FN_N + sizeof(common) / sizeof(common[0])];
+    const char *candidates[FN_N + sizeof(common) / sizeof(common[0]) + N_KEYWORDS];
     size_t n = 0, n_names;
     const char *const *names = function_names(&n_names);
     for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
         candidates[n++] = common[i];
+    for (size_t i = 0; i < N_KEYWORDS; i++)
+        candidates[n++] = KEYWORDS[i];
     for (size_t i = 0; i < n_names; i++)
         candidates[n++] = names[i];
     return diag_nearest(name, len, candidates, n);
