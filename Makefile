@@ -110,7 +110,7 @@ FLOW_BIN  := $(patsubst tests/flow/%.c,$(B)/flow/%,$(FLOW_SRC))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 # What the differential tests of the rules share.
 CONFORMANCE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/conformance/*.c))
-CONFORMANCE_BIN := $(patsubst %,$(B)/unit/rules/test_%,differential native)
+CONFORMANCE_BIN := $(patsubst %,$(B)/unit/rules/test_%,differential native grid)
 $(CONFORMANCE_BIN): $(CONFORMANCE_OBJ)
 # The n-th allocation of code under test can be made to fail: tests/lib/oom.h.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
@@ -157,7 +157,8 @@ lint:
 # The differential tests of the rules for longer than `check` runs them: tests/README.md.
 CONFORMANCE_EVALUATIONS ?= 200000
 conformance: $(CONFORMANCE_BIN)
-	$(Q)CONFORMANCE_EVALUATIONS=$(CONFORMANCE_EVALUATIONS) CONFORMANCE_NATIVE=100000 sh tests/conformance/run.sh $^
+	$(Q)CONFORMANCE_EVALUATIONS=$(CONFORMANCE_EVALUATIONS) CONFORMANCE_NATIVE=100000 \
+	    CONFORMANCE_GRID=40 sh tests/conformance/run.sh $^
 
 # Good rule files and expressions with one character changed, judged as promtool does.
 MUTATIONS ?= 10000

@@ -28,11 +28,25 @@ static bool odd_number(const struct expr *x)
     return x->kind == EXPR_NUMBER && fmod(fabs(x->number) * 1000, 1) != 0;
 }
 
-// Holds infinities and the largest doubles, of which sums depend on their order.
+static bool has_power(const struct expr *x)
+{
+    if (!x || (x->kind == EXPR_BINARY && x->op == OP_POW))
+        return x != NULL;
+    for (size_t i = 0; i < x->n_args; i++)
+        if (has_power(x->args[i]))
+            return true;
+    return has_power(x->lhs) || has_power(x->rhs);
+}
+
+// Holds infinities and the largest doubles, or may come near them: sums of those, and of their
+// squares, depend on the order.
 static bool nasty(const struct expr *x)
 {
     if (!x)
         return false;
+    if (x->kind == EXPR_BINARY && x->op == OP_POW &&
+        (has_power(x->lhs) || x->rhs->kind != EXPR_NUMBER || !(fabs(x->rhs->number) <= 3)))
+        return true;
     if (x->kind == EXPR_SELECTOR)
         return x->name && !strcmp(x->name, "n");
     for (size_t i = 0; i < x->n_args; i++)

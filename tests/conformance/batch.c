@@ -31,8 +31,7 @@ static void *open_live(const struct trial *t)
     if (!b->m || !b->selections)
         abort();
     struct source src = memory_source_interface(b->m);
-    struct eval_options o = {
-        .compat_2_42 = t->compat_2_42, .parity = true, .subquery_step_ms = 1000};
+    struct eval_options o = trial_options(t);
     b->e = eval_new(&src, &o);
     for (size_t i = 0; i < t->n_q; i++)
         b->selections[i] = selections_new(&t->q[i].x);

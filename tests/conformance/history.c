@@ -222,7 +222,7 @@ static int by_arrival(const void *a, const void *b)
     return x->sample < y->sample ? -1 : x->sample > y->sample;
 }
 
-static void order_make(struct history *h)
+void history_sort(struct history *h)
 {
     size_t total = 0;
     for (size_t i = 0; i < h->n; i++)
@@ -249,7 +249,7 @@ void history_make(struct history *h, struct random *r)
     history_open(h, RANDOM_PICK(r, SLOTS));
     h->late = random_chance(r, 0.5);
     add_families(h, r);
-    order_make(h);
+    history_sort(h);
 }
 
 void history_done(struct history *h)
@@ -273,7 +273,7 @@ void history_subset(const struct history *from, struct history *ret,
             copy->s[copy->n++] = s->s[k];
         }
     }
-    order_make(ret);
+    history_sort(ret);
 }
 
 bool history_settled(const struct history *h, int64_t t_ms)

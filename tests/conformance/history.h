@@ -50,6 +50,8 @@ struct history {
 // Frees with history_done. Runs out of memory with an abort: it is a test.
 void history_make(struct history *h, struct random *r);
 void history_done(struct history *h);
+// After arrive_ms changed: puts `order` right.
+void history_sort(struct history *h);
 // Those series and samples keep() is true for, in an arena of its own: for shrinking.
 void history_subset(const struct history *from, struct history *ret,
     bool (*keep)(void *ctx, size_t series, size_t sample), void *ctx);

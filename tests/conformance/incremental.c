@@ -23,8 +23,7 @@ static void *open_plan(const struct trial *t)
     if (!n->m || !n->x)
         abort();
     struct source src = memory_source_interface(n->m);
-    struct eval_options o = {
-        .compat_2_42 = t->compat_2_42, .parity = true, .subquery_step_ms = 1000};
+    struct eval_options o = trial_options(t);
     n->plan = plan_new(&src, &o);
     if (!n->plan)
         abort();

@@ -28,8 +28,7 @@ struct judge *judge_new(const struct trial *t, const struct question *q, int64_t
             memory_source_add(j->m, id, s->s[k].t_ms, s->s[k].v, NULL);
     }
     struct source src = memory_source_interface(j->m);
-    struct eval_options o = {
-        .compat_2_42 = t->compat_2_42, .parity = true, .subquery_step_ms = 1000};
+    struct eval_options o = trial_options(t);
     j->e = eval_new(&src, &o);
     if (!j->e)
         abort();
@@ -172,13 +171,14 @@ static bool is_known(struct judge *j, const struct expr *x)
     // Minds two names that become one in a subquery even when they are not there together.
     if (j->theirs_failed && x->kind == EXPR_SUBQUERY && has(x->lhs, EXPR_UNARY))
         return true;
-    if (x->kind != EXPR_CALL || !x->n_args || x->args[0]->kind != EXPR_SUBQUERY)
+    if (x->kind != EXPR_CALL || !x->n_args)
         return false;
-    // Takes a step of a fixed subquery too many, only in this function.
-    if (x->fn->id == FN_PREDICT_LINEAR && x->args[0]->at != AT_NONE)
+    // Has the samples of a fixed range at the first step only, or one too many, in this function.
+    if (x->fn->id == FN_PREDICT_LINEAR && has_at(x->args[0]))
         return true;
     // Evaluates an inner subquery past the outer one's last step, and fails if that does.
-    return j->theirs_failed && has(x->args[0]->lhs, EXPR_SUBQUERY);
+    return j->theirs_failed && x->args[0]->kind == EXPR_SUBQUERY &&
+           has(x->args[0]->lhs, EXPR_SUBQUERY);
 }
 
 bool judge_known(struct judge *j, bool theirs_failed)

@@ -40,8 +40,11 @@ static void write_values(const struct history *h, const struct series *s, struct
 
 void trial_write(const struct trial *t, struct buf *out)
 {
-    buf_addf(out, "evaluation_interval: 1s\ntests:\n  - interval: %lldms\n    input_series:\n",
-        (long long)t->h->slot_ms);
+    if (t->rule_file)
+        buf_addf(out, "rule_files: [%s]\n", t->rule_file);
+    buf_addf(out,
+        "evaluation_interval: %lldms\ntests:\n  - interval: %lldms\n    input_series:\n",
+        (long long)trial_options(t).subquery_step_ms, (long long)t->h->slot_ms);
     for (size_t i = 0; i < t->h->n; i++) {
         const struct series *s = &t->h->series[i];
         struct buf name;

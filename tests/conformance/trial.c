@@ -34,6 +34,13 @@ bool trial_ask(struct trial *t, const char *text)
     return true;
 }
 
+struct eval_options trial_options(const struct trial *t)
+{
+    return (struct eval_options){.compat_2_42 = t->compat_2_42,
+        .parity = true,
+        .subquery_step_ms = t->step_ms ? t->step_ms : 1000};
+}
+
 static int by_time(const void *a, const void *b)
 {
     int64_t x = ((const struct moment *)a)->t_ms, y = ((const struct moment *)b)->t_ms;

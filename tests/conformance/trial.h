@@ -30,6 +30,8 @@ struct trial {
     struct moment *t; // rising
     size_t n_t;
     bool compat_2_42;
+    int64_t step_ms;       // subqueries without a step, and promtool's ticks; 0 = 1 s
+    const char *rule_file; // for promtool; NULL = none
     struct arena arena;
 };
 
@@ -75,5 +77,6 @@ void trial_done(struct trial *t);
 // Compares the pairs of the mask (1 << enum pair). Returns how many questions differ, the first
 // of each in ret (room for n_q, or NULL).
 size_t trial_run(struct trial *t, unsigned pairs, struct tally *tally, struct mismatch *ret);
+struct eval_options trial_options(const struct trial *t);
 // The trial as a promtool test file.
 void trial_write(const struct trial *t, struct buf *out);
