@@ -259,12 +259,10 @@ double histogram_zero_count(const struct histogram *h, double *threshold)
     return count;
 }
 
-// A shift right rounds down, for negative numbers too.
+// gcc and clang shift arithmetically: rounded down, for negative indexes too.
 int32_t histogram_coarser_index(int32_t i, int32_t down)
 {
-    int64_t per = (int64_t)1 << (down > 31 ? 31 : down);
-    int64_t at = (int64_t)i - 1;
-    return (int32_t)((at >= 0 ? at / per : -((-at + per - 1) / per)) + 1);
+    return (int32_t)(((int64_t)i - 1) >> (down > 31 ? 31 : down)) + 1;
 }
 
 // One bucket of the coarser schema that starts at *i, which moves on.
@@ -277,12 +275,30 @@ static double folded(const struct histogram_side *s, int32_t down, uint32_t *i, 
     return count;
 }
 
+// The usual case, of a counter that has the buckets it had.
+static bool same_buckets_fell(
+    const struct histogram_side *was, const struct histogram_side *is, bool *ret_fell)
+{
+    if (was->n != is->n ||
+        (was->n && memcmp(was->index, is->index, was->n * sizeof(*was->index))))
+        return false;
+    bool fell = false;
+    for (uint32_t i = 0; i < was->n; i++)
+        fell |= is->count[i] < was->count[i];
+    *ret_fell = fell;
+    return true;
+}
+
 static bool side_fell(const struct histogram *before, const struct histogram_side *was,
     const struct histogram *after, const struct histogram_side *is)
 {
     int32_t down = before->schema - after->schema;
     bool exponential = after->schema != HISTOGRAM_CUSTOM;
     uint32_t i = 0, j = 0;
+    bool fell;
+    if (!down && before->zero_threshold == after->zero_threshold &&
+        same_buckets_fell(was, is, &fell))
+        return fell;
     while (exponential && i < was->n &&
            histogram_upper(before->schema, was->index[i]) <= after->zero_threshold)
         i++; // these are in the zero bucket now
