@@ -138,6 +138,9 @@ struct window {
     const struct labels *labels;
     const struct point *p;  // no stale markers
     size_t n, n_hist;       // samples, histograms among them
+    // Of histograms of one schema of which none is reset, and for rate, increase and delta, the
+    // samples between the first and the last may be left out: this many.
+    size_t left_out;
     int64_t from_ms, to_ms; // what was asked for, offset applied
     int64_t range_ms, t_ms; // t_ms: evaluation time
     bool silent;            // has no newer samples because its source is silent

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A function over a range selector, as a leaf of a plan: one window state (slide.h) per series,
-// moved from the window before to the new one. What has histograms, or a silent source, is
-// computed from its samples, as is what a state asks for.
+// moved from the window before to the new one. What has a silent source, or histograms of which
+// more than the first and the last count, is computed from its samples, as is what a state asks for.
+#include "rules/functions.h"
 #include "rules/plan_node.h"
-#include "rules/slide.h"
+#include "rules/slide_follow.h"
 #include <errno.h>
 #include <stdlib.h>
-
-// The samples that will be the oldest next. They are read a few at a time: to look for a place in the
-// middle of a series costs more than all else that is done for a sample.
-#define AHEAD 5
-struct ahead {
-    double v[AHEAD];
-    uint32_t wait_ms[AHEAD]; // after the one before
-    uint8_t at, n;
-};
 
 struct window_node {
     struct leaf l;
@@ -35,7 +27,7 @@ struct move {
     const struct value *param; // NULL = none
     int64_t t_ms;
     struct window win; // bounds of a source that is not silent
-    int64_t left_ms;   // the newest time that is not in it
+    struct follow follow;
 };
 
 static size_t stride(const struct window_node *w)
@@ -50,7 +42,7 @@ static struct slide *state_of(const struct window_node *w, size_t i)
 
 static struct ahead *ahead_of(const struct window_node *w, size_t i)
 {
-    return (struct ahead *)(w->state + i * stride(w));
+    return slide_is_tail(&w->call) ? NULL : (struct ahead *)(w->state + i * stride(w));
 }
 
 static void states_free(struct window_node *w)
@@ -101,9 +93,9 @@ static int64_t due_again(const struct move *m, const struct slot *slot, const st
     if (slot->newest_ms > m->win.to_ms || slide_drifts(&m->w->call, s))
         return INT64_MIN;
     int64_t leaves_ms = slide_leaves_ms(&m->w->call, s);
-    if (leaves_ms <= m->left_ms || leaves_ms == INT64_MAX)
+    if (leaves_ms <= m->follow.left_ms || leaves_ms == INT64_MAX)
         return INT64_MAX;
-    return leaves_ms + (m->t_ms - m->left_ms);
+    return leaves_ms + (m->t_ms - m->follow.left_ms);
 }
 
 // The silent last word stands until the lookback is over.
@@ -111,6 +103,11 @@ static int64_t silence_ends(const struct move *m, const struct window *win)
 {
     int64_t end_ms = win->to_ms + m->p->eval->o.lookback_ms + (m->t_ms - m->win.to_ms);
     return end_ms > m->t_ms ? end_ms : INT64_MAX;
+}
+
+static bool by_edges(int fn)
+{
+    return fn == FN_RATE || fn == FN_INCREASE || fn == FN_DELTA;
 }
 
 // From all samples of the window. As range_apply.
@@ -121,9 +118,7 @@ static int compute_whole(struct move *m, uint32_t i, struct element *ret)
     struct slide *s = state_of(w, i);
     struct eval *e = m->p->eval;
     struct window win;
-    slide_done(&w->call, s);
-    if (!slide_is_tail(&w->call))
-        ahead_of(w, i)->at = ahead_of(w, i)->n = 0;
+    s->ready = false;
     slot->due_ms = INT64_MIN;
     int rc = window_of_series(
         e, m->range, w->l.ids.id[i], m->t_ms, &w->l.n.out.vector.e[i].labels, &win);
@@ -138,78 +133,33 @@ static int compute_whole(struct move *m, uint32_t i, struct element *ret)
     }
     if (!win.n && slot->newest_ms <= win.to_ms)
         slot->due_ms = INT64_MAX;
-    if (!win.n || win.n_hist)
+    if (!win.n || (win.n_hist && (win.n_hist < win.n || !by_edges(w->call.fn))))
         return rc;
-    int filled = slide_fill(&w->call, s, win.p, win.n, param_of(m));
-    if (filled < 0)
-        return filled;
-    slot->due_ms = due_again(m, slot, s);
+    int begun = slide_begin(&m->follow, s, ahead_of(w, i), &win, param_of(m));
+    if (begun < 0)
+        return begun;
+    if (!s->hist)
+        slot->due_ms = due_again(m, slot, s);
     return rc;
 }
 
-// Takes in what came since. 1; 0 when a histogram did.
-static int push_new(const struct move *m, uint32_t id, struct slide *s)
+// rate, increase and delta of histograms: from the first and the last, unless one between is reset.
+// 1, 0 as range_apply; -EAGAIN.
+static int read_histograms(const struct move *m, uint32_t id, const struct slide *s,
+    const struct labels *labels, struct element *ret)
 {
     struct eval *e = m->p->eval;
-    struct points *p = &e->window;
-    p->n = 0;
-    int rc = e->src.range(e->src.self, id, s->last.t_ms, m->win.to_ms, p);
-    for (size_t k = 0; rc == 0 && k < p->n; k++) {
-        if (p->p[k].h)
-            return 0;
-        if (!is_stale(p->p[k].v))
-            rc = slide_push(&m->w->call, s, p->p[k].t_ms, p->p[k].v);
-    }
-    return rc < 0 ? rc : 1;
-}
-
-static bool ahead_add(struct ahead *a, int64_t *before_ms, const struct point *p)
-{
-    int64_t wait_ms = p->t_ms - *before_ms;
-    if (a->n == AHEAD || wait_ms > UINT32_MAX)
-        return false;
-    a->wait_ms[a->n] = (uint32_t)wait_ms;
-    a->v[a->n++] = p->v;
-    *before_ms = p->t_ms;
-    return true;
-}
-
-// Reads what follows the oldest sample. 1; 0 when nothing known does.
-static int look_ahead(const struct move *m, uint32_t id, const struct slide *s, struct ahead *a)
-{
-    struct eval *e = m->p->eval;
-    struct points *p = &e->window;
-    struct point one = {.t_ms = s->first.t_ms};
-    int64_t before_ms = s->first.t_ms, last_ms = s->last.t_ms;
-    int64_t to_ms = before_ms + (last_ms - before_ms) / s->n * (AHEAD + 1);
-    a->at = a->n = 0;
-    p->n = 0;
-    int rc = e->src.range(e->src.self, id, before_ms, to_ms < last_ms ? to_ms : last_ms, p);
-    for (size_t k = 0; k < p->n; k++)
-        if (p->p[k].h || (!is_stale(p->p[k].v) && !ahead_add(a, &before_ms, &p->p[k])))
-            break;
-    // A hole is longer than that.
-    while (
-        !a->n && e->src.next(e->src.self, id, one.t_ms, &one) && !one.h && one.t_ms <= last_ms)
-        if (!is_stale(one.v) && !ahead_add(a, &before_ms, &one))
-            break;
-    return rc < 0 ? rc : a->n > 0;
-}
-
-// Takes out what has left. 1; 0 when the source has other samples than came in.
-static int evict_old(const struct move *m, uint32_t id, struct slide *s, struct ahead *a)
-{
-    while (s->first.t_ms <= m->left_ms) {
-        int rc = a->at < a->n ? 1 : look_ahead(m, id, s, a);
-        if (rc <= 0)
-            return rc;
-        struct slide_sample next = {s->first.t_ms + a->wait_ms[a->at], a->v[a->at]};
-        a->at++;
-        if (s->n < 2 || next.t_ms > s->last.t_ms)
-            return 0;
-        slide_evict(&m->w->call, s, next);
-    }
-    return (s->n == 1) == (s->first.t_ms == s->last.t_ms);
+    struct point p[2];
+    struct window win = m->win;
+    if (slide_breaks(s) || !e->src.next(e->src.self, id, s->first.t_ms - 1, &p[0]) ||
+        !e->src.latest(e->src.self, id, s->last.t_ms, &p[1]) || !p[0].h || !p[1].h ||
+        p[0].t_ms != s->first.t_ms || p[1].t_ms != s->last.t_ms)
+        return -EAGAIN;
+    win.labels = labels;
+    win.p = p;
+    win.n = win.n_hist = s->n < 2 ? 1 : 2;
+    win.left_out = s->n - win.n;
+    return range_apply(e, m->w->call.fn, NULL, &win, ret);
 }
 
 // Moves the state on and reads it. 1, 0 as range_apply; -EAGAIN: it has to be computed whole.
@@ -220,15 +170,17 @@ static int glide(const struct move *m, uint32_t i, struct element *ret)
     struct slide *s = state_of(w, i);
     uint32_t id = w->l.ids.id[i];
     struct eval *e = m->p->eval;
-    if (!s->ready || slot->late || s->last.t_ms <= m->left_ms)
+    if (!s->ready || slot->late || s->last.t_ms <= m->follow.left_ms)
         return -EAGAIN;
     if (!e->o.parity && e->src.silent(e->src.self, id))
         return -EAGAIN;
-    int rc = slot->newest_ms > s->last.t_ms ? push_new(m, id, s) : 1;
-    if (rc > 0 && !slide_is_tail(&w->call))
-        rc = evict_old(m, id, s, ahead_of(w, i));
+    int rc = slide_follow(&m->follow, id, slot->newest_ms > s->last.t_ms, s, ahead_of(w, i));
     if (rc <= 0)
         return rc ? rc : -EAGAIN;
+    if (s->hist) {
+        slot->due_ms = INT64_MIN; // the result is in an arena that is emptied before each bring
+        return read_histograms(m, id, s, &w->l.n.out.vector.e[i].labels, ret);
+    }
     *ret = (struct element){.sample_ms = s->last.t_ms};
     if (m->param && m->param->no_data)
         ret->state = ELEMENT_NO_DATA;
@@ -333,7 +285,10 @@ static int window_bring(struct plan *p, struct node *n, int64_t t_ms)
             .win = {.range_ms = range->range_ms, .t_ms = t_ms}};
         m.win.to_ms = t_ms - l->selector->offset_ms;
         m.win.from_ms = m.win.to_ms - range->range_ms;
-        m.left_ms = m.win.from_ms - p->eval->o.compat_2_42;
+        m.follow = (struct follow){.e = p->eval,
+            .call = &w->call,
+            .left_ms = m.win.from_ms - p->eval->o.compat_2_42,
+            .to_ms = m.win.to_ms};
         rc = bring_slots(&m, param_moved);
     }
     return rc < 0 ? rc : unique(p, w);

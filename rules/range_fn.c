@@ -103,7 +103,8 @@ static int histogram_increase(struct eval *e, const struct range_call *c,
     const struct window *w, bool counter, const struct histogram **ret)
 {
     // A first sample that was lost right away does not count at all, not even with its schema.
-    size_t first = counter && histogram_is_reset(w->p[0].h, w->p[1].h);
+    bool resets = counter && !w->left_out;
+    size_t first = resets && histogram_is_reset(w->p[0].h, w->p[1].h);
     const struct histogram *h = w->p[w->n - 1].h;
     unsigned subtracted = 0, added = 0;
     note_kinds(e, c, w, counter);
@@ -118,7 +119,7 @@ static int histogram_increase(struct eval *e, const struct range_call *c,
         const struct histogram *coarse = empty_like(e, h, coarsest(w, first));
         h = coarse ? histogram_sub(&e->arena, h, coarse, NULL) : NULL;
     }
-    for (size_t i = first + 1; h && counter && i < w->n; i++)
+    for (size_t i = first + 1; h && resets && i < w->n; i++)
         if (histogram_is_reset(w->p[i - 1].h, w->p[i].h))
             h = histogram_add(&e->arena, h, w->p[i - 1].h, &added);
     note_operation(e, c->at, subtracted & HISTOGRAM_RECONCILED, "subtraction");
@@ -161,7 +162,8 @@ static int extrapolated(
 {
     const struct point *first = &w->p[0], *last = &w->p[w->n - 1];
     bool counter = c->id != FN_DELTA, floats = all_floats(w);
-    struct range_span s = {.first_ms = first->t_ms, .last_ms = last->t_ms, .n = (double)w->n};
+    struct range_span s = {
+        .first_ms = first->t_ms, .last_ms = last->t_ms, .n = (double)(w->n + w->left_out)};
     if (!floats && !all_histograms(w)) {
         note_mixed(e, c, w);
         return 0;

@@ -201,6 +201,24 @@ static enum slide_verdict counter_read(const struct slide_call *c, struct slide 
     return SLIDE_VALUE;
 }
 
+// --- histograms --------------------------------------------------------------------------------
+
+static int breaks_push(struct slide *s, struct slide_sample x)
+{
+    ((struct slide_pairs *)s)->n += s->n && x.v != 0;
+    return 0;
+}
+
+static void breaks_evict(struct slide *s, struct slide_sample next)
+{
+    ((struct slide_pairs *)s)->n -= next.v != 0;
+}
+
+uint32_t slide_breaks(const struct slide *s)
+{
+    return ((const struct slide_pairs *)s)->n;
+}
+
 // --- the kinds ---------------------------------------------------------------------------------
 
 static const struct slide_kind NOTHING = {
@@ -220,12 +238,18 @@ static const struct slide_kind RESETS = {.size = sizeof(struct slide_pairs),
     .evict = resets_evict,
     .read = pairs_read};
 static const struct slide_kind DELTA = {
-    .size = sizeof(struct slide), .read = delta_read, .drifts = delta_drifts};
+    .size = sizeof(struct slide_pairs), .read = delta_read, .drifts = delta_drifts};
 static const struct slide_kind COUNTER = {.size = sizeof(struct slide_counter),
     .push = counter_push,
     .evict = counter_evict,
     .read = counter_read,
     .drifts = counter_drifts};
+
+static const struct slide_kind HISTOGRAMS = {.size = sizeof(struct slide_pairs),
+    .push = breaks_push,
+    .evict = breaks_evict,
+    .read = ask};
+const struct slide_call SLIDE_HISTOGRAMS = {.kind = &HISTOGRAMS};
 
 static const struct slide_kind *kind_of(int fn)
 {
@@ -266,12 +290,14 @@ size_t slide_size(const struct slide_call *c)
 
 size_t slide_held(const struct slide_call *c, const struct slide *s)
 {
-    return c->kind == &COUNTER ? ((const struct slide_counter *)s)->cap * sizeof(double) : 0;
+    return c->kind == &COUNTER && !s->hist
+               ? ((const struct slide_counter *)s)->cap * sizeof(double)
+               : 0;
 }
 
 void slide_done(const struct slide_call *c, struct slide *s)
 {
-    if (c->kind == &COUNTER)
+    if (c->kind == &COUNTER && !s->hist)
         free(((struct slide_counter *)s)->lost);
     memset(s, 0, c->kind->size);
 }

@@ -33,7 +33,10 @@
  * Functions of the newest samples only (last, present, irate, idelta) never evict: they keep two
  * samples and look at their times.
  *
- * Floats only. Stale markers are not samples. The owner of the memory is the caller: slide_size
+ * Of native histograms a state keeps but the times, and whether the values between the first and the
+ * last are needed at all: SLIDE_HISTOGRAMS.
+ *
+ * Stale markers are not samples. The owner of the memory is the caller: slide_size
  * bytes, zeroed; slide_done frees what a state holds besides. 0 or -ENOMEM, after which the state
  * is not `ready` and has to be filled.
  */
@@ -49,6 +52,7 @@ struct slide {                 // every state begins with it
     struct slide_sample last;
     uint32_t n; // samples; of a function of the newest: at most 2
     bool ready; // filled, and nothing failed since
+    bool hist;  // its samples are histograms: see SLIDE_HISTOGRAMS
 };
 struct slide_kind;
 struct slide_call {
@@ -78,5 +82,9 @@ enum slide_verdict slide_read(const struct slide_call *c, struct slide *s,
     const struct window *w, double param, double *ret);
 // Whether the value changes with the time although no sample comes or leaves.
 bool slide_drifts(const struct slide_call *c, const struct slide *s);
+// The state of a range of histograms, for rate, increase and delta; it fits where the function's own
+// is. A sample's value is 1 if it is a break: reset, or of another schema than the one before.
+extern const struct slide_call SLIDE_HISTOGRAMS;
+uint32_t slide_breaks(const struct slide *s); // in the window
 // The value stands until the sample of this time leaves the window; INT64_MAX: for ever.
 int64_t slide_leaves_ms(const struct slide_call *c, const struct slide *s);

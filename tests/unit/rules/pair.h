@@ -74,9 +74,10 @@ static inline void line_of(const struct element *el, bool leaf, struct line *ret
     buf_addf(&b, " %d%d", el->state, el->silent);
     if (leaf)
         buf_addf(&b, " %lld", (long long)el->sample_ms);
-    if (el->hist)
-        buf_addf(&b, " hist %.17g %.17g %u %u", el->hist->count, el->hist->sum,
-            el->hist->positive.n, el->hist->negative.n);
+    if (el->hist) {
+        buf_addf(&b, " schema %d hint %d ", el->hist->schema, el->hist->hint);
+        histogram_print(el->hist, &b);
+    }
     *ret = (struct line){strdup(buf_cstr(&b)), el->hist ? 0 : el->value};
     buf_done(&b);
 }
