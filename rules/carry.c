@@ -110,8 +110,7 @@ int engine_load(struct engine *e, struct ruleset *set)
 {
     size_t n = set->n_groups;
     ruleset_identify(set);
-    size_t n_arrival = 0;
-    struct rule_place *arrival = NULL;
+    struct arrivals arrivals = {0};
     struct group_state *groups = calloc(n ? n : 1, sizeof(*groups));
     struct retired *old = calloc(1, sizeof(*old));
     if (!groups || !old)
@@ -130,23 +129,14 @@ int engine_load(struct engine *e, struct ruleset *set)
             r->rule = &g->group->rules[k];
             r->dirty_ms = r->drained_ms = r->tried_ms = r->retry_ms = INT64_MIN;
             r->timer_ms = NEVER;
-            n_arrival += !r->rule->disabled && r->rule->evaluate == EVALUATE_ARRIVAL;
         }
         // What did not change is found in the plans, because the old rules are still there.
         for (size_t k = 0; k < g->group->n_rules; k++)
             if (rule_open(e, g, &g->rules[k]) < 0)
                 goto oom;
     }
-    arrival = calloc(n_arrival ? n_arrival : 1, sizeof(*arrival));
-    if (!arrival)
+    if (arrivals_open(&e->audience, groups, n, &arrivals) < 0)
         goto oom;
-    n_arrival = 0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < groups[i].group->n_rules; k++) {
-            const struct rule *r = groups[i].rules[k].rule;
-            if (!r->disabled && r->evaluate == EVALUATE_ARRIVAL)
-                arrival[n_arrival++] = (struct rule_place){(uint32_t)i, (uint32_t)k};
-        }
     carry(e, groups, n);
     for (size_t i = 0; i < e->n_groups; i++)
         for (size_t k = 0; k < e->groups[i].group->n_rules; k++)
@@ -159,10 +149,8 @@ int engine_load(struct engine *e, struct ruleset *set)
     e->set = set;
     e->groups = groups;
     e->n_groups = n;
-    free(e->arrival);
-    e->arrival = arrival;
-    e->n_arrival = n_arrival;
-    e->map_valid = false;
+    arrivals_close(&e->audience, &e->arrivals);
+    e->arrivals = arrivals;
     return 0;
 oom:
     group_states_free(e, groups, groups ? n : 0);

@@ -55,6 +55,8 @@ static inline uint64_t double_bits(double v)
 static inline double double_from_bits(uint64_t u)
 {
     double v;
+    // Or gcc makes a constant of it, and at times a quiet NaN of a signalling one.
+    __asm__("" : "+r"(u));
     memcpy(&v, &u, sizeof(v));
     return v;
 }

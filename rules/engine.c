@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define CHAIN_MAX 8 // rules that wait for one another, in one advance; more go on in the next
+
 struct engine *engine_new(const struct source *src, const struct engine_options *o)
 {
     struct engine *e = calloc(1, sizeof(*e));
@@ -27,7 +29,8 @@ struct engine *engine_new(const struct source *src, const struct engine_options 
         free(e);
         return NULL;
     }
-    if (!engine_is_batch(e))
+    audience_init(&e->audience, &e->src);
+    if (src->watch)
         src->watch(src->self, engine_sample, e);
     return e;
 }
@@ -43,8 +46,10 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
-    if (!engine_is_batch(e))
+    if (e->src.watch)
         e->src.watch(e->src.self, NULL, NULL);
+    arrivals_close(&e->audience, &e->arrivals);
+    audience_done(&e->audience);
     retired_free(e, e->retired);
     retired_free(e, e->ended);
     group_states_free(e, e->groups, e->n_groups);
@@ -52,9 +57,6 @@ void engine_free(struct engine *e)
     eval_free(e->eval);
     free(e->out.t);
     free(e->work);
-    free(e->arrival);
-    free(e->reader);
-    free(e->first);
     free(e->fresh);
     free(e);
 }
@@ -181,8 +183,8 @@ static int find_work(struct engine *e, size_t *n)
             if (g->rules[k].retry_ms != INT64_MIN)
                 rc = add_work(e, n, (struct work){g->rules[k].retry_ms, i, WORK_RETRY, k});
     }
-    for (size_t i = 0; rc == 0 && i < e->n_arrival; i++) {
-        struct rule_place p = e->arrival[i];
+    for (size_t i = 0; rc == 0 && i < e->arrivals.n; i++) {
+        struct rule_place p = e->arrivals.rule[i];
         const struct rule_state *r = &e->groups[p.group].rules[p.rule];
         if (arrival_due_ms(e, r) <= e->now_ms)
             rc = add_work(e, n, (struct work){r->dirty_ms, p.group, WORK_ARRIVAL, p.rule});
@@ -212,9 +214,9 @@ static int run_due(struct engine *e)
         failed = rc < 0 ? rc : failed;
     }
     // Timers last: what was evaluated above may have reset or fired the alert they wait for.
-    for (size_t i = 0; i < e->n_arrival; i++) {
-        struct group_state *g = &e->groups[e->arrival[i].group];
-        struct rule_state *r = &g->rules[e->arrival[i].rule];
+    for (size_t i = 0; i < e->arrivals.n; i++) {
+        struct group_state *g = &e->groups[e->arrivals.rule[i].group];
+        struct rule_state *r = &g->rules[e->arrivals.rule[i].rule];
         while (timer_due_ms(e, g, r) <= e->now_ms) {
             int64_t before = r->timer_ms;
             int rc = arrive(e, g, r, before);
@@ -250,8 +252,13 @@ int engine_advance(struct engine *e, int64_t now_ms, struct transitions *ret)
             g->next_ms = floor_to(e->now_ms + g->interval_ms - 1, g->interval_ms);
     }
     int rc = retired_end(e, e->now_ms);
-    int mapped = arrival_map_refresh(e);
-    int ran = run_due(e);
+    int mapped = 0, ran = 0;
+    // What one rule wrote may be what another waits for.
+    for (int round = 0; round == 0 || (e->chained && round < CHAIN_MAX); round++) {
+        e->chained = false;
+        mapped = arrivals_refresh(e);
+        ran = run_due(e); // what failed in the round before was tried again
+    }
     *ret = (struct transitions){e->out.t, e->out.n};
     return rc < 0 ? rc : mapped < 0 ? mapped : ran;
 }
@@ -265,6 +272,7 @@ int engine_tick(struct engine *e, int64_t t_ms, struct transitions *ret)
         int rc = tick(e, &e->groups[i], t_ms);
         failed = rc < 0 ? rc : failed;
     }
+    e->n_fresh = 0; // nothing waits for arrivals here
     *ret = (struct transitions){e->out.t, e->out.n};
     return failed;
 }

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "rules/alert.h"
 #include "rules/eval.h"
+#include "rules/plan.h"
 
 struct engine_options {
     int64_t interval_ms;                  // groups that name none; 0 = 1000
@@ -70,6 +71,9 @@ int engine_tick(struct engine *e, int64_t t_ms, struct transitions *ret);
 int engine_restore(struct engine *e, uint64_t rule_identity, const struct alert *a);
 // Ids of alerts born from now on are above this.
 void engine_alert_ids(struct engine *e, uint64_t last);
+
+// All plans together; zeros with the batch evaluator.
+void engine_plan_stats(const struct engine *e, struct plan_stats *ret);
 
 struct rule_status {
     const struct rule_group *group;

@@ -87,10 +87,33 @@ void rule_readings_close(struct engine *e, struct rule_state *r)
     reading_close(e, &r->on_arrival);
 }
 
-// The watcher of the source: every sample is told to every plan.
+// The watcher of the source: every sample is told to every plan, and what a rule writes to those that
+// wait for arrivals.
 void engine_sample(void *engine, uint32_t id, int64_t t_ms)
 {
     struct engine *e = engine;
     for (struct engine_clock *c = e->clocks; c; c = c->next)
         plan_sample(c->plan, id, t_ms);
+    if (t_ms == INT64_MAX)
+        arrival_forget(e);
+    else if (e->writer && t_ms != INT64_MIN)
+        engine_feed(e, id, t_ms, e->writer->urgent);
+}
+
+void engine_plan_stats(const struct engine *e, struct plan_stats *ret)
+{
+    *ret = (struct plan_stats){0};
+    for (const struct engine_clock *c = e->clocks; c; c = c->next) {
+        struct plan_stats one;
+        plan_stats(c->plan, &one);
+        ret->nodes += one.nodes;
+        ret->leaves += one.leaves;
+        ret->elements += one.elements;
+        ret->bytes += one.bytes;
+        ret->reads += one.reads;
+        ret->batch_reads += one.batch_reads;
+        ret->computed += one.computed;
+        ret->kept += one.kept;
+        ret->selects += one.selects;
+    }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the parts of the engine share: engine.c, schedule.c, rule_run.c, carry.c, engine_clock.c. */
+/* What the parts of the engine share: engine.c, schedule.c, arrival.c, rule_run.c,
+ * carry.c, engine_clock.c. */
 #pragma once
 #include "rules/alert_set.h"
+#include "rules/arrival.h"
 #include "rules/engine.h"
 #include "rules/plan.h"
 #include "rules/recorded.h"
@@ -56,10 +58,6 @@ struct retired { // a ruleset that transitions may still point into
     size_t n_groups;
     struct retired *next;
 };
-// One rule, by its place.
-struct rule_place {
-    uint32_t group, rule;
-};
 // One thing to do at one instant of collector time.
 struct work {
     int64_t t_ms;
@@ -85,23 +83,20 @@ struct engine {
     bool retry;        // a rule has a tick to be tried again
     struct work *work; // of one advance
     size_t cap_work;
-    // Rules that are evaluated on arrival, and which of them read a series: those of series i are
-    // reader[first[i]] to reader[first[i + 1]].
-    struct rule_place *arrival;
-    size_t n_arrival;
-    struct rule_place *reader;
-    uint32_t *first;
-    size_t n_ids;
-    uint64_t generation;
-    bool map_valid;
+    struct audience audience; // of the arrival rules
+    struct arrivals arrivals;
+    size_t forgotten; // series, since the arrival rules selected
     struct fresh {
         uint32_t id;
         bool event;
         int64_t t_ms;
-    } * fresh; // fed while the map was out of date
+    } * fresh; // fed of series that are not offered yet
     size_t n_fresh, cap_fresh;
     bool fresh_lost; // no memory to remember one: everything is dirty
     int64_t fresh_lost_ms;
+    // While a rule writes: its samples are fed too, as an event if it was drained by one.
+    struct rule_state *writer;
+    bool chained; // a rule was marked by what another wrote
 };
 
 // schedule.c
@@ -111,7 +106,6 @@ int64_t timer_due_ms(
     const struct engine *e, const struct group_state *g, const struct rule_state *r);
 void rule_set_timer(struct rule_state *r);
 void mark_dirty(struct group_state *g, struct rule_state *r, int64_t t_ms, bool event);
-int arrival_map_refresh(struct engine *e);
 
 // rule_run.c: one evaluation of one rule. 0 or -ENOMEM; everything else becomes the rule's health.
 int rule_run(

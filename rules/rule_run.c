@@ -190,7 +190,9 @@ int rule_run(
     struct err err = {0};
     int64_t start = e->o.clock ? clock_mono_ns(e->o.clock) : 0;
     eval_reset(e->eval);
+    e->writer = r;
     int rc = evaluate(e, g, r, t_ms, grid, &err);
+    e->writer = NULL;
     r->failed = rc < 0;
     e->sweep |= r->alerts.n_ended > 0;
     if (rc == -ENOMEM)
