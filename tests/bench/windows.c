@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a window costs: CPU per sample and window of the incremental evaluator, one sample a second
-// and series, evaluated every second, beside the batch evaluator over the same samples; with and
-// without a threshold over it; and bytes per series.
-//     windows [series, 10000] [seconds, 30] [expression over c (counters) or x (gauges)]...
+// and series, evaluated every second, beside the batch evaluator over the same samples; being told
+// of the sample, and a threshold over it, apart; and bytes per series, samples left out.
+//     windows [series, 10000] [seconds, 30] [function over c[..] (counters) or x[..] (gauges)]...
 #include "rules/memory_source.h"
 #include "rules/parse.h"
 #include "rules/plan.h"
@@ -12,16 +12,22 @@
 #include <time.h>
 
 #define T0        1000000000000LL
-#define WARM_S    310
 #define WINDOWS   16
 #define BATCH_RUN 3 // evaluations by the batch evaluator
 
+struct family { // series of one name; left out when no expression is about it
+    const char *name;
+    uint32_t *id;
+    double *value;
+    size_t n;
+};
 struct window_bench {
     const char *text;
     struct plan *plan; // of its own, so that bytes are its own
     struct plan_expr *plain, *threshold;
     struct expr_root root;
     struct arena arena;
+    struct family *family;
     double feed_s, plain_s, threshold_s, batch_s;
 };
 
@@ -61,6 +67,15 @@ static struct plan_expr *add(struct plan *p, const char *text)
     return ret;
 }
 
+static const struct expr *range_of(const struct expr *call)
+{
+    for (size_t i = 0; i < call->n_args; i++)
+        if (call->args[i]->kind == EXPR_MATRIX && call->args[i]->lhs->name)
+            return call->args[i];
+    fail("not a function over a range of c or x");
+    return NULL;
+}
+
 static void open_window(struct window_bench *b, const struct source *src, const char *text)
 {
     char with[256];
@@ -96,13 +111,14 @@ static size_t read_batch(struct window_bench *b, struct eval *e, int64_t t_ms)
     return v.vector.n;
 }
 
-static void second(struct window_bench *b, const uint32_t *id, size_t n, int64_t t_ms)
+static void second(struct window_bench *b, int64_t t_ms)
 {
+    const struct family *f = b->family;
     double start = cpu_s();
-    for (size_t i = 0; i < n; i++)
-        plan_sample(b->plan, id[i], t_ms);
+    for (size_t i = 0; i < f->n; i++)
+        plan_sample(b->plan, f->id[i], t_ms);
     double fed = cpu_s();
-    if (read_plan(b, b->plain, t_ms) != n / 2)
+    if (read_plan(b, b->plain, t_ms) != f->n)
         fail("a series is missing");
     double read = cpu_s();
     read_plan(b, b->threshold, t_ms);
@@ -111,16 +127,51 @@ static void second(struct window_bench *b, const uint32_t *id, size_t n, int64_t
     b->threshold_s += cpu_s() - read;
 }
 
-static void make_series(struct memory_source *m, uint32_t *id, size_t n)
+static void make_series(struct memory_source *m, struct family *f, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    f->id = malloc(n * sizeof(*f->id));
+    f->value = calloc(n, sizeof(*f->value));
+    if (!f->id || !f->value)
+        fail("no memory");
+    for (; f->n < n; f->n++) {
         char member[16];
-        snprintf(member, sizeof(member), "%zu", i / 2);
-        const struct label l[] = {{LABEL_NAME, i % 2 ? "c" : "x"}, {"instance", member}};
+        snprintf(member, sizeof(member), "%zu", f->n);
+        const struct label l[] = {{LABEL_NAME, f->name}, {"instance", member}};
         struct labels s = {l, 2};
-        if (memory_source_series(m, &s, &id[i]) < 0)
+        if (memory_source_series(m, &s, &f->id[f->n]) < 0)
             fail("no memory");
     }
+}
+
+static void feed(struct memory_source *m, struct family *f, int64_t t_ms)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        double *v = &f->value[i];
+        *v = *f->name == 'c' ? *v + 100 * noise() : 0.5 * *v + noise();
+        if (memory_source_add(m, f->id[i], t_ms, *v, NULL) < 0)
+            fail("no memory");
+    }
+}
+
+static void take_bytes(void *ctx, const struct plan_line *l)
+{
+    if (l->depth == 0)
+        *(size_t *)ctx = l->bytes;
+}
+
+static void print(struct window_bench *b, int seconds)
+{
+    double n = (double)b->family->n, per = 1e9 / seconds / n;
+    size_t bytes = 0;
+    plan_describe(b->plan, b->plain, take_bytes, &bytes);
+    printf("%-34s %8.0f %8.0f %10.0f %8.0f   %.0f\n", b->text, b->feed_s * per,
+        b->plain_s * per, b->threshold_s * per, b->batch_s * 1e9 / BATCH_RUN / n,
+        (double)bytes / n);
+    plan_remove(b->plan, b->threshold);
+    plan_remove(b->plan, b->plain);
+    plan_free(b->plan);
+    expr_done(&b->root);
+    arena_done(&b->arena);
 }
 
 int main(int argc, char **argv)
@@ -128,35 +179,39 @@ int main(int argc, char **argv)
     static const char *const DEFAULT[] = {"rate(c[1m])", "avg_over_time(x[5m])",
         "max_over_time(x[5m])", "quantile_over_time(0.9, x[5m])"};
     static struct window_bench bench[WINDOWS];
+    struct family family[] = {{.name = "c"}, {.name = "x"}};
     int n = argc > 1 ? atoi(argv[1]) : 10000, seconds = argc > 2 ? atoi(argv[2]) : 30;
     int n_windows = argc > 3 ? argc - 3 : (int)(sizeof(DEFAULT) / sizeof(DEFAULT[0]));
+    int warm_s = 0;
     if (n < 1 || n > 2000000 || seconds < BATCH_RUN || seconds > 3600 || n_windows > WINDOWS)
         fail("usage: windows [series 1..2000000] [seconds 3..3600] [expression]...");
-    size_t n_series = (size_t)n * 2;
-    uint32_t *id = malloc(n_series * sizeof(*id));
-    double *value = calloc(n_series, sizeof(*value));
     struct memory_source *m = memory_source_new();
     struct source src = memory_source_interface(m);
     struct eval *batch = eval_new(&src, NULL);
-    if (!id || !value || !m || !batch)
+    if (!m || !batch)
         fail("no memory");
-    make_series(m, id, n_series);
-    for (int k = 0; k < n_windows; k++)
+    for (int k = 0; k < n_windows; k++) {
         open_window(&bench[k], &src, argc > 3 ? argv[3 + k] : DEFAULT[k]);
-    for (int s = 0; s < WARM_S + seconds; s++) {
+        const struct expr *range = range_of(bench[k].root.root);
+        struct family *f = &family[*range->lhs->name == 'x'];
+        if (!f->n)
+            make_series(m, f, (size_t)n);
+        bench[k].family = f;
+        warm_s =
+            (int)(range->range_ms / 1000) > warm_s ? (int)(range->range_ms / 1000) : warm_s;
+    }
+    warm_s += 10;
+    for (int s = 0; s < warm_s + seconds; s++) {
         int64_t t_ms = T0 + s * 1000LL;
-        for (size_t i = 0; i < n_series; i++) {
-            value[i] = i % 2 ? value[i] + 100 * noise() : 0.5 * value[i] + noise();
-            if (memory_source_add(m, id[i], t_ms, value[i], NULL) < 0)
-                fail("no memory");
-        }
-        for (int k = 0; s >= WARM_S - 2 && k < n_windows; k++) {
+        feed(m, &family[0], t_ms);
+        feed(m, &family[1], t_ms);
+        for (int k = 0; s >= warm_s - 2 && k < n_windows; k++) {
             struct window_bench *b = &bench[k];
-            second(b, id, n_series, t_ms);
-            if (s < WARM_S) // the first one makes the states
+            second(b, t_ms);
+            if (s < warm_s) // the first one makes the states
                 b->feed_s = b->plain_s = b->threshold_s = 0;
             double start = cpu_s();
-            if (s >= WARM_S && s < WARM_S + BATCH_RUN)
+            if (s >= warm_s && s < warm_s + BATCH_RUN)
                 read_batch(b, batch, t_ms);
             b->batch_s += cpu_s() - start;
         }
@@ -164,23 +219,13 @@ int main(int argc, char **argv)
     printf("%d series, 1 s; ns of CPU per sample and window\n"
            "%-34s %8s %8s %10s %8s   %s\n",
         n, "", "told", "window", "threshold", "batch", "bytes per series");
-    for (int k = 0; k < n_windows; k++) {
-        struct window_bench *b = &bench[k];
-        struct plan_stats st;
-        plan_stats(b->plan, &st);
-        double per = 1e9 / (double)seconds / n;
-        printf("%-34s %8.0f %8.0f %10.0f %8.0f   %.0f\n", b->text, b->feed_s * per / 2,
-            b->plain_s * per, b->threshold_s * per, b->batch_s * 1e9 / BATCH_RUN / n,
-            (double)st.bytes / n);
-        plan_remove(b->plan, b->threshold);
-        plan_remove(b->plan, b->plain);
-        plan_free(b->plan);
-        expr_done(&b->root);
-        arena_done(&b->arena);
-    }
+    for (int k = 0; k < n_windows; k++)
+        print(&bench[k], seconds);
     eval_free(batch);
     memory_source_free(m);
-    free(value);
-    free(id);
+    for (int k = 0; k < 2; k++) {
+        free(family[k].id);
+        free(family[k].value);
+    }
     return 0;
 }
