@@ -136,8 +136,8 @@ bool selector_element(struct eval *e, uint32_t id, int64_t at_ms, struct element
 // A range vector, one series at a time.
 struct window {
     const struct labels *labels;
-    const struct point *p;  // no stale markers
-    size_t n, n_hist;       // samples, histograms among them
+    const struct point *p; // no stale markers
+    size_t n, n_hist;      // samples, histograms among them
     // Of histograms of one schema of which none is reset, and for rate, increase and delta, the
     // samples between the first and the last may be left out: this many.
     size_t left_out;
@@ -185,6 +185,8 @@ int apply_absent(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
 int apply_aggregate(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
+int aggregate_count_values(struct eval *e, const struct expr *x, const struct vector *in,
+    const char *name, struct value *ret); // count_values.c
 int apply_binary(
     struct eval *e, const struct expr *x, const struct value *in, struct value *ret);
 int apply_unary(const struct expr *x, const struct value *in, struct value *ret); // of a scalar
