@@ -48,7 +48,8 @@ struct listen {
     uint8_t ports[65536 / 8];     // listening now
     struct sockdiag *view;        // the last whole dump
     size_t n_view, cap_view;
-    struct queues queues; // asked for between dumps
+    struct queues queues;                     // asked for between dumps
+    struct service_socket *asked[QUEUES_MAX]; // by the queues; NULL: has no name yet
     unsigned round;
     struct pending *pending;
     size_t n_pending;
@@ -498,22 +499,20 @@ static void look_for_owners(struct listen *l)
     }
 }
 
-static void count_begin(struct listen *l)
+static void count_begin(const struct service *s)
 {
-    for (struct service *s = l->services.list; s; s = s->next) {
-        struct shown *w = s->data[0];
-        if (w)
-            w->queue_now = w->limit_now = 0;
-    }
+    struct shown *w = s->data[0];
+
+    if (w)
+        w->queue_now = w->limit_now = 0;
 }
 
-static void count_end(struct listen *l)
+static void count_end(const struct service *s)
 {
-    for (struct service *s = l->services.list; s; s = s->next) {
-        struct shown *w = s->data[0];
-        if (w && w->queue_now > w->queue_top)
-            w->queue_top = w->queue_now;
-    }
+    struct shown *w = s->data[0];
+
+    if (w && w->queue_now > w->queue_top)
+        w->queue_top = w->queue_now;
 }
 
 static bool oom_killed(struct listen *l, const struct service *s)
@@ -527,7 +526,8 @@ static void use_view(struct listen *l)
 {
     int64_t now = now_ns(l);
 
-    count_begin(l);
+    for (struct service *s = l->services.list; s; s = s->next)
+        count_begin(s);
     memset(l->ports, 0, sizeof(l->ports));
     services_begin(&l->services);
     for (size_t i = 0; i < l->n_view; i++) {
@@ -543,8 +543,11 @@ static void use_view(struct listen *l)
     }
     services_end(&l->services, now);
     l->first = false;
-    count_end(l);
+    for (struct service *s = l->services.list; s; s = s->next)
+        count_end(s);
     queues_learn(&l->queues, l->view, l->n_view);
+    for (size_t i = 0; i < l->queues.n; i++)
+        l->asked[i] = services_seen(&l->services, l->queues.cookies[i]);
     if (l->n_pending > 0)
         forget_pending(l);
     look_for_owners(l);
@@ -593,14 +596,19 @@ static bool look_at_queues(struct listen *l)
 {
     if (is_dump_due(l) || queues_ask(&l->queues, &l->dump, l->view) != 0)
         return false;
-    count_begin(l);
-    for (size_t i = 0; i < l->queues.n; i++) {
-        struct service_socket *k = services_seen(&l->services, l->view[i].cookie);
-        if (k)
-            count_queue(k, &l->view[i]);
-    }
-    count_end(l);
-    services_advance(&l->services, now_ns(l));
+    // Of the services without a socket there is nothing to count.
+    for (size_t i = 0; i < l->queues.n; i++)
+        if (l->asked[i])
+            count_begin(l->asked[i]->service);
+    for (size_t i = 0; i < l->queues.n; i++)
+        if (l->asked[i])
+            count_queue(l->asked[i], &l->view[i]);
+    for (size_t i = 0; i < l->queues.n; i++)
+        if (l->asked[i])
+            count_end(l->asked[i]->service);
+    int64_t now = now_ns(l);
+    if (now >= l->services.due_ns)
+        services_advance(&l->services, now);
     return true;
 }
 

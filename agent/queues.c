@@ -11,16 +11,18 @@ static uint8_t *at(uint8_t *messages, size_t i)
 
 static void gone_drop(struct queues *q, size_t i)
 {
-    size_t last = --q->n_gone;
+    size_t behind = --q->n_gone - i;
 
-    q->gone_ports[i] = q->gone_ports[last];
-    memmove(at(q->gone, i), at(q->gone, last), SOCKDIAG_ASK_SIZE);
+    memmove(&q->gone_ports[i], &q->gone_ports[i + 1], behind * sizeof(q->gone_ports[0]));
+    memmove(at(q->gone, i), at(q->gone, i + 1), behind * SOCKDIAG_ASK_SIZE);
 }
 
 void queues_gone(struct queues *q, uint16_t port)
 {
-    for (size_t i = 0; i < q->n && q->n_gone < QUEUES_GONE_MAX; i++)
+    for (size_t i = 0; i < q->n; i++)
         if (q->ports[i] == port) {
+            if (q->n_gone == QUEUES_GONE_MAX)
+                gone_drop(q, 0);
             // Whoever is there: the cookie, which stands last, is none.
             uint8_t *ask = at(q->gone, q->n_gone);
             memcpy(ask, at(q->requests, i), SOCKDIAG_ASK_SIZE);

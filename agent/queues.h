@@ -34,7 +34,8 @@ struct queues {
 
 // The sockets to ask for from now on: those of a whole dump. Ports that listen again are gone no more.
 void queues_learn(struct queues *q, const struct sockdiag *view, size_t n);
-// The listeners of that port went, and the dump that says so is about to be learned: ask for them too.
+// The listeners of that port went, and the dump that says so is about to be learned: ask for them too,
+// and no more for those that went first when they are many.
 void queues_gone(struct queues *q, uint16_t port);
 // None of them is expected back any more.
 void queues_gone_forget(struct queues *q);

@@ -325,6 +325,21 @@ void services_oom(struct services *m, struct service *s, int64_t now_ns)
     evidence(m, s, "killed for want of memory", now_ns);
 }
 
+// When time alone turns it into something else.
+static int64_t due_ns(const struct service *s)
+{
+    int64_t settles = s->settled ? INT64_MAX : s->up_ns + SERVICE_SETTLE_NS;
+    int64_t shows = s->announced ? INT64_MAX : s->born_ns + SERVICE_ANNOUNCE_NS;
+
+    switch (s->state) {
+    case SERVICE_UP: return settles < shows ? settles : shows;
+    case SERVICE_STARTING: return s->down_ns + SERVICE_GRACE_NS;
+    case SERVICE_STOPPED:
+    case SERVICE_CRASHED: return s->down_ns + SERVICE_KEEP_NS;
+    }
+    return 0;
+}
+
 static void grace_over(struct services *m, struct service *s)
 {
     char what[64];
@@ -340,29 +355,34 @@ static void grace_over(struct services *m, struct service *s)
     }
 }
 
+static void advance(struct services *m, struct service *s, int64_t now_ns)
+{
+    switch (s->state) {
+    case SERVICE_UP:
+        if (!s->settled && now_ns - s->up_ns >= SERVICE_SETTLE_NS)
+            s->settled = true;
+        if (!s->announced && now_ns - s->born_ns >= SERVICE_ANNOUNCE_NS)
+            announce(m, s);
+        break;
+    case SERVICE_STARTING: grace_over(m, s); break;
+    case SERVICE_STOPPED:
+    case SERVICE_CRASHED: end(m, s); break;
+    }
+}
+
 void services_advance(struct services *m, int64_t now_ns)
 {
-    m->went_ns = 0;
     for (struct service *s = m->list, *next; s; s = next) {
         next = s->next;
+        if (now_ns >= due_ns(s))
+            advance(m, s, now_ns);
+    }
+    m->went_ns = 0;
+    m->due_ns = INT64_MAX;
+    for (const struct service *s = m->list; s; s = s->next) {
         if (s->state != SERVICE_UP && s->down_ns > m->went_ns)
             m->went_ns = s->down_ns;
-        switch (s->state) {
-        case SERVICE_UP:
-            if (!s->settled && now_ns - s->up_ns >= SERVICE_SETTLE_NS)
-                s->settled = true;
-            if (!s->announced && now_ns - s->born_ns >= SERVICE_ANNOUNCE_NS)
-                announce(m, s);
-            break;
-        case SERVICE_STARTING:
-            if (now_ns - s->down_ns >= SERVICE_GRACE_NS)
-                grace_over(m, s);
-            break;
-        case SERVICE_STOPPED:
-        case SERVICE_CRASHED:
-            if (now_ns - s->down_ns >= SERVICE_KEEP_NS)
-                end(m, s);
-            break;
-        }
+        if (due_ns(s) < m->due_ns)
+            m->due_ns = due_ns(s);
     }
 }

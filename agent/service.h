@@ -89,8 +89,9 @@ struct services {
     struct map sockets; // cookie -> struct service_socket
     struct service *list;
     size_t n, refused; // refused: beyond SERVICES_MAX or out of memory
-    int64_t
-        went_ns; // when the last went that was still down at services_advance; 0 = all are up
+    // As of the last services_advance: when the last went that is still down, 0 = all are up; and from
+    // when on there is something to do, if no view comes before.
+    int64_t went_ns, due_ns;
     service_change_fn *fn;
     void *ctx;
 };
@@ -131,7 +132,7 @@ struct service_exit {
 bool services_exit(struct services *m, const struct service_exit *e, int64_t now_ns);
 // The kernel killed something in the service's cgroup for want of memory.
 void services_oom(struct services *m, struct service *s, int64_t now_ns);
-// Grace, settling, announcing, forgetting. Often enough: 15 times a second.
+// Grace, settling, announcing, forgetting. After each view, and when it is due.
 void services_advance(struct services *m, int64_t now_ns);
 // The first service listening on the port; NULL = no listener there.
 struct service *services_port(const struct services *m, uint16_t port);

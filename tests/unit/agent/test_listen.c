@@ -108,6 +108,9 @@ static void turn(struct world *w)
     loop_once(w->env.loop, 100);
     const struct batch *b = output_take(w->env.out, ++w->seq, 0, 0);
     for (size_t i = 0; b && i < b->n_events && w->n < 64; i++) {
+        // Our processes have our name; what the rest of the machine listens on has none here.
+        if (strcmp(b->events[i].service, "test_listen") != 0)
+            continue;
         w->kind[w->n] = b->events[i].kind;
         snprintf(w->service[w->n], 64, "%s", b->events[i].service);
         snprintf(w->detail[w->n], 96, "%s", b->events[i].detail);
@@ -192,6 +195,9 @@ static void a_new_listener(void)
             (double)(w.at_ns[i] - begun) / 1e6, s->name);
         CU_ASSERT_STRING_EQUAL(s->name, w.service[i]);
         CU_ASSERT_STRING_NOT_EQUAL(s->name, "");
+        // Held for a moment when somebody else's listener has just gone.
+        for (int64_t until = now(&w) + PATIENCE_NS; now(&w) < until && w.flushes == 0;)
+            turn(&w);
         CU_ASSERT_TRUE(w.flushes > 0);
         CU_ASSERT_EQUAL(s->n_owners, 1);
         CU_ASSERT_EQUAL(s->owners[0].pid, getpid());
@@ -243,6 +249,16 @@ static void on_turn(void *ctx, uint16_t port)
     }
 }
 
+// Soon, that is: listeners of others go all the time.
+static bool nothing_went(struct world *w)
+{
+    int64_t until = now(w) + PATIENCE_NS;
+
+    while (listen_check(w->env.listen) && now(w) < until)
+        turn(w);
+    return now(w) < until;
+}
+
 static void a_port_that_turns(void)
 {
     struct world w;
@@ -260,7 +276,7 @@ static void a_port_that_turns(void)
     turn(&w);
     w.wanted = port;
     listen_on_turn(w.env.listen, on_turn, &w);
-    CU_ASSERT_FALSE(listen_check(w.env.listen));
+    CU_ASSERT_TRUE(nothing_went(&w));
     close(fd);
     // Whoever is refused before the loop turns learns why, and nothing is sent in between.
     int before = w.flushes;
@@ -273,7 +289,7 @@ static void a_port_that_turns(void)
         turn(&w);
     CU_ASSERT_EQUAL(w.turns, 1);
     CU_ASSERT_TRUE(w.flushes_before > before); // the news first, then the question
-    CU_ASSERT_FALSE(listen_check(w.env.listen));
+    CU_ASSERT_TRUE(nothing_went(&w));
     fd = listener(AF_INET, &port);
     CU_ASSERT_NOT_EQUAL(fd, -1);
     CU_ASSERT_TRUE(wait_state(&w, s, SERVICE_UP));

@@ -83,11 +83,13 @@ static void many_gone(void)
     for (uint16_t i = 0; i < QUEUES_MAX; i++)
         queues_gone(&q, (uint16_t)(100 + i));
     CU_ASSERT_EQUAL(q.n_gone, QUEUES_GONE_MAX);
-    // Half of those that are remembered come back, first and last among them.
-    queues_learn(&q, view, QUEUES_GONE_MAX / 2);
+    // The last to go are the likeliest to come back.
+    for (size_t i = 0; i < q.n_gone; i++)
+        CU_ASSERT_EQUAL(q.gone_ports[i], 100 + QUEUES_MAX - QUEUES_GONE_MAX + i);
+    queues_learn(&q, view + QUEUES_MAX - QUEUES_GONE_MAX / 2, QUEUES_GONE_MAX / 2);
     CU_ASSERT_EQUAL(q.n_gone, QUEUES_GONE_MAX / 2);
     for (size_t i = 0; i < q.n_gone; i++)
-        CU_ASSERT_TRUE(q.gone_ports[i] >= 100 + QUEUES_GONE_MAX / 2);
+        CU_ASSERT_EQUAL(q.gone_ports[i], 100 + QUEUES_MAX - QUEUES_GONE_MAX + i);
 }
 
 static const struct test TESTS[] = {
