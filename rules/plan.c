@@ -123,9 +123,9 @@ static const struct node_kind *kind_of(const struct expr *x)
     case EXPR_CALL:
         if (!expr_reads_window(x))
             return operator_kind_of(x);
-        return range_call_supported(x->fn->id) && moves(range_operands(x, &param))
-                   ? &NODE_WINDOW
-                   : &NODE_TIMER;
+        if (!moves(range_operands(x, &param)))
+            return &NODE_TIMER;
+        return x->fn->id == FN_ABSENT_OVER_TIME ? operator_kind_of(x) : &NODE_WINDOW;
     case EXPR_AGGREGATE:
     case EXPR_BINARY:
     case EXPR_UNARY:
@@ -134,6 +134,22 @@ static const struct node_kind *kind_of(const struct expr *x)
     case EXPR_SUBQUERY: break;
     }
     return &NODE_TIMER;
+}
+
+static bool is_absent_over_time(const struct node_kind *kind, const struct expr *x)
+{
+    return kind != &NODE_TIMER && x->kind == EXPR_CALL && x->fn->id == FN_ABSENT_OVER_TIME;
+}
+
+// absent_over_time(x[5m]) is absent(last_over_time(x[5m])), which keeps the names apart.
+static const struct expr *last_over_time(struct plan_text *text, const struct expr *x)
+{
+    struct expr *last = arena_alloc(&text->arena, sizeof(*last));
+    if (!last)
+        return NULL;
+    *last = *x;
+    last->fn = function_find("last_over_time", strlen("last_over_time"));
+    return last;
 }
 
 static const struct expr *operand_of(
@@ -167,8 +183,12 @@ static int node_operands(struct plan *p, struct node *n)
         return -ENOMEM;
     n->n = count;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = node_get(p, n->text, operand_of(n->kind, n->x, i), &n->child[i]);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        const struct expr *x = is_absent_over_time(n->kind, n->x)
+                                   ? last_over_time(n->text, n->x)
+                                   : operand_of(n->kind, n->x, i);
+        rc = x ? node_get(p, n->text, x, &n->child[i]) : -ENOMEM;
+    }
     return rc;
 }
 

@@ -261,7 +261,8 @@ const struct node_kind *operator_kind_of(const struct expr *x)
     case FN_HISTOGRAM_QUANTILE: return &NODE_BUCKETS.k;
     case FN_LABEL_REPLACE:
     case FN_LABEL_JOIN: return &NODE_LABELS.k;
-    case FN_ABSENT: return &NODE_ABSENT.k;
+    case FN_ABSENT:
+    case FN_ABSENT_OVER_TIME: return &NODE_ABSENT.k;
     default: return &NODE_GENERAL.k;
     }
 }
