@@ -75,6 +75,8 @@ double histogram_quantile(double q, const struct histogram *h, unsigned *notes)
     rank = rising ? rank - (seen - b.count) : seen - rank;
     if (maybe_nan && counts_outside(h, &w, &seen))
         note(notes, HISTOGRAM_NAN_SKEW);
+    // Of the bucket the rank lies in. Prometheus 3.14, when the sum is NaN, has read on to the last
+    // bucket here and takes that one.
     double part = rank / b.count;
     if (custom || (b.lower <= 0 && b.upper >= 0))
         return b.lower + (b.upper - b.lower) * part;
