@@ -34,13 +34,13 @@ static struct modelled *find(struct alert_model *m, const char *labels)
     return NULL;
 }
 
-void alert_model_step(struct alert_model *m, int64_t t_ms, int rc, const struct value *v)
+bool alert_model_step(struct alert_model *m, int64_t t_ms, int rc, const struct value *v)
 {
     const char *now[MODEL_ALERTS_MAX];
     struct element one = {.value = v->scalar};
     size_t n = 0, left = 0;
     if (rc < 0)
-        return;
+        return false;
     for (size_t i = 0; i < (v->type == TYPE_SCALAR ? 1 : v->vector.n); i++) {
         const struct element *el = v->type == TYPE_SCALAR ? &one : &v->vector.e[i];
         if (el->state != ELEMENT_VALUE)
@@ -50,7 +50,7 @@ void alert_model_step(struct alert_model *m, int64_t t_ms, int rc, const struct 
         now[n] = alert_labels(m->arena, &el->labels, m->name);
         for (size_t k = 0; k < n; k++)
             if (!strcmp(now[k], now[n]))
-                return; // two alerts of one label set: a failed evaluation
+                return false; // two alerts of one label set: a failed evaluation
         n++;
     }
     for (size_t i = 0; i < n; i++)
@@ -75,4 +75,5 @@ void alert_model_step(struct alert_model *m, int64_t t_ms, int rc, const struct 
         m->a[left++] = a;
     }
     m->n = left;
+    return true;
 }

@@ -26,5 +26,5 @@ struct alert_model {
 
 // The labels of the alert an element makes: without the metric's name, with the rule's own.
 const char *alert_labels(struct arena *a, const struct labels *of, const char *alertname);
-// What the batch evaluator said at t_ms.
-void alert_model_step(struct alert_model *m, int64_t t_ms, int rc, const struct value *v);
+// What the batch evaluator said at t_ms. false: a failed evaluation.
+bool alert_model_step(struct alert_model *m, int64_t t_ms, int rc, const struct value *v);

@@ -176,6 +176,13 @@ static bool is_known(struct judge *j, const struct expr *x)
     // Has the samples of a fixed range at the first step only, or one too many, in this function.
     if (x->fn->id == FN_PREDICT_LINEAR && has_at(x->args[0]))
         return true;
+    // Looks in vain for the sample of a selector with both @ and an offset.
+    const struct expr *of = x->args[0];
+    while (of->kind == EXPR_PAREN)
+        of = of->lhs;
+    if (x->fn->id == FN_TIMESTAMP && of->kind == EXPR_SELECTOR && of->at != AT_NONE &&
+        of->offset_ms)
+        return true;
     // Evaluates an inner subquery past the outer one's last step, and fails if that does.
     return j->theirs_failed && x->args[0]->kind == EXPR_SUBQUERY &&
            has(x->args[0]->lhs, EXPR_SUBQUERY);

@@ -36,18 +36,14 @@ static void draft(
         expr_done(&d->x);
 }
 
-static void write_rule(struct rules *rules, struct random *r, struct drafted *d)
+static void write_rule(struct rules *rules, const struct drafted *d)
 {
-    static const int64_t FOR[] = {0, 0, 5000, 10000, 20000, 30000, 60000, 120000, 300000};
-    static const int64_t KEEP[] = {0, 0, 10000, 60000};
     buf_addf(&rules->yaml, "  - %s: %s\n    expr: '", d->alert ? "alert" : "record", d->name);
     for (const char *c = d->x.text; *c; c++)
         buf_addf(&rules->yaml, *c == '\'' ? "''" : "%c", *c);
     buf_adds(&rules->yaml, "'\n");
     if (!d->alert)
         return;
-    d->for_ms = RANDOM_PICK(r, FOR);
-    d->keep_ms = RANDOM_PICK(r, KEEP);
     buf_addf(&rules->yaml, "    for: %llds\n", (long long)d->for_ms / 1000);
     if (d->keep_ms)
         buf_addf(&rules->yaml, "    keep_firing_for: %llds\n", (long long)d->keep_ms / 1000);
@@ -58,6 +54,8 @@ static void write_rule(struct rules *rules, struct random *r, struct drafted *d)
 
 void rules_make(struct rules *ret, struct random *r, int64_t grid_ms)
 {
+    static const int64_t FOR[] = {0, 0, 5000, 10000, 20000, 30000, 60000, 120000, 300000};
+    static const int64_t KEEP[] = {0, 0, 10000, 60000};
     struct buf text;
     char name[16];
     *ret = (struct rules){0};
@@ -77,11 +75,23 @@ void rules_make(struct rules *ret, struct random *r, int64_t grid_ms)
         draft(ret, name, buf_cstr(&text), true, false);
     }
     buf_done(&text);
+    for (size_t i = 0; i < ret->n; i++) {
+        ret->r[i].for_ms = RANDOM_PICK(r, FOR);
+        ret->r[i].keep_ms = RANDOM_PICK(r, KEEP);
+    }
+    rules_write(ret, grid_ms);
+}
+
+void rules_write(struct rules *rules, int64_t grid_ms)
+{
+    buf_reset(&rules->yaml);
+    buf_reset(&rules->arrival);
     buf_addf(
-        &ret->yaml, "groups:\n- name: g\n  interval: %lldms\n  rules:\n", (long long)grid_ms);
-    buf_adds(&ret->arrival, "overrides:\n");
-    for (size_t i = 0; i < ret->n; i++)
-        write_rule(ret, r, &ret->r[i]);
+        &rules->yaml, "groups:\n- name: g\n  interval: %lldms\n  rules:\n", (long long)grid_ms);
+    buf_adds(&rules->arrival, "overrides:\n");
+    for (size_t i = 0; i < rules->n; i++)
+        if (!rules->r[i].left_out)
+            write_rule(rules, &rules->r[i]);
 }
 
 void rules_done(struct rules *r)

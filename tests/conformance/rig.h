@@ -21,6 +21,7 @@ struct drafted {
     char name[16];
     bool alert;
     bool recorded; // reads a recorded series
+    bool left_out; // of the file
     int64_t for_ms, keep_ms;
     struct expr_root x;
 };
@@ -31,6 +32,7 @@ struct rules {
     struct buf yaml, arrival; // the file, and overrides that evaluate all of it on arrival
 };
 void rules_make(struct rules *ret, struct random *r, int64_t grid_ms);
+void rules_write(struct rules *rules, int64_t grid_ms); // again, when left_out changed
 void rules_done(struct rules *r);
 
 struct rig {
