@@ -98,7 +98,7 @@ const struct code CODES_LATER[] = {
                    "    rules:\n"
                    "      - alert: Down\n"
                    "        expr: up == 0\n"
-                   "        annotations: {summary: '{{ template \"x\" }}'}\n",
+                   "        annotations: {summary: '{{ toTime 5 }}'}\n",
         .fix = "groups:\n"
                "  - name: web\n"
                "    rules:\n"

@@ -80,6 +80,15 @@ static struct labels *annotations(
     return labels_dup(&made);
 }
 
+// What its annotations say may be something else although the alert is the same.
+static bool asks(const struct rule *r)
+{
+    for (size_t i = 0; i < r->n_annotations; i++)
+        if (r->annotations[i].tmpl && template_uses_query(r->annotations[i].tmpl))
+            return true;
+    return false;
+}
+
 // --- one evaluation --------------------------------------------------------------------------
 
 // What an element is going to do to an alert, worked out before anything changes.
@@ -93,8 +102,8 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
     const struct element *el, uint64_t hash, struct arena *scratch, struct intent *in,
     struct err *err)
 {
-    struct template_data d = {
-        &el->labels, el->value, step->external_url, step->external_labels};
+    struct template_data d = {&el->labels, el->value, step->external_url, step->external_labels,
+        step->query, step->query_ctx};
     struct labels labels;
     int rc = final_labels(step, &el->labels, &d, scratch, &labels);
     if (rc < 0)
@@ -107,8 +116,8 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
             err, "vector contains metrics with the same labelset after applying alert labels");
         return -EINVAL;
     }
-    bool same =
-        slot && slot->a.element_hash == hash && slot->value_bits == double_bits(el->value);
+    bool same = slot && slot->a.element_hash == hash &&
+                slot->value_bits == double_bits(el->value) && !asks(step->rule);
     if (!same) {
         in->annotations = annotations(step, &d, scratch);
         if (!in->annotations)

@@ -43,6 +43,8 @@ struct alert_step {
     int64_t open_tick_ms; // grid tick not evaluated yet; INT64_MAX = none
     const char *external_url;
     const struct labels *external_labels;
+    template_query_fn *query; // of templates; NULL = none
+    void *query_ctx;
     uint64_t *last_id; // of alerts; rises
     // Whether an alert of an earlier run goes on although nothing speaks for it; NULL = no.
     alert_holds_fn *holds;

@@ -2,6 +2,7 @@
 // One evaluation of one rule: expression, alert states or recorded series, health.
 #include "rules/engine_state.h"
 #include "rules/eval_node.h"
+#include "rules/rule_query.h"
 #include <errno.h>
 
 static int record_value(struct engine *e, struct group_state *g, struct rule_state *r,
@@ -164,6 +165,7 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
     if (r->rule->kind == RULE_RECORD)
         return record_value(e, g, r, &v.vector, at, err);
     size_t first = e->out.n;
+    struct rule_query query = {.like = e->eval, .t_ms = t_ms};
     struct alert_step step = {.group = g->group,
         .rule = r->rule,
         .t_ms = t_ms,
@@ -171,6 +173,8 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
         .open_tick_ms = grid ? NEVER : g->next_ms,
         .external_url = e->o.external_url,
         .external_labels = e->o.external_labels,
+        .query = rule_query_answer,
+        .query_ctx = &query,
         .last_id = &e->last_alert_id,
         .holds = e->o.holds,
         .holds_ctx = e->o.holds_ctx};

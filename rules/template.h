@@ -4,15 +4,17 @@
  * load, so that an unknown function is an error with a place, not a surprise in a page.
  *
  *   $labels.x $labels $value $externalURL $externalLabels .Labels .Value .ExternalURL
- *   "text" `text` 1.5 true nil  pipes, parentheses, {{- trim -}}, comments
- *   if / else if / else / end, with / else / end
- *   printf print println len eq ne lt le gt ge and or not
+ *   "text" `text` 1.5 true nil  pipes, parentheses, {{- trim -}}, comments, $x := and $x =
+ *   if / else if / else / end, with, range / break / continue, define, template, block
+ *   printf print println len index slice eq ne lt le gt ge and or not
  *   humanize humanize1024 humanizeDuration humanizePercentage humanizeTimestamp
- *   title toUpper toLower match reReplaceAll stripPort stripDomain
+ *   title toUpper toLower match reReplaceAll stripPort stripDomain parseDuration
+ *   query first label value strvalue sortByLabel args safeHtml
+ *   externalURL pathPrefix graphLink tableLink
  *
- * What exists in Prometheus but not here (query, range, define, ...) is refused with the words
- * "not supported yet". An error at run time gives "<error expanding template: ...>" and the alert
- * still fires, as in Prometheus.
+ * What exists in Prometheus but not here (call, html, toTime, ...) is refused with the words "not
+ * supported yet". An error at run time gives "<error expanding template: ...>" and the alert still
+ * fires, as in Prometheus.
  */
 #pragma once
 #include "base/arena.h"
@@ -43,11 +45,23 @@ struct template_doubt {
 const struct template_doubt *template_doubts(const struct template *t);
 // There is nothing to expand: the text is its own result.
 bool template_is_plain(const struct template *t);
+// It asks queries, whose results may be others while the alert's value is the same.
+bool template_uses_query(const struct template *t);
+struct template_sample {
+    struct labels labels;
+    double value;
+};
+// Answers query "EXPR" at the instant the alert is evaluated; results go into the arena. 0; -EINVAL
+// with err; -ENOMEM.
+typedef int template_query_fn(void *ctx, const char *expr, size_t len, struct arena *a,
+    struct template_sample **ret, size_t *ret_n, struct err *err);
 struct template_data {
     const struct labels *labels;
     double value;
     const char *external_url;             // NULL = ""
     const struct labels *external_labels; // NULL = none
+    template_query_fn *query;             // NULL: queries fail
+    void *query_ctx;
 };
 // Appends to out. 0; -EINVAL after a run-time error, which then stands in out as the text above;
 // -ENOMEM, -EMSGSIZE of out.

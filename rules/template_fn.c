@@ -375,9 +375,10 @@ static bool len_of(
     struct tmpl_run *r, const struct tmpl_value *a, size_t n, struct tmpl_value *ret)
 {
     (void)n;
-    if (a[0].kind != TV_STRING && a[0].kind != TV_LABELS)
+    if (a[0].kind != TV_STRING && a[0].kind != TV_LABELS && a[0].kind != TV_LIST &&
+        a[0].kind != TV_ARGS)
         return tmpl_fail(r, "len of a value of type %s", tmpl_type(&a[0]));
-    size_t size = a[0].kind == TV_STRING ? a[0].len : a[0].labels ? a[0].labels->n : 0;
+    size_t size = a[0].kind != TV_LABELS ? a[0].len : a[0].labels ? a[0].labels->n : 0;
     *ret = (struct tmpl_value){.kind = TV_INT, .i = (int64_t)size};
     return true;
 }
@@ -444,7 +445,10 @@ static bool compare(
     }
     case TV_NIL:
     case TV_LABELS:
-    case TV_DATA: break;
+    case TV_DATA:
+    case TV_SAMPLE:
+    case TV_LIST:
+    case TV_ARGS: break;
     }
     return tmpl_fail(r, "values of type %s cannot be compared", tmpl_type(x));
 }
@@ -551,25 +555,36 @@ static const struct tmpl_function table[] = {
     {"toLower", 1, 1, to_lower, false},
     {"toUpper", 1, 1, to_upper, false},
 };
-static const char *const missing[] = {"args", "call", "externalURL", "first", "graphLink",
-    "html", "index", "js", "label", "now", "parseDuration", "pathPrefix", "query", "safeHtml",
-    "slice", "sortByLabel", "strvalue", "tableLink", "toDuration", "toTime", "tmpl",
-    "urlQueryEscape", "urlquery", "value"};
+static const char *const missing[] = {
+    "call", "html", "js", "now", "toDuration", "toTime", "tmpl", "urlQueryEscape", "urlquery"};
+
+static const struct tmpl_function *nth_function(size_t i)
+{
+    if (i < COUNT(table))
+        return &table[i];
+    const struct tmpl_function *f = &TMPL_QUERY_FUNCTIONS[0];
+    for (i -= COUNT(table); f->name && i > 0; i--)
+        f++;
+    return f->name ? f : NULL;
+}
 
 const struct tmpl_function *tmpl_function_find(const char *name, size_t len)
 {
-    for (size_t i = 0; i < COUNT(table); i++)
-        if (strlen(table[i].name) == len && !memcmp(table[i].name, name, len))
-            return &table[i];
+    const struct tmpl_function *f;
+    for (size_t i = 0; (f = nth_function(i)); i++)
+        if (strlen(f->name) == len && !memcmp(f->name, name, len))
+            return f;
     return NULL;
 }
 
 const char *tmpl_function_near(const char *name, size_t len)
 {
-    const char *names[COUNT(table)];
-    for (size_t i = 0; i < COUNT(table); i++)
-        names[i] = table[i].name;
-    return diag_nearest(name, len, names, COUNT(table));
+    const char *names[2 * COUNT(table)];
+    const struct tmpl_function *f;
+    size_t n = 0;
+    while (n < COUNT(names) && (f = nth_function(n)))
+        names[n++] = f->name;
+    return diag_nearest(name, len, names, n);
 }
 
 bool tmpl_function_missing(const char *name, size_t len)

@@ -159,7 +159,9 @@ static void format_one(
         out->failed |= text.failed;
         buf_done(&text);
     } else if ((v->kind == TV_BOOL && (verb == 't' || verb == 'v')) ||
-               ((v->kind == TV_LABELS || v->kind == TV_DATA) && (verb == 'v' || verb == 's'))) {
+               (v->kind >= TV_LABELS && (verb == 'v' || verb == 's'))) {
+        if (v->kind == TV_SAMPLE) // Go has a pointer there
+            buf_addc(out, '&');
         buf_init(&text, TMPL_RESULT_MAX);
         tmpl_print(r, v, &text);
         pad(f, buf_cstr(&text), text.len, out);

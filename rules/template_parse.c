@@ -85,13 +85,17 @@ static bool nothing_left(struct tmpl_parser *p)
     return !p->failed;
 }
 
-// if and with, up to their end. The pipe begins at p->at; *at goes behind {{end}}.
+// if, with and range, up to their end. The pipe begins at p->at; *at goes behind {{end}}. What is
+// declared in it is known up to there.
 static struct tmpl_node *branch(
     struct tmpl_parser *p, enum tmpl_node_kind kind, size_t open, size_t *at, bool *trim)
 {
+    static const char *const names[] = {
+        [TN_IF] = "if", [TN_WITH] = "with", [TN_RANGE] = "range"};
     struct tmpl_node *n = tparse_alloc(p, sizeof(*n));
+    size_t stop_at, n_vars = p->n_vars;
     enum word stop;
-    size_t stop_at;
+    int moved = kind != TN_IF; // the dot
 
     if (!n)
         return NULL;
@@ -100,14 +104,16 @@ static struct tmpl_node *branch(
         return NULL;
     }
     n->kind = kind;
-    n->pipe = tparse_pipeline(p, false);
+    n->pipe = tparse_pipeline(p, kind == TN_RANGE ? TMPL_IN_RANGE : TMPL_IN_ACTION);
     if (!n->pipe)
         return NULL;
-    p->in_with += kind == TN_WITH;
+    p->in_with += moved;
+    p->loops += kind == TN_RANGE;
     n->then = list(p, at, trim, &stop, &stop_at);
-    p->in_with -= kind == TN_WITH;
+    p->loops -= kind == TN_RANGE;
+    p->in_with -= moved;
     if (!p->failed && stop == WORD_NONE)
-        tparse_fail(p, open, "this `%s` has no {{ end }}", kind == TN_IF ? "if" : "with");
+        tparse_fail(p, open, "this `%s` has no {{ end }}", names[kind]);
     if (!p->failed && (stop == WORD_ELSE_IF || stop == WORD_ELSE_WITH)) {
         // The chain shares its last {{end}}.
         n->otherwise = branch(p, stop == WORD_ELSE_IF ? TN_IF : TN_WITH, stop_at, at, trim);
@@ -117,7 +123,86 @@ static struct tmpl_node *branch(
             tparse_fail(p, stop == WORD_NONE ? open : stop_at,
                 stop == WORD_NONE ? "this has no {{ end }}" : "a second `else`");
     }
+    p->n_vars = n_vars;
     p->depth--;
+    return p->failed ? NULL : n;
+}
+
+// --- templates of one's own ------------------------------------------------------------------
+static const char *template_name(struct tmpl_parser *p)
+{
+    size_t start = p->at;
+    struct tmpl_operand *o =
+        tparse_here(p) == '"' || tparse_here(p) == '`' ? tparse_operand(p) : NULL;
+    if (!o || o->field) {
+        tparse_fail(p, start, "the name of a template stands in quotes");
+        return NULL;
+    }
+    tparse_skip(p);
+    return o->value.s;
+}
+
+// The text up to {{ end }} under a name of its own. Nothing of the outside is known in it.
+static bool define(struct tmpl_parser *p, const char *name, size_t open, size_t *at, bool *trim)
+{
+    struct tmpl_parser outside = *p;
+    struct tmpl_define *d = tparse_alloc(p, sizeof(*d));
+    enum word stop;
+    size_t stop_at;
+
+    for (const struct tmpl_define *x = p->t->defines; x; x = x->next) {
+        if (!strcmp(x->name, name)) {
+            tparse_fail(p, open, "the template `%.60s` is defined twice", name);
+            return false;
+        }
+    }
+    if (!d || ++p->depth > TEMPLATE_NEST_MAX) {
+        tparse_fail(p, open, "nested too deeply");
+        return false;
+    }
+    *d = (struct tmpl_define){.name = name, .next = p->t->defines};
+    p->t->defines = d;
+    p->in_define = true;
+    p->in_with = 1;
+    p->n_vars = 0;
+    p->loops = 0;
+    d->nodes = list(p, at, trim, &stop, &stop_at);
+    if (!p->failed && stop != WORD_END)
+        tparse_fail(p, stop == WORD_NONE ? open : stop_at,
+            stop == WORD_NONE ? "this has no {{ end }}" : "unexpected `else`");
+    p->in_define = outside.in_define;
+    p->in_with = outside.in_with;
+    p->n_vars = outside.n_vars;
+    p->loops = outside.loops;
+    memcpy(p->vars, outside.vars, sizeof(p->vars));
+    p->depth = outside.depth;
+    return !p->failed;
+}
+
+static struct tmpl_node *call(
+    struct tmpl_parser *p, bool block, size_t open, size_t *at, bool *trim)
+{
+    struct tmpl_node *n = tparse_alloc(p, sizeof(*n));
+    const char *name = n ? template_name(p) : NULL;
+    if (!name)
+        return NULL;
+    n->kind = TN_CALL;
+    n->text = name;
+    if (block || tparse_here(p))
+        n->pipe = tparse_pipeline(p, TMPL_IN_ACTION);
+    if (p->failed || (block && !define(p, name, open, at, trim)))
+        return NULL;
+    return n;
+}
+
+static struct tmpl_node *jump(struct tmpl_parser *p, enum tmpl_node_kind kind, size_t open)
+{
+    struct tmpl_node *n = tparse_alloc(p, sizeof(*n));
+    if (!n || !nothing_left(p))
+        return NULL;
+    if (!p->loops)
+        tparse_fail(p, open, "there is no range around this");
+    n->kind = kind;
     return p->failed ? NULL : n;
 }
 
@@ -156,11 +241,29 @@ static struct tmpl_node *action(
         return branch(p, TN_IF, open, at, trim);
     if (keyword(p, "with"))
         return branch(p, TN_WITH, open, at, trim);
+    if (keyword(p, "range"))
+        return branch(p, TN_RANGE, open, at, trim);
+    if (keyword(p, "break"))
+        return jump(p, TN_BREAK, open);
+    if (keyword(p, "continue"))
+        return jump(p, TN_CONTINUE, open);
+    if (keyword(p, "template"))
+        return call(p, false, open, at, trim);
+    if (keyword(p, "block"))
+        return call(p, true, open, at, trim);
+    if (keyword(p, "define")) {
+        const char *name = template_name(p);
+        if (name && p->depth)
+            tparse_fail(p, open, "`define` stands outside of everything else");
+        if (name && nothing_left(p))
+            define(p, name, open, at, trim);
+        return NULL;
+    }
     struct tmpl_node *n = tparse_alloc(p, sizeof(*n));
     if (!n)
         return NULL;
     n->kind = TN_PRINT;
-    n->pipe = tparse_pipeline(p, false);
+    n->pipe = tparse_pipeline(p, TMPL_IN_ACTION);
     return n->pipe ? n : NULL;
 }
 
@@ -218,9 +321,14 @@ struct template *template_parse(const char *text, size_t len, struct arena *a, s
         return NULL;
     p.t->nodes = list(&p, &at, &trim, &stop, &stop_at);
     if (!p.failed && stop != WORD_NONE)
-        tparse_fail(&p, stop_at, "unexpected `%s`: there is no open if or with",
+        tparse_fail(&p, stop_at, "unexpected `%s`: there is no open if, with or range",
             stop == WORD_END ? "end" : "else");
     return p.failed ? NULL : p.t;
+}
+
+bool template_uses_query(const struct template *t)
+{
+    return t->uses_query;
 }
 
 bool template_uses_value(const struct template *t)

@@ -358,7 +358,33 @@ static void every_failed_allocation_is_told(void)
     }
 }
 
+// As promtool 2.42 has it, which expands anew at each evaluation.
+static void a_template_asks_at_the_instant_of_the_alert(void)
+{
+    SAME(
+        run("tests:\n- interval: 1m\n  name: n\n"
+            "  input_series:\n  - {series: 'x{i=\"a\"}', values: '1x5'}\n"
+            "  - {series: 'y{i=\"a\"}', values: '0+1x5'}\n  - {series: 'y{i=\"b\"}', values: '7x5'}\n"
+            "  alert_rule_test:\n"
+            "  - eval_time: 2m\n    alertname: A\n    exp_alerts:\n"
+            "    - {exp_labels: {i: a}, exp_annotations: {s: 'a=2 b=7 2', t: ''}}\n"
+            "  - eval_time: 4m\n    alertname: A\n    exp_alerts:\n"
+            "    - {exp_labels: {i: a}, exp_annotations: {s: 'a=4 b=7 2', t: ''}}\n",
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: x == 1\n    annotations:\n"
+            "      s: '{{ range query \"y\" | sortByLabel \"i\" }}{{ .Labels.i }}={{ .Value }} {{ end }}{{ query \"count(y)\" | first | value }}'\n"
+            "      t: '{{ with query \"nope\" }}something{{ end }}'\n"),
+        "n: A@120 ok; A@240 ok;\n");
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        run("tests:\n- interval: 1m\n  name: n\n  input_series: [{series: x, values: '1x5'}]\n"
+            "  alert_rule_test:\n  - {eval_time: 2m, alertname: A}\n",
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: x == 1\n"
+            "    annotations: {s: '{{ query \"x{\" }}'}\n"),
+        "s=\"<error expanding template: query"));
+}
+
 static const struct test TESTS[] = {
+    {"a template asks at the instant of the alert",
+        a_template_asks_at_the_instant_of_the_alert},
     {"an alert fires on the last tick before the time of a case", fires_on_its_ticks},
     {"what is most alike stands together", the_nearest_stand_together},
     {"a part is enough when asked for", a_part_is_enough_when_asked_for},

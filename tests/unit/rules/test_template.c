@@ -195,6 +195,19 @@ static const struct {
     {"{{}}", 3, "a value is missing"},
     {"{{ $nope }}", 4, "undefined variable"},
     {"{{ 1x }}", 4, "bad number"},
+    {"{{ toTime 1 }}", 4, "`toTime` is not supported yet"},
+    {"{{ $value = 5 }}", 4, "is not supported yet"},
+    {"{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}", 39, "undefined variable `$x`"},
+    {"{{ define \"a\" }}{{ $value }}{{ end }}", 20, "undefined variable `$value`"},
+    {"{{ if true }}{{ define \"a\" }}{{ end }}{{ end }}", 14, "outside of everything"},
+    {"{{ define \"a\" }}{{ end }}{{ define \"a\" }}{{ end }}", 26, "defined twice"},
+    {"{{ define \"a\" }}x", 1, "has no {{ end }}"},
+    {"{{ template a }}", 13, "in quotes"},
+    {"{{ break }}", 1, "no range around"},
+    {"{{ range $labels }}x", 1, "this `range` has no"},
+    {"{{ range $a, $b, $c := $labels }}{{ end }}", 16, "too many variables"},
+    {"{{ with $a, $b := 1 }}{{ end }}", 11, "too many variables"},
+    {"{{ range $a, $b $labels }}{{ end }}", 17, "stands :="},
     {"{{ true.x }}", 8, "no fields"},
     {"{{ $labels.1er }}", 12, "begins with a letter"},
     {"{{ printf\"a\" }}", 10, "behind a name"},
@@ -205,11 +218,6 @@ static const struct {
     {"{{/* a", 1, "never closed"},
     {"{{/* a */ 1 }}", 1, "comment"},
     {"{{ \"\\z\" }}", 5, "escape"},
-    {"{{ $x := 5 }}", 4, "not supported yet"},
-    {"{{ range $labels }}x{{ end }}", 4, "`range` is not supported yet"},
-    {"{{ define \"a\" }}{{ end }}", 4, "`define` is not supported yet"},
-    {"{{ query \"up\" | first }}", 4, "`query` is not supported yet"},
-    {"{{ index $labels \"a\" }}", 4, "`index` is not supported yet"},
 };
 
 static void a_mistake_at_load_has_its_place(void)
@@ -225,6 +233,133 @@ static void a_mistake_at_load_has_its_place(void)
         }
         arena_done(&a);
     }
+}
+
+// --- queries and what goes over their results ------------------------------------------------
+static int answer(void *ctx, const char *expr, size_t len, struct arena *a,
+    struct template_sample **ret, size_t *ret_n, struct err *err)
+{
+    static const struct label L[3][3] = {{{LABEL_NAME, "y"}, {"a", "1"}, {"n", "m"}},
+        {{LABEL_NAME, "y"}, {"a", "3"}, {"n", "b"}},
+        {{LABEL_NAME, "y"}, {"a", "2"}, {"n", "z"}}};
+    static const double v[3] = {1.5, 1, 7};
+    (void)ctx;
+    if (len == 2 && !memcmp(expr, "y{", 2)) {
+        err_set(err, "unexpected end");
+        return -EINVAL;
+    }
+    size_t n = len == 1 && expr[0] == 'y' ? 3 : len == 4 && !memcmp(expr, "one_", 4) ? 1 : 0;
+    struct template_sample *s = arena_alloc(a, (n + 1) * sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        s[i] = (struct template_sample){{L[i], 3}, v[i]};
+    *ret = s;
+    *ret_n = n;
+    return 0;
+}
+
+// What promtool 2.42 made of these in a unit test with the same series (one_ there: y{a="1"}).
+static const struct {
+    const char *text, *expected;
+} QUERIES[] = {
+    {"{{ range query \"y\" }}{{ .Labels.a }}:{{ .Value }} {{ end }}", "1:1.5 3:1 2:7 "},
+    {"{{ query \"y\" | first | value }}", "1.5"},
+    {"{{ with query \"nope\" }}a{{ else }}b{{ end }}", "b"},
+    {"{{ range query \"y\" | sortByLabel \"n\" }}{{ .Labels.n }}{{ end }}", "bmz"},
+    {"{{ len (query \"y\") }}", "3"},
+    {"{{ index (query \"y\" | sortByLabel \"a\") 1 }}", "{map[__name__:y a:2 n:z] 7}"},
+    {"{{ query \"one_\" | first }}", "{map[__name__:y a:1 n:m] 1.5}"},
+    {"{{ printf \"%v\" (query \"one_\" | first) }}", "&{map[__name__:y a:1 n:m] 1.5}"},
+    {"{{ query \"one_\" | first | label \"n\" }}", "m"},
+    {"{{ with query \"one_\" }}{{ with . | first }}{{ .Value | humanize }}{{ end }}{{ end }}",
+        "1.5"},
+    {"{{ range $i, $e := query \"y\" | sortByLabel \"a\" }}{{ if $i }}, {{ end }}{{ $e.Labels.a }}{{ end }}",
+        "1, 2, 3"},
+    {"{{ range query \"y\" | sortByLabel \"a\" }}{{ if eq .Labels.a \"2\" }}{{ break }}{{ end }}{{ .Labels.a }}{{ end }}",
+        "1"},
+    {"{{ range query \"y\" | sortByLabel \"a\" }}{{ if eq .Labels.a \"2\" }}{{ continue }}{{ end }}{{ .Labels.a }}{{ end }}",
+        "13"},
+    {"{{ $s := 0 }}{{ range query \"y\" }}{{ $s = .Value }}{{ end }}{{ $s }}", "7"},
+    {"{{ range query \"nope\" }}x{{ else }}none{{ end }}", "none"},
+    {"{{- range $i, $v := query \"y\" | sortByLabel \"a\" -}} {{ $i }} {{- end -}}", "012"},
+    {"{{ not (query \"nope\") }} {{ and (query \"y\") 1 }}", "true 1"},
+    {"{{ define \"t\" }}<{{ .arg0 }},{{ .arg1 }},{{ .arg2 }}>{{ end }}{{ template \"t\" (args 1 \"x\") }}",
+        "<1,x,<no value>>"},
+    {"{{ block \"b\" 5 }}[{{ . }}]{{ end }}", "[5]"},
+    {"{{ define \"t\" }}{{ . }}{{ end }}{{ template \"t\" }}", "<no value>"},
+    {"{{ define \"t\" }}{{ $ }}{{ end }}{{ template \"t\" 5 }}", "5"},
+    {"{{ range $k, $v := args \"p\" \"q\" }}{{ $k }}={{ $v }} {{ end }}", "arg0=p arg1=q "},
+    {"{{ args 1 2.5 \"x\" }} {{ args }}", "map[arg0:1 arg1:2.5 arg2:x] map[]"},
+    {"{{ index (args 1 2) \"arg1\" }}", "2"},
+    {"{{ slice \"abcdef\" 1 3 }} {{ slice \"abc\" 1 }} {{ slice \"abc\" }}", "bc bc abc"},
+    {"{{ index \"abc\" 1 }}", "98"},
+    {"{{ graphLink \"up == 1 + x\" }} {{ tableLink \"\xc3\xa9/?&\" }}",
+        "/graph?g0.expr=up+%3D%3D+1+%2B+x&g0.tab=0 /graph?g0.expr=%C3%A9%2F%3F%26&g0.tab=1"},
+    {"{{ parseDuration \"1h30m\" }}", "5400"},
+    {"{{ safeHtml \"<b>\" }}", "<b>"},
+    {"{{ with $x := 5 }}{{ $x }}{{ . }}{{ end }}", "55"},
+    {"{{ if $x := 0 }}{{ $x }}{{ else }}zero {{ $x }}{{ end }}", "zero 0"},
+    {"{{ $a := \"x\" }}{{ if true }}{{ $a := \"y\" }}{{ $a }}{{ end }}{{ $a }}", "yx"},
+    {"{{ $a := \"x\" }}{{ if true }}{{ $a = \"y\" }}{{ end }}{{ $a }}", "y"},
+    {"{{ $x := 1 }}{{ $y := 2 }}{{ $x }}{{ $y }}{{ printf \"%d\" $x }}", "121"},
+    {"{{ query \"nope\" | first }}",
+        "<error expanding template: first() called on vector with no elements>"},
+    {"{{ query \"y{\" }}", "<error expanding template: query \"y{\": unexpected end>"},
+    {"{{ template \"nope\" }}", "<error expanding template: template \"nope\" is not defined>"},
+    {"{{ range 5 }}x{{ end }}",
+        "<error expanding template: range cannot go over a value of type int>"},
+    {"{{ parseDuration \"x\" }}",
+        "<error expanding template: not a valid duration string: \"x\">"},
+    {"{{ slice \"abc\" 5 }}", "<error expanding template: index out of range: 5>"},
+    {"{{ index (query \"y\") 9 }}", "<error expanding template: index out of range: 9>"},
+    {"{{ label \"a\" 5 }}",
+        "<error expanding template: expected a sample, found a value of type int>"},
+    {"{{ range query \"y\" }}{{ .Foo }}{{ end }}",
+        "<error expanding template: no field Foo in a value of type sample>"},
+    {"{{ define \"a\" }}{{ template \"a\" . }}{{ end }}{{ template \"a\" }}",
+        "<error expanding template: templates call each other too deeply>"},
+};
+
+static void queries_and_loops_give_what_promtool_prints(void)
+{
+    struct template_data d = {.labels = &SET, .value = 5, .query = answer};
+    for (size_t i = 0; i < sizeof(QUERIES) / sizeof(QUERIES[0]); i++) {
+        struct arena a;
+        struct err err = {0};
+        struct buf out;
+        arena_init(&a, 0);
+        buf_init(&out, 100000);
+        struct template *t = template_parse(QUERIES[i].text, strlen(QUERIES[i].text), &a, &err);
+        if (!t)
+            printf("%s: %s\n", QUERIES[i].text, err.msg);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+        template_expand(t, &d, &out);
+        if (strcmp(buf_cstr(&out), QUERIES[i].expected))
+            printf("%s: %s\n", QUERIES[i].text, buf_cstr(&out));
+        CU_ASSERT_STRING_EQUAL(buf_cstr(&out), QUERIES[i].expected);
+        CU_ASSERT_EQUAL(template_uses_query(t), strstr(QUERIES[i].text, "query") != NULL);
+        buf_done(&out);
+        arena_done(&a);
+    }
+}
+
+static void loops_in_loops_end(void)
+{
+    char got[2000];
+#define TEN "{{ range $ten }}"
+#define END "{{ end }}"
+    CU_ASSERT_EQUAL(expand("{{ $ten := args 1 2 3 4 5 6 7 8 9 10 }}" TEN TEN TEN TEN TEN TEN TEN
+                           "{{ end }}" END END END END END END,
+                        NULL, got, sizeof(got)),
+        -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(got, "more than 1000000 steps"));
+    // What a template may use is bounded, and to reach that is its mistake, not a shortage.
+    CU_ASSERT_EQUAL(expand("{{ $ten := args 1 2 3 4 5 6 7 8 9 10 }}" TEN TEN TEN TEN TEN
+                           "{{ $x := printf \"%1000d\" 1 }}" END END END END END,
+                        NULL, got, sizeof(got)),
+        -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(got, "more than 8 MiB"));
 }
 
 // promtool 2.42 accepts each of these (`check rules`), and the alert then says that it failed.
@@ -344,6 +479,9 @@ static const struct test TESTS[] = {
     {"knows the address of the page", knows_the_address_of_the_page},
     {"knows the external labels", knows_the_external_labels},
     {"a mistake at run time becomes the text", a_mistake_at_run_time_is_the_text},
+    {"queries and loops give what promtool prints",
+        queries_and_loops_give_what_promtool_prints},
+    {"loops in loops end", loops_in_loops_end},
     {"what must fail when it runs is a doubt", what_must_fail_when_it_runs_is_a_doubt},
     {"a mistake at load has its place", a_mistake_at_load_has_its_place},
     {"knows whether it uses the value", knows_whether_it_uses_the_value},
