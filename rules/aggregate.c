@@ -50,7 +50,7 @@ int group_labels(
     return ok ? 0 : -ENOMEM;
 }
 
-static void note_ignored(struct eval *e, const struct expr *x)
+void note_ignored(struct eval *e, const struct expr *x)
 {
     bool whole = x->agg == AGG_TOPK || x->agg == AGG_BOTTOMK;
     eval_note(e, whole ? x : x->lhs, ANNOTATION_INFO, "ignored histogram in %s aggregation",
@@ -316,118 +316,6 @@ static int folded(struct eval *e, const struct expr *x, const struct vector *in,
     return rc;
 }
 
-// The heap keeps the element to be thrown out next at its root; NaN goes first.
-static bool worse(bool top, const struct element *a, const struct element *b)
-{
-    if (isnan(a->value))
-        return true;
-    return top ? a->value < b->value : a->value > b->value;
-}
-
-static void swap(uint32_t *a, uint32_t *b)
-{
-    uint32_t t = *a;
-    *a = *b;
-    *b = t;
-}
-
-static void heap_up(const struct vector *in, bool top, uint32_t *h, uint32_t j)
-{
-    while (j > 0) {
-        uint32_t up = (j - 1) / 2;
-        if (!worse(top, &in->e[h[j]], &in->e[h[up]]))
-            return;
-        swap(&h[up], &h[j]);
-        j = up;
-    }
-}
-
-static void heap_down(const struct vector *in, bool top, uint32_t *h, uint32_t n, uint32_t i)
-{
-    for (;;) {
-        uint32_t j = 2 * i + 1;
-        if (j >= n)
-            return;
-        if (j + 1 < n && worse(top, &in->e[h[j + 1]], &in->e[h[j]]))
-            j++;
-        if (!worse(top, &in->e[h[j]], &in->e[h[i]]))
-            return;
-        swap(&h[i], &h[j]);
-        i = j;
-    }
-}
-
-// How many topk and bottomk are to keep must be a number, and one that 64 bits hold.
-static int check_most(struct eval *e, const struct expr *x, double k)
-{
-    if (isnan(k))
-        return eval_fail(e, "the parameter of %s is NaN", agg_name(x->agg));
-    if (fabs(k) >= 9223372036854775808.0)
-        return eval_fail(e, "the parameter of %s does not fit into 64 bits", agg_name(x->agg));
-    return 0;
-}
-
-static int best(struct eval *e, const struct expr *x, const struct vector *in,
-    const struct groups *gs, double k, struct value *ret)
-{
-    struct group *all;
-    bool top = x->agg == AGG_TOPK;
-    uint32_t most = k < 1 ? 0 : k > (double)in->n ? (uint32_t)in->n : (uint32_t)k;
-    if (!most)
-        return 0;
-    uint32_t *heap = eval_alloc(e, in->n, sizeof(*heap));
-    if (!heap)
-        return eval_full(e, in->n, sizeof(*heap));
-    int rc = groups_count(e, in, gs, &all);
-    if (rc < 0)
-        return rc;
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < gs->n; i++) {
-        all[i].first = at;
-        at += all[i].room ? all[i].room : all[i].silent;
-    }
-    for (size_t i = 0; i < in->n; i++) {
-        const struct element *el = &in->e[i];
-        if (el->state == ELEMENT_FILTERED)
-            continue;
-        if (el->hist) {
-            note_ignored(e, x);
-            continue;
-        }
-        struct group *g = &all[gs->of[i]];
-        uint32_t *h = heap + g->first;
-        if (el->state == ELEMENT_NO_DATA && g->room)
-            continue;
-        if (g->n < most) {
-            h[g->n++] = (uint32_t)i;
-            heap_up(in, top, h, g->n - 1);
-            continue;
-        }
-        const struct element *root = &in->e[h[0]];
-        bool better = top ? el->value > root->value : el->value < root->value;
-        if (better || (isnan(root->value) && !isnan(el->value))) {
-            h[0] = (uint32_t)i;
-            heap_down(in, top, h, g->n, 0);
-        }
-    }
-    rc = vector_room(e, in->n, &ret->vector);
-    if (rc < 0)
-        return rc;
-    for (uint32_t i = 0; i < gs->n; i++) {
-        // Taking the worst off the root again and again gives rising order: fill from the end.
-        struct group *g = &all[i];
-        uint32_t *h = heap + g->first, n = g->n;
-        size_t base = ret->vector.n;
-        ret->vector.n += n;
-        while (n) {
-            ret->vector.e[base + n - 1] = in->e[h[0]];
-            h[0] = h[--n];
-            heap_down(in, top, h, n, 0);
-        }
-    }
-    return 0;
-}
-
 // A copy of the vector in which nothing is known.
 static int all_unknown(struct eval *e, struct vector *v)
 {
@@ -456,7 +344,7 @@ int apply_aggregate(
         param = operands[1];
     ret->type = TYPE_VECTOR;
     if ((x->agg == AGG_TOPK || x->agg == AGG_BOTTOMK) && !param.no_data)
-        rc = check_most(e, x, param.scalar);
+        rc = rank_check(e, x, param.scalar);
     if (rc < 0 || !in.vector.n)
         return rc;
     // What a silent source would say decides the result: nobody knows it.
@@ -472,6 +360,6 @@ int apply_aggregate(
     if (rc < 0)
         return rc;
     if (x->agg == AGG_TOPK || x->agg == AGG_BOTTOMK)
-        return best(e, x, &in.vector, &gs, param.scalar, ret);
+        return rank_apply(e, x, &in.vector, &gs, param.scalar, ret);
     return folded(e, x, &in.vector, &gs, param.scalar, ret);
 }

@@ -252,6 +252,16 @@ int groups_fold(struct eval *e, const struct expr *x, const struct vector *in,
 int group_result(struct eval *e, const struct expr *x, const struct group *all, uint32_t i,
     struct element *ret);
 
+void note_ignored(struct eval *e, const struct expr *x); // a histogram
+
+// rank.c: topk and bottomk. Whether k can be one.
+int rank_check(struct eval *e, const struct expr *x, double k);
+int rank_apply(struct eval *e, const struct expr *x, const struct vector *in,
+    const struct groups *gs, double k, struct value *ret);
+// Which elements stay.
+int rank_marks(struct eval *e, const struct expr *x, const struct vector *in,
+    const struct groups *gs, double k, bool **ret);
+
 struct bucket {
     double upper, count;
 };
