@@ -18,7 +18,8 @@
 struct record {
     struct notice *notice; // an alert, or
     size_t lanes;
-    char *receiver; // what somebody was told
+    struct silence_row *silence; // a silence, or
+    char *receiver;              // what somebody was told
     uint64_t alert_id;
     enum told told;
     int64_t at_ms;
@@ -49,6 +50,7 @@ static void write_free(struct journal_write *w)
 {
     for (size_t i = 0; i < w->n; i++) {
         free(w->r[i].notice);
+        free(w->r[i].silence);
         free(w->r[i].receiver);
     }
     free(w->r);
@@ -78,6 +80,12 @@ void journal_each(
     struct journal *j, void (*fn)(void *ctx, const struct journal_row *r), void *ctx)
 {
     journal_rows_each(&j->rows, fn, ctx);
+}
+
+void journal_each_silence(struct journal *j,
+    void (*fn)(void *ctx, const struct silence *s, const char *matchers), void *ctx)
+{
+    silence_rows_each(&j->rows.file, &j->rows.damaged, fn, ctx);
 }
 
 uint64_t journal_last_id(const struct journal *j)
@@ -135,6 +143,15 @@ int journal_write_told(struct journal_write *w, const char *receiver, uint64_t a
     return 0;
 }
 
+int journal_write_silence(struct journal_write *w, const struct silence *s, bool gone)
+{
+    struct record *r = record_new(w);
+    if (!r || !(r->silence = silence_row_new(s, gone)))
+        return -ENOMEM;
+    w->n++;
+    return 0;
+}
+
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag)
 {
     w->tag = tag;
@@ -171,7 +188,9 @@ static int put(struct journal *j, const struct journal_write *w)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < w->n; i++) {
         const struct record *r = &w->r[i];
-        if (r->notice)
+        if (r->silence)
+            rc = silence_row_put(&j->rows.file, r->silence);
+        else if (r->notice)
             rc = journal_rows_alert(&j->rows, r->notice, r->lanes);
         else
             rc = journal_rows_told(&j->rows, r->receiver, r->alert_id, r->told, r->at_ms);

@@ -6,6 +6,7 @@
  *
  *     alert   one row per episode: pending, firing, or over and somebody has yet to be told
  *     told    what a receiver knows of an episode: it fires, it is over
+ *     silence what is not to be told
  *
  * A row goes when its episode is over and every lane it goes to is through with it. After a restart the
  * alerts go on in their rules (engine_restore), and what a receiver has not been told is what these
@@ -19,6 +20,7 @@
 #include "base/err.h"
 #include "base/ring.h"
 #include "collector/notice.h"
+#include "collector/silence.h"
 
 struct journal;
 // NULL only when memory is out. warn->msg is set when there is something a person should know.
@@ -35,6 +37,8 @@ struct journal_row {
 };
 void journal_each(
     struct journal *j, void (*fn)(void *ctx, const struct journal_row *r), void *ctx);
+void journal_each_silence(struct journal *j,
+    void (*fn)(void *ctx, const struct silence *s, const char *matchers), void *ctx);
 uint64_t journal_last_id(const struct journal *j); // of the episodes ever written
 uint64_t journal_damaged(const struct journal *j); // rows that were left out
 
@@ -48,6 +52,8 @@ struct journal_write *journal_write_new(void); // NULL: no memory
 int journal_write_alert(struct journal_write *w, const struct notice *n, size_t lanes);
 int journal_write_told(struct journal_write *w, const char *receiver, uint64_t alert_id,
     enum told told, int64_t at_ms);
+// gone: it is to be forgotten. 0, -ENOMEM.
+int journal_write_silence(struct journal_write *w, const struct silence *s, bool gone);
 // Takes w over. tag comes back on journal_done; 0 = no answer is wanted. False: the ring is full, or
 // nobody writes; w is gone and counted as lost.
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag);

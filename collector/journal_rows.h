@@ -6,6 +6,7 @@
 #pragma once
 #include "collector/database.h"
 #include "collector/journal.h"
+#include "collector/silence_rows.h"
 
 struct journal_rows {
     struct database file;

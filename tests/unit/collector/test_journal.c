@@ -335,7 +335,57 @@ static void what_the_disk_refuses_is_written_later(void)
     check_after(j, "1 firing; 2 firing");
 }
 
+static void silence_text(void *ctx, const struct silence *s, const char *matchers)
+{
+    buf_addf(ctx, "%s %s %s/%s %lld-%lld; ", s->id, matchers, s->created_by, s->comment,
+        (long long)s->starts_ms, (long long)s->ends_ms);
+}
+
+static void silences_come_back(void)
+{
+    static const uint8_t RANDOM[16] = {1};
+    struct err err = {0};
+    struct buf b;
+    struct journal *j = fresh(1);
+    struct silences *all = silences_new();
+    const struct silence *s = NULL, *ended;
+    struct silence_draft d = {.id = "",
+        .matchers = "{a=\"b\",c=~\"d.*\"}",
+        .created_by = "ann",
+        .comment = "why",
+        .starts_ms = 1,
+        .ends_ms = 9000,
+        .random = RANDOM};
+    buf_init(&b, 4096);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL_FATAL(silences_set(all, &d, 1000, &s, &ended, &err), 0);
+        struct journal_write *w = journal_write_new();
+        CU_ASSERT_EQUAL(journal_write_silence(w, s, false), 0);
+        CU_ASSERT_TRUE(journal_commit(j, w, 0));
+        d.id = s->id;
+        d.ends_ms += 1000;
+    }
+    journal_stop(j);
+    j = journal_open(folder, &err);
+    journal_each_silence(j, silence_text, &b);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&b),
+        "01000000-0000-4000-8000-000000000000 {a=\"b\",c=~\"d.*\"} ann/why 1000-10000; ");
+    CU_ASSERT_EQUAL_FATAL(journal_start(j, &err), 0);
+    struct journal_write *w = journal_write_new();
+    CU_ASSERT_EQUAL(journal_write_silence(w, s, true), 0);
+    CU_ASSERT_TRUE(journal_commit(j, w, 0));
+    journal_stop(j);
+    j = journal_open(folder, &err);
+    buf_reset(&b);
+    journal_each_silence(j, silence_text, &b);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&b), "");
+    journal_stop(j);
+    silences_free(all);
+    buf_done(&b);
+}
+
 static const struct test TESTS[] = {
+    {"silences come back, the newest of each", silences_come_back},
     {"everything of an alert comes back", everything_of_an_alert_comes_back},
     {"the newest state is kept, what never fired is forgotten", the_newest_state_is_kept},
     {"an episode that is over goes when all receivers are through",
