@@ -10,6 +10,8 @@ void request_free(struct request *r)
     if (!r)
         return;
     free(r->expr);
+    buf_done(&r->query);
+    buf_done(&r->posted);
     buf_done(&r->body);
     free(r);
 }
@@ -53,10 +55,11 @@ void request_answer(
     case REQUEST_RULES: api_rules(p, r); break;
     case REQUEST_STATUS: api_status(p, c, r, now_ms); break;
     case REQUEST_METRICS: api_metrics(p, c, r); break;
+    case REQUEST_ALERTMANAGER:
     case REQUEST_SUBSCRIBE:
     case REQUEST_UNSUBSCRIBE:
     case REQUEST_CLIENT_GONE:
-        api_error(r, 500, "internal", "a live request is not answered here");
+        api_error(r, 500, "internal", "this is not answered by the shard");
         break;
     }
     // A cut text would not be JSON any more: better a clear answer that says what to do.

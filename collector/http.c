@@ -7,6 +7,7 @@
 #include "collector/api.h"
 #include "collector/hub.h"
 #include "collector/listener.h"
+#include "collector/notify.h"
 #include "collector/params.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -35,7 +36,7 @@ struct http {
     struct listener *listener;
     struct hub *hub;
     struct loop_timer *look;
-    struct loop_io *replies;
+    struct loop_io *replies, *answers;
     struct visit *waiting;
     uint64_t visits;
     atomic_bool ready;
@@ -98,7 +99,9 @@ static enum MHD_Result ask(struct http *h, struct visit *v, struct request *r)
 {
     v->id = ++h->visits;
     r->client = v->id;
-    if (!shard_request(h->o.shard, r)) {
+    bool taken = r->kind == REQUEST_ALERTMANAGER ? notify_ask(h->o.notify, r)
+                                                 : shard_request(h->o.shard, r);
+    if (!taken) {
         request_free(r);
         return answer_api_error(
             v->c, 503, "unavailable", "too many requests are waiting, try again");
@@ -122,6 +125,34 @@ static void visit_answered(struct http *h, struct visit *v, struct request *r)
     MHD_resume_connection(v->c);
 }
 
+// True: somebody waited for it.
+static bool answer_in(struct http *h, struct request *r)
+{
+    struct visit *v = h->waiting;
+    while (v && v->id != r->client)
+        v = v->next;
+    if (v)
+        visit_answered(h, v, r);
+    else
+        request_free(r); // came after its deadline
+    return v != NULL;
+}
+
+static void on_answers(void *ctx, int fd, uint32_t events)
+{
+    struct http *h = ctx;
+    struct ring *ring = notify_answers(h->o.notify);
+    struct request *r;
+    bool resumed = false;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(ring);
+    while ((r = ring_pop(ring)))
+        resumed |= answer_in(h, r);
+    if (resumed)
+        listener_kick(h->listener);
+}
+
 static void on_replies(void *ctx, int fd, uint32_t events)
 {
     struct http *h = ctx;
@@ -134,16 +165,8 @@ static void on_replies(void *ctx, int fd, uint32_t events)
     while ((item = ring_pop(ring))) {
         if (item->live)
             hub_deliver(h->hub, item->live);
-        if (item->request) {
-            struct visit *v = h->waiting;
-            while (v && v->id != item->request->client)
-                v = v->next;
-            if (v)
-                visit_answered(h, v, item->request);
-            else
-                request_free(item->request); // came after its deadline
-            resumed |= v != NULL;
-        }
+        if (item->request)
+            resumed |= answer_in(h, item->request);
         free(item);
     }
     if (resumed)
@@ -256,6 +279,42 @@ static enum MHD_Result api(struct http *h, struct visit *v, enum request_kind ki
     return ask(h, v, f.r);
 }
 
+static enum MHD_Result query_one(
+    void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct buf *b = ctx;
+    (void)kind;
+    value = value ? value : "";
+    buf_add(b, name, strlen(name) + 1);
+    buf_add(b, value, strlen(value) + 1);
+    return b->failed ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result alertmanager(
+    struct http *h, struct visit *v, const char *url, const char *method)
+{
+    static const char *const METHODS[] = {"GET", "POST", "DELETE"};
+    struct request *r = calloc(1, sizeof(*r));
+    if (!r)
+        return MHD_NO;
+    r->kind = REQUEST_ALERTMANAGER;
+    r->method = "HEAD";
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(method, METHODS[i]) == 0)
+            r->method = METHODS[i];
+    buf_init(&r->body, REQUEST_REPLY_MAX);
+    buf_init(&r->query, HTTP_BODY_MAX);
+    r->expr = strdup(url);
+    MHD_get_connection_values(v->c, MHD_GET_ARGUMENT_KIND, query_one, &r->query);
+    r->posted = v->body;
+    v->body = (struct buf){0};
+    if (!r->expr || r->query.failed) {
+        request_free(r);
+        return answer_api_error(v->c, 503, "unavailable", "out of memory");
+    }
+    return ask(h, v, r);
+}
+
 static enum MHD_Result build_info(struct http *h, struct MHD_Connection *c)
 {
     char text[256];
@@ -265,13 +324,15 @@ static enum MHD_Result build_info(struct http *h, struct MHD_Connection *c)
     return answer_with(c, 200, JSON_TYPE, answer_copied(text));
 }
 
-static enum MHD_Result route(
-    struct http *h, struct listener_conn *conn, struct visit *v, const char *url)
+static enum MHD_Result route(struct http *h, struct listener_conn *conn, struct visit *v,
+    const char *url, const char *method)
 {
     static const char values_prefix[] = "/api/v1/label/", values_suffix[] = "/values";
     for (size_t i = 0; i < sizeof(api_routes) / sizeof(*api_routes); i++)
         if (strcmp(url, api_routes[i].path) == 0)
             return api(h, v, api_routes[i].kind, api_routes[i].what, NULL);
+    if (h->o.notify && strncmp(url, "/api/v2/", 8) == 0)
+        return alertmanager(h, v, url, method);
     const struct asset *asset = asset_find(url);
     if (asset)
         return answer_asset(v->c, asset);
@@ -333,9 +394,10 @@ static enum MHD_Result dispatch(struct http *h, struct listener_conn *conn, stru
         return refuse_visitor(v->c, url, verdict);
     if (strcmp(url, "/login") == 0 && (get || post))
         return login(h, v);
-    if (!get && !(post && strncmp(url, "/api/v1/", 8) == 0))
+    bool v2 = strncmp(url, "/api/v2/", 8) == 0 && (post || strcmp(method, "DELETE") == 0);
+    if (!get && !v2 && !(post && strncmp(url, "/api/v1/", 8) == 0))
         return answer_text(v->c, 405, "GET, or POST of a form to /api/v1/\n");
-    return route(h, conn, v, url);
+    return route(h, conn, v, url, method);
 }
 
 static enum MHD_Result on_request(void *ctx, struct listener_conn *conn,
@@ -402,6 +464,7 @@ static void http_free(struct http *h)
     hub_free(h->hub);
     loop_timer_free(h->look);
     loop_io_del(h->replies);
+    loop_io_del(h->answers);
     listener_free(h->listener);
     loop_free(h->loop);
     free(h);
@@ -434,7 +497,10 @@ static int prepare(struct http *h, struct err *err)
     h->look = loop_timer_new(h->loop, on_look, h);
     h->replies =
         loop_io_add(h->loop, ring_fd(shard_replies(h->o.shard)), EPOLLIN, on_replies, h);
-    if (!h->hub || !h->look || !h->replies) {
+    if (h->o.notify)
+        h->answers =
+            loop_io_add(h->loop, ring_fd(notify_answers(h->o.notify)), EPOLLIN, on_answers, h);
+    if (!h->hub || !h->look || !h->replies || (h->o.notify && !h->answers)) {
         err_set(err, "out of memory");
         return -ENOMEM;
     }

@@ -32,6 +32,7 @@ struct http_options {
     const char *instance;               // this host's name, borrowed
     int64_t interval_ms;                // of the rules, for LIVE_HELLO
     struct shard *shard;                // borrowed; only this thread asks it
+    struct notify *notify;              // likewise; NULL: no Alertmanager API
     struct board *board;                // NULL allowed
     struct clock clock;
     // Further lines for /metrics from other threads' counters (ingest); may be NULL. Called in the

@@ -331,7 +331,8 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .external_url = d->external_url,
         .board = d->board,
         .journal = d->journal,
-        .clock = d->clock};
+        .clock = d->clock,
+        .version = TOCSIN_VERSION};
     struct http_options ho = {.address = d->http_address,
         .connections_max = (size_t)c->connections_max,
         .per_ip_max = (size_t)c->connections_per_ip,
@@ -356,6 +357,7 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
     if (!d->ingest)
         return -EIO;
     atomic_store(&d->self.ingest, ingest_stats(d->ingest));
+    ho.notify = d->notify;
     d->http = http_start(&ho, err);
     if (!d->http)
         return -EIO;

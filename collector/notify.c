@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/thread.h"
+#include "collector/api.h"
+#include "collector/api_v2.h"
 #include "collector/lane.h"
 #include "collector/ledger.h"
 #include <errno.h>
@@ -11,7 +13,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define DRAIN_MAX 4096 // notices taken in one turn
+#define DRAIN_MAX     4096 // notices taken in one turn
+#define REQUESTS_MAX  256
+#define SWEEP_MS      60000
+#define MUTES_LOOK_MS 1000
 
 // Decided together and not told to anybody yet: the journal has it on its way to the disk.
 struct held {
@@ -39,6 +44,12 @@ struct notify {
     size_t first[ROUTES_MAX + 1];
     struct inhibitor *inhibitor;
     struct ledger *ledger;
+    struct silences *silences;
+    int64_t mutes_ms,
+        sweep_ms; // when a silence begins or ends; when old ones are forgotten (wall)
+    bool look;    // mutes changed: alerts have to be looked at
+    struct ring *requests, *answers;
+    int64_t started_ms;
     struct journal_write *writing; // what was learned in this turn
     pthread_t thread;
     atomic_int_fast64_t grace_ms; // set before loop_stop
@@ -47,6 +58,11 @@ struct notify {
 static int64_t now_ms(const struct notify *n)
 {
     return clock_mono_ns(&n->o.clock) / NS_PER_MS;
+}
+
+static int64_t wall_ms(const struct notify *n)
+{
+    return clock_wall_ms(&n->o.clock);
 }
 
 static void pump(struct notify *n);
@@ -77,7 +93,8 @@ static unsigned muted(void *ctx, const struct labels *l, uint32_t lane)
 {
     const struct notify *n = ctx;
     (void)lane;
-    return inhibitor_muted(n->inhibitor, l) ? MUTE_INHIBITION : 0;
+    return (silences_muting(n->silences, l, wall_ms(n), NULL, 0) ? MUTE_SILENCE : 0u) |
+           (inhibitor_muted(n->inhibitor, l) ? MUTE_INHIBITION : 0u);
 }
 
 static void say(void *ctx, uint32_t number, const struct notice *notice)
@@ -156,8 +173,36 @@ static void held_free(struct held *h)
 
 static void recheck(struct notify *n)
 {
-    if (inhibitor_moved(n->inhibitor))
-        ledger_recheck(n->ledger);
+    bool moved = inhibitor_moved(n->inhibitor);
+    if (!moved && !n->look)
+        return;
+    n->look = false;
+    ledger_recheck(n->ledger);
+    n->mutes_ms = silences_next(n->silences, wall_ms(n));
+}
+
+static void keep_silence(struct notify *n, const struct silence *s, bool gone)
+{
+    if (n->o.journal && !n->writing)
+        n->writing = journal_write_new();
+    if (n->writing && journal_write_silence(n->writing, s, gone) < 0)
+        log_error("journal_out_of_memory", "silence=%s", s->id);
+}
+
+static void forget_silence(void *ctx, const struct silence *s)
+{
+    keep_silence(ctx, s, true);
+}
+
+// Silences begin and end by the wall clock, which may be set: it is looked at each second.
+static void mutes(struct notify *n)
+{
+    int64_t wall = wall_ms(n);
+    n->look |= wall >= n->mutes_ms;
+    if (wall >= n->sweep_ms) {
+        n->sweep_ms = wall + SWEEP_MS;
+        silences_sweep(n->silences, wall, forget_silence, n);
+    }
 }
 
 // Hands on what is written, or has waited long enough, in the order of decision.
@@ -179,9 +224,10 @@ static void release(struct notify *n, int64_t now)
         held_free(h);
         any = true;
     }
+    mutes(n);
+    recheck(n);
     if (!any)
         return;
-    recheck(n);
     for (size_t i = 0; i < n->n_lanes; i++)
         lane_show(n->lanes[i]);
 }
@@ -205,6 +251,11 @@ static void pump(struct notify *n)
     release(n, now);
     if (n->held)
         due = n->held->due_ms;
+    if (n->mutes_ms != INT64_MAX) {
+        int64_t wait = n->mutes_ms - wall_ms(n);
+        int64_t at = now + (wait < 0 ? 0 : wait > MUTES_LOOK_MS ? MUTES_LOOK_MS : wait);
+        due = at < due ? at : due;
+    }
     for (size_t i = 0; i < n->n_lanes; i++) {
         lane_launch(n->lanes[i], now, !n->overtaken);
         int64_t d = deliver_next(lane_queue(n->lanes[i]));
@@ -339,6 +390,58 @@ static void on_notices(void *ctx, int fd, uint32_t events)
         pump(n);
 }
 
+// --- Alertmanager's API --------------------------------------------------------------------------
+
+static const char *receiver_of(void *ctx, uint32_t lane)
+{
+    const struct notify *n = ctx;
+    return lane_route(n->lanes[lane])->receiver;
+}
+
+static void silence_changed(void *ctx, const struct silence *s)
+{
+    struct notify *n = ctx;
+    keep_silence(n, s, false);
+    n->look = true;
+    int64_t wall = wall_ms(n);
+    log_info("silence", "id=%s state=%s by=%s comment=%s", s->id,
+        silence_state_name(silence_state_at(s, wall)), log_q(s->created_by), log_q(s->comment));
+}
+
+static void on_requests(void *ctx, int fd, uint32_t events)
+{
+    struct notify *n = ctx;
+    struct request *r;
+    struct api_v2 a = {.config = n->o.config,
+        .ledger = n->ledger,
+        .silences = n->silences,
+        .version = n->o.version ? n->o.version : "",
+        .external_url = n->o.external_url,
+        .started_ms = n->started_ms,
+        .ctx = n,
+        .receiver = receiver_of,
+        .changed = silence_changed};
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(n->requests);
+    while ((r = ring_pop(n->requests))) {
+        api_v2_answer(&a, r, wall_ms(n));
+        if (!ring_push(n->answers, r))
+            request_free(r);
+    }
+    pump(n); // what a silence held back, or holds back now
+}
+
+bool notify_ask(struct notify *n, struct request *r)
+{
+    return ring_push(n->requests, r);
+}
+
+struct ring *notify_answers(struct notify *n)
+{
+    return n->answers;
+}
+
 static bool busy(const struct notify *n)
 {
     struct deliver_stats s;
@@ -353,7 +456,7 @@ static bool busy(const struct notify *n)
 static void *run(void *ctx)
 {
     struct notify *n = ctx;
-    ledger_recheck(n->ledger); // what an earlier run left
+    n->look = true; // what an earlier run left
     pump(n);
     int rc = loop_run(n->loop);
     if (rc < 0)
@@ -377,7 +480,15 @@ static void notify_free(struct notify *n)
     for (size_t i = 0; i < n->n_lanes; i++)
         lane_close(n->lanes[i]);
     free(n->lanes);
+    struct request *r;
+    while (n->requests && (r = ring_pop(n->requests)))
+        request_free(r);
+    while (n->answers && (r = ring_pop(n->answers)))
+        request_free(r);
+    ring_free(n->requests);
+    ring_free(n->answers);
     ledger_free(n->ledger);
+    silences_free(n->silences);
     inhibitor_free(n->inhibitor);
     if (n->multi)
         curl_multi_cleanup(n->multi);
@@ -437,7 +548,10 @@ static int open_lanes(struct notify *n, struct err *err)
         .nothing = nothing};
     n->ledger = ledger_new(&lo);
     n->inhibitor = inhibitor_new(c->inhibit, c->n_inhibit);
-    if (!n->ledger || !n->inhibitor) {
+    n->silences = silences_new();
+    n->mutes_ms = INT64_MAX;
+    n->started_ms = wall_ms(n);
+    if (!n->ledger || !n->inhibitor || !n->silences) {
         err_set(err, "out of memory");
         return -ENOMEM;
     }
@@ -468,10 +582,18 @@ static void restore(void *ctx, const struct journal_row *r)
         log_error("ledger_out_of_memory", "alerts=1");
 }
 
+static void restore_silence(void *ctx, const struct silence *s, const char *matchers)
+{
+    struct notify *n = ctx;
+    if (silences_restore(n->silences, s, matchers) < 0)
+        log_error("silence_lost", "id=%s", s->id);
+}
+
 static int open_journal(struct notify *n, struct err *err)
 {
     if (!n->o.journal)
         return 0;
+    journal_each_silence(n->o.journal, restore_silence, n);
     journal_each(n->o.journal, restore, n);
     if (!loop_io_add(n->loop, ring_fd(journal_done(n->o.journal)), EPOLLIN, on_written, n)) {
         err_set(err, "out of memory");
@@ -498,7 +620,13 @@ struct notify *notify_start(
         err_set(err, "cannot start the notifier: %s", strerror(errno));
         goto fail;
     }
-    n->ring_io = loop_io_add(n->loop, ring_fd(notices), EPOLLIN, on_notices, n);
+    n->requests = ring_new(REQUESTS_MAX);
+    n->answers = ring_new(REQUESTS_MAX * 2);
+    n->ring_io = n->requests && n->answers
+                     ? loop_io_add(n->loop, ring_fd(notices), EPOLLIN, on_notices, n)
+                     : NULL;
+    if (n->ring_io && !loop_io_add(n->loop, ring_fd(n->requests), EPOLLIN, on_requests, n))
+        n->ring_io = NULL;
     n->curl_timer = loop_timer_new(n->loop, on_curl_timer, n);
     n->due_timer = loop_timer_new(n->loop, on_due, n);
     if (!n->ring_io || !n->curl_timer || !n->due_timer) {

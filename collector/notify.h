@@ -26,15 +26,21 @@
 #define NOTIFY_DURABLE_MS 50
 
 struct notify;
+struct request;
 struct notify_options {
     const struct config *config; // route and receivers; borrowed until notify_stop
     const char *external_url;    // resolved, no trailing slash; borrowed
     struct board *board;         // NULL allowed
     struct journal *journal; // opened, not started: notify_start does; NULL = nothing is kept
     struct clock clock;
+    const char *version;
 };
 // Reads url_file's, takes up what the journal says receivers have yet to hear, starts the threads. NULL with err. `notices` is popped only by this thread.
 struct notify *notify_start(
     const struct notify_options *o, struct ring *notices, struct err *err);
+// --- ui thread: Alertmanager's API (api_v2.h) ---
+bool notify_ask(struct notify *n, struct request *r); // false = full: 503
+struct ring *notify_answers(struct notify *n);        // of struct request *, answered
+
 // Tries what is queued for up to grace_ms, then joins. NULL allowed.
 void notify_stop(struct notify *n, int64_t grace_ms);

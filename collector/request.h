@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the ui thread asks of the shard, answered by message: the shard owns all samples and
+ * What the ui thread asks of the shard, or (REQUEST_ALERTMANAGER) of the notifier, answered by message: the shard owns all samples and
  * rules, so it evaluates and renders the reply; the ui thread only moves bytes.
  *
  * Ownership of the request passes to the shard with shard_request and comes back through
@@ -12,13 +12,14 @@
 #include <stdint.h>
 
 enum request_kind {
-    REQUEST_QUERY,       // /api/v1/query
-    REQUEST_QUERY_RANGE, // /api/v1/query_range
-    REQUEST_SERIES,      // /api/v1/series, labels, label values: names for completion
-    REQUEST_ALERTS,      // /api/v1/alerts
-    REQUEST_RULES,       // /api/v1/rules
-    REQUEST_STATUS,      // /api/v1/status/tocsin: agents, rules, queues, what is wrong first
-    REQUEST_METRICS,     // /metrics: the shard's part
+    REQUEST_QUERY,        // /api/v1/query
+    REQUEST_QUERY_RANGE,  // /api/v1/query_range
+    REQUEST_SERIES,       // /api/v1/series, labels, label values: names for completion
+    REQUEST_ALERTS,       // /api/v1/alerts
+    REQUEST_RULES,        // /api/v1/rules
+    REQUEST_STATUS,       // /api/v1/status/tocsin: agents, rules, queues, what is wrong first
+    REQUEST_METRICS,      // /metrics: the shard's part
+    REQUEST_ALERTMANAGER, // /api/v2/...: the notifier's
     REQUEST_SUBSCRIBE,
     REQUEST_UNSUBSCRIBE,
     REQUEST_CLIENT_GONE, // live
@@ -32,6 +33,10 @@ struct request {
     char *expr;      // heap; query text or match[] selector; NULL = none
     int64_t time_ms, start_ms, end_ms, step_ms, since_ms, window_ms;
     size_t limit;
+    // REQUEST_ALERTMANAGER: expr is the path.
+    const char *method; // static
+    struct buf query;   // name NUL value NUL ...
+    struct buf posted;  // the body that came
     // Answer.
     int http_status;
     struct buf body;

@@ -19,7 +19,8 @@ wanted='gcc make pkg-config libc6-dev libcurl4-openssl-dev libprotobuf-c-dev pro
     protobuf-compiler libmicrohttpd-dev libcjson-dev libwslay-dev libyaml-dev liblz4-dev
     libsqlite3-dev libssl-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
 [ "$what" = test ] && wanted="$wanted libcunit1-dev nginx-light:nginx redis-server:redis-server
-    redis-tools:redis-benchmark postgresql wrk:wrk prometheus:promtool chromium:chromium"
+    redis-tools:redis-benchmark postgresql wrk:wrk prometheus:promtool
+    prometheus-alertmanager:amtool chromium:chromium"
 
 missing=
 for want in $wanted; do
