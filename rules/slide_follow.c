@@ -7,12 +7,12 @@ static const struct slide_call *call_of(const struct follow *f, const struct sli
     return s->hist ? &SLIDE_HISTOGRAMS : f->call;
 }
 
-// What a sample counts as; NULL: it is the first.
-static double value_of(const struct point *before, const struct point *p)
+// What a sample counts as; before: the histogram before it, NULL if there is none.
+static double value_of(const struct histogram *before, const struct point *p)
 {
     if (!p->h)
         return p->v;
-    return before && (before->h->schema != p->h->schema || histogram_is_reset(before->h, p->h));
+    return before && (before->schema != p->h->schema || histogram_is_reset(before, p->h));
 }
 
 static bool is_marker(const struct point *p)
@@ -30,7 +30,7 @@ int slide_begin(const struct follow *f, struct slide *s, struct ahead *a,
         return slide_fill(f->call, s, w->p, w->n, param);
     for (size_t i = 0; i < w->n; i++)
         slide_push(
-            &SLIDE_HISTOGRAMS, s, w->p[i].t_ms, value_of(i ? &w->p[i - 1] : NULL, &w->p[i]));
+            &SLIDE_HISTOGRAMS, s, w->p[i].t_ms, value_of(i ? w->p[i - 1].h : NULL, &w->p[i]));
     s->ready = s->hist = true;
     return 0;
 }
@@ -39,7 +39,7 @@ static int push_new(const struct follow *f, uint32_t id, struct slide *s)
 {
     struct eval *e = f->e;
     struct points *p = &e->window;
-    struct point before = {0};
+    const struct histogram *before = NULL;
     p->n = 0;
     // What a histogram counts as depends on the one before it.
     int rc = e->src.range(e->src.self, id, s->last.t_ms - s->hist, f->to_ms, p);
@@ -48,12 +48,11 @@ static int push_new(const struct follow *f, uint32_t id, struct slide *s)
             continue;
         if (!p->p[k].h == s->hist)
             return 0;
-        if (!s->hist || before.h)
-            rc = slide_push(
-                call_of(f, s), s, p->p[k].t_ms, value_of(s->hist ? &before : NULL, &p->p[k]));
+        if (!s->hist || before)
+            rc = slide_push(call_of(f, s), s, p->p[k].t_ms, value_of(before, &p->p[k]));
         else if (p->p[k].t_ms != s->last.t_ms)
             return 0;
-        before = p->p[k];
+        before = p->p[k].h;
     }
     return rc < 0 ? rc : 1;
 }
@@ -64,7 +63,7 @@ static bool ahead_add(struct ahead *a, struct point *before, const struct point 
     if (a->n == AHEAD || wait_ms > UINT32_MAX || (p->h && !before->h))
         return false;
     a->wait_ms[a->n] = (uint32_t)wait_ms;
-    a->v[a->n++] = value_of(before, p);
+    a->v[a->n++] = value_of(before->h, p);
     *before = *p;
     return true;
 }

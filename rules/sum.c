@@ -74,12 +74,7 @@ static int by_value(const void *a, const void *b)
 
 bool quantile_rank(double q, size_t n, struct quantile_rank *r, double *ret)
 {
-    if (!n || isnan(q))
-        *ret = NAN;
-    else if (q < 0)
-        *ret = -INFINITY;
-    else if (q > 1)
-        *ret = INFINITY;
+    *ret = !n || isnan(q) ? NAN : q < 0 ? -INFINITY : INFINITY;
     if (!n || !(q >= 0 && q <= 1))
         return false;
     double rank = q * ((double)n - 1), lower = fmax(0, floor(rank));

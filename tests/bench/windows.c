@@ -134,7 +134,7 @@ static void make_series(struct memory_source *m, struct family *f, size_t n)
     if (!f->id || !f->value)
         fail("no memory");
     for (; f->n < n; f->n++) {
-        char member[16];
+        char member[24];
         snprintf(member, sizeof(member), "%zu", f->n);
         const struct label l[] = {{LABEL_NAME, f->name}, {"instance", member}};
         struct labels s = {l, 2};

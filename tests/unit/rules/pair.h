@@ -91,6 +91,8 @@ static inline void lines_of(const struct value *v, int rc, bool leaf, struct lin
 {
     char text[32];
     ret->line = calloc(v->vector.n + 1, sizeof(*ret->line));
+    if (!ret->line)
+        abort();
     ret->n = 0;
     if (rc < 0 || v->type == TYPE_SCALAR) {
         snprintf(text, sizeof(text), rc < 0 ? "error %d" : "scalar %d%d",

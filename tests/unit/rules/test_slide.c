@@ -255,7 +255,8 @@ static uint64_t run(const struct data *d, const struct function_case *f, int64_t
     struct run r = {.e = eval_new(&none, &o), .call = slide_call(f->fn, compat), .p = p};
     r.param = f->param;
     r.s = calloc(1, slide_size(&r.call));
-    CU_ASSERT_FATAL(r.e != NULL && r.s != NULL);
+    if (!r.e || !r.s)
+        abort();
     samples_make(d, p);
     bool ok = true;
     int64_t t_ms = p[0].t_ms;
@@ -333,7 +334,7 @@ static void fills_survive_no_memory(void)
         struct point p[40];
         CU_ASSERT_FATAL(s != NULL);
         for (int i = 0; i < 40; i++)
-            p[i] = (struct point){.t_ms = i * 1000, .v = i % 2};
+            p[i] = (struct point){.t_ms = i * INT64_C(1000), .v = i % 2};
         for (int nth = 1;; nth++) {
             oom_fail_at(nth);
             int rc = slide_fill(&c, s, p, 40, 0.5);
