@@ -254,6 +254,24 @@ static void read_groups(struct reading *r, const struct yaml_node *list)
     map_done(&names);
 }
 
+// Documents that people take for rule files: told once, not key by key.
+static bool another_document(struct reading *r, const struct yaml_node *root)
+{
+    if (root->kind != YAML_MAP || yaml_get(root, "groups"))
+        return false;
+    const struct yaml_node *spec = yaml_get(root, "spec");
+    if (yaml_get(root, "kind") && spec && spec->kind == YAML_MAP && yaml_get(spec, "groups"))
+        reading_mark(r, DIAG_ERROR, key_of(root, "spec"), "T010",
+            "a rule file begins with the `groups:` that stand in it",
+            "this is a resource of Kubernetes, not a rule file");
+    else if (yaml_get(root, "rule_files") && yaml_get(root, "tests"))
+        reading_mark(r, DIAG_ERROR, key_of(root, "rule_files"), "T010",
+            "tocsin rules test runs it", "this is a file of unit tests, not of rules");
+    else
+        return false;
+    return true;
+}
+
 int ruleset_add(
     struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d)
 {
@@ -270,7 +288,8 @@ int ruleset_add(
     arena_init(&tree, YAML_ARENA_MAX);
     r.file = reading_copy(&r, file, strlen(file));
     const struct yaml_node *root = r.file ? yaml_parse_all(text, len, &tree, d) : NULL;
-    if (root && reading_map(&r, root, "a rule file", keys, COUNT(keys))) {
+    if (root && !another_document(&r, root) &&
+        reading_map(&r, root, "a rule file", keys, COUNT(keys))) {
         const struct yaml_node *groups = reading_seq(&r, yaml_get(root, "groups"), "groups");
         if (groups)
             read_groups(&r, groups);

@@ -262,7 +262,7 @@ static void keep(struct tmpl_run *r, const struct tmpl_pipe *p, const struct tmp
     const struct tmpl_value *v)
 {
     for (int i = 0; i < p->n_slots; i++)
-        r->vars[p->slot[i]] = p->n_slots == 2 && i == 0 ? *key : *v;
+        r->vars[p->slot[i]] = key && i == 0 && p->n_slots == 2 ? *key : *v;
 }
 
 // The i-th of what range goes over, and its key unless that is NULL; false: there are no more.
@@ -294,7 +294,7 @@ static bool nth(struct tmpl_run *r, const struct tmpl_value *of, size_t i,
 static bool run_range(struct tmpl_run *r, const struct tmpl_node *n,
     const struct tmpl_value *over, struct buf *out)
 {
-    struct tmpl_value dot = r->dot, key, v;
+    struct tmpl_value dot = r->dot, key = {0}, v = {0};
     bool ok = true;
     if (over->kind != TV_LIST && over->kind != TV_LABELS && over->kind != TV_ARGS &&
         over->kind != TV_NIL)

@@ -134,7 +134,7 @@ static const struct {
         "never closed", ""},
     {RULE "alert: A, expr: x, annotations: {a: 'b {{ foo }}'}}]}]\n", "T017", 1, 71, 3,
         "unknown function `foo`", ""},
-    {RULE "alert: A, expr: x, annotations: {a: '{{ query \"x\" }}'}}]}]\n", "T304", 1, 69, 5,
+    {RULE "alert: A, expr: x, annotations: {a: '{{ toTime \"x\" }}'}}]}]\n", "T304", 1, 69, 6,
         "not supported yet", ""},
     {RULE "alert: A, expr: x, labels: {a: '{{ $value }}'}}]}]\n", "T201", 1, 60, 14,
         "never leaves pending", "annotation"},
@@ -142,6 +142,10 @@ static const struct {
     {RULE "record: a b, expr: x}]}]\n", "T203", 1, 37, 3, "needs quotes", ""},
     {RULE "record: a, expr: x}, {record: a, expr: y}]}]\n", "T202", 1, 1, 1, "recorded twice",
         ""},
+    {"kind: PrometheusRule\nspec: {groups: []}\nmetadata: {}\n", "T010", 2, 1, 4,
+        "a resource of Kubernetes", "begins with the `groups:`"},
+    {"rule_files: [a]\nevaluation_interval: 1m\ntests: []\n", "T010", 1, 1, 10,
+        "a file of unit tests", "tocsin rules test"},
     {"a: b: c\n", "T001", 1, 5, 1, "mapping values", ""},
 };
 
