@@ -48,6 +48,15 @@ static void *open_whole(const struct trial *t)
     return b;
 }
 
+static void fall_silent(void *self, size_t series, bool silent)
+{
+    struct batch *b = self;
+    uint32_t id;
+    if (memory_source_series(b->m, &b->t->h->series[series].labels, &id) != 0)
+        abort();
+    memory_source_silence(b->m, id, silent);
+}
+
 static void answer(void *self, size_t q, size_t moment, struct arena *a, struct result *ret)
 {
     struct batch *b = self;
@@ -75,5 +84,6 @@ const struct evaluator batch_evaluator = {
 const struct evaluator live_batch_evaluator = {.name = "batch, told as samples come in",
     .open = open_live,
     .feed = take,
+    .silence = fall_silent,
     .read = answer,
     .close = finish};

@@ -85,7 +85,7 @@ static bool look(struct judge *j, const struct expr *x, look_fn *fn)
     // Of a subquery at its own steps, or some of them when there are many.
     int64_t t_ms = j->t_ms, end = t_ms - x->offset_ms;
     int64_t step = x->kind != EXPR_SUBQUERY ? x->range_ms / 8 : x->step_ms ? x->step_ms : 1000;
-    int64_t stride = step > 0 ? step * (1 + x->range_ms / step / 16) : 1;
+    int64_t stride = step > 0 ? step * (1 + x->range_ms / step / 100) : 1;
     if (x->kind == EXPR_SUBQUERY)
         end = end / step * step;
     bool found = false;

@@ -39,15 +39,17 @@ void result_of_value(
         return;
     }
     if (v->type == TYPE_SCALAR) {
-        result_add(r, a, "{}", 2, v->scalar);
+        result_add(r, a, v->no_data ? "?{}" : "{}", v->no_data ? 3 : 2, v->scalar);
         return;
     }
     for (size_t i = 0; i < v->vector.n; i++) {
         const struct element *el = &v->vector.e[i];
         struct buf text;
-        if (el->state != ELEMENT_VALUE)
+        if (el->state == ELEMENT_FILTERED)
             continue;
         buf_init(&text, 65536);
+        if (el->state == ELEMENT_NO_DATA)
+            buf_addc(&text, '?');
         labels_print_flat(&el->labels, &text);
         result_add(r, a, buf_cstr(&text), text.len, el->value);
         buf_done(&text);

@@ -20,7 +20,8 @@ struct result {
 
 void result_add(struct result *r, struct arena *a, const char *labels, size_t len, double v);
 void result_error(struct result *r, struct arena *a, const char *text);
-// What an evaluator of ours returned; elements that Prometheus would not have are left out.
+// What an evaluator of ours returned. The labels of an element that is NO_DATA begin with "?";
+// filtered ones are left out.
 void result_of_value(
     struct result *r, struct arena *a, int rc, const struct value *v, const struct err *err);
 void result_sort(struct result *r);

@@ -31,6 +31,7 @@ static bool build(struct shrink *s, const char *text, struct history *h, struct 
     history_subset(s->from->h, h, kept, s);
     trial_init(ret, h);
     ret->compat_2_42 = s->from->compat_2_42;
+    ret->silences = s->from->silences;
     bool ok = trial_ask(ret, text);
     for (size_t i = 0; i < s->from->n_t; i++)
         if (s->moment[i])
@@ -165,8 +166,11 @@ static void print_small(struct shrink *s, uint64_t seed)
             t.t[i].oracle = true;
         trial_write(&t, &text);
         printf("# --- seed %llu, %s, after %d tries to make it smaller\n%s",
-            (unsigned long long)seed, t.compat_2_42 ? "as 2.42" : "as 3.x", s->tries,
-            buf_cstr(&text));
+            (unsigned long long)seed,
+            t.compat_2_42 ? "as 2.42"
+            : t.silences  ? "as 3.x, with silences"
+                          : "as 3.x",
+            s->tries, buf_cstr(&text));
         print_late(&h);
         printf("# %s at %lld ms: %s\n", t.q[m.q].text, (long long)t.t[m.moment].t_ms,
             m.verdict == OTHER_PRESENCE ? "other elements" : "another value");

@@ -37,7 +37,7 @@ bool trial_ask(struct trial *t, const char *text)
 struct eval_options trial_options(const struct trial *t)
 {
     return (struct eval_options){.compat_2_42 = t->compat_2_42,
-        .parity = true,
+        .parity = !t->silences,
         .subquery_step_ms = t->step_ms ? t->step_ms : 1000};
 }
 
@@ -168,6 +168,20 @@ static void ask(struct running *r, size_t q, size_t m, struct arena *scratch)
     }
 }
 
+// At first all speak; then one in four says nothing for longer than the lookback, then another.
+static bool is_silent(const struct trial *t, size_t series, size_t moment)
+{
+    size_t of_60 = t->n_t ? moment * 60 / t->n_t : 0;
+    return t->silences && of_60 >= 12 && series % 4 == (of_60 >= 50);
+}
+
+static void change_silence(struct running *r, size_t series, size_t moment)
+{
+    for (int e = 0; e < N_EVALUATORS; e++)
+        if (r->self[e] && EVALUATORS[e]->silence)
+            EVALUATORS[e]->silence(r->self[e], series, is_silent(r->t, series, moment));
+}
+
 size_t trial_run(struct trial *t, unsigned pairs, struct tally *tally, struct mismatch *ret)
 {
     struct running r = {.t = t, .pairs = pairs, .tally = tally, .ret = ret};
@@ -189,9 +203,11 @@ size_t trial_run(struct trial *t, unsigned pairs, struct tally *tally, struct mi
             if (s->arrive_ms > t->t[m].t_ms)
                 break;
             for (int e = 0; e < N_EVALUATORS; e++)
-                if (r.self[e] && EVALUATORS[e]->feed)
+                if (r.self[e] && EVALUATORS[e]->feed && !is_silent(t, a->series, m))
                     EVALUATORS[e]->feed(r.self[e], a->series, s);
         }
+        for (size_t i = 0; t->silences && i < t->h->n; i++)
+            change_silence(&r, i, m);
         for (size_t q = 0; q < t->n_q; q++) {
             arena_reset(&scratch);
             ask(&r, q, m, &scratch);

@@ -30,6 +30,7 @@ struct trial {
     struct moment *t; // rising
     size_t n_t;
     bool compat_2_42;
+    bool silences;         // sources fall silent, and NO_DATA counts
     int64_t step_ms;       // subqueries without a step, and promtool's ticks; 0 = 1 s
     const char *rule_file; // for promtool; NULL = none
     struct arena arena;
@@ -41,6 +42,8 @@ struct evaluator {
     void *(*open)(const struct trial *t);
     // A sample comes in; NULL: told everything by open.
     void (*feed)(void *self, size_t series, const struct sample *s);
+    // Its source falls silent, or speaks again; NULL where there is no such thing.
+    void (*silence)(void *self, size_t series, bool silent);
     // Times never fall from one call to the next.
     void (*read)(void *self, size_t q, size_t moment, struct arena *a, struct result *ret);
     void (*close)(void *self);

@@ -50,12 +50,14 @@ static void run_trial(struct trial *t, unsigned pairs, struct tally *tally, uint
     free(m);
 }
 
-// As 2.42 with promtool, then as 3.x among ourselves.
+// As 2.42 with promtool, then as 3.x among ourselves, without and with silent sources.
 static void run_both(struct trial *t, struct tally *tally, uint64_t seed)
 {
     run_trial(t, ~0u, tally, seed);
     t->compat_2_42 = false;
     run_trial(t, 1u << PAIR_LIVE | 1u << PAIR_INCREMENTAL, tally, seed);
+    t->silences = true;
+    run_trial(t, 1u << PAIR_INCREMENTAL, tally, seed);
 }
 
 static size_t with_promtool(const struct tally *t)

@@ -419,6 +419,8 @@ static void one_history(struct random *r, struct world *w, uint64_t seed)
         for (int k = 0; k < QUESTIONS; k++)
             ask(w, &q[k], t[i], seed);
     }
+    for (int i = 0; i < QUESTIONS; i++)
+        plan_remove(w->plan, q[i].planned);
     plan_free(w->plan);
     eval_free(w->batch);
     memory_source_free(w->m);
