@@ -154,7 +154,7 @@ export class World {
     });
   }
 
-  async collector({ rules, extra = "", args = [] } = {}) {
+  async collector({ rules, extra = "", route, args = [] } = {}) {
     const port = await this.receiver();
     const state = join(this.dir, "collector");
     mkdirSync(state, { recursive: true });
@@ -166,11 +166,14 @@ export class World {
       `listen: {http: "127.0.0.1:${this.httpPort}", agents: "127.0.0.1:${this.ingestPort}"}
 state_dir: ${state}
 rules: [${files.join(", ")}]
-route: {receiver: default}
+${
+        route ??
+        `route: {receiver: default}
 receivers:
   - name: default
     webhook_configs: [{url: "http://127.0.0.1:${port}/tocsin"}]
-${extra}`,
+`
+      }${extra}`,
     );
     const c = this.spawn("collector", join(bin, "tocsin-collector"), ["--config", config, ...args]);
     this.url = `http://127.0.0.1:${this.httpPort}`;
