@@ -183,7 +183,11 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(call archives,wire)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
-$(B)/bench/rules $(B)/bench/operators $(B)/bench/windows: $(B)/bench/%: $(B)/tests/bench/%.o $(call archives,rules)
+$(B)/bench/rules: $(B)/bench/%: $(B)/tests/bench/%.o $(call archives,collector)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+$(B)/bench/operators $(B)/bench/windows: $(B)/bench/%: $(B)/tests/bench/%.o $(call archives,rules)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)

@@ -150,17 +150,19 @@ static int prepare(struct alert_set *s, const struct alert_step *step, const str
     size_t before = s->n;
     for (size_t i = 0; i < v->n; i++) {
         const struct element *el = &v->e[i];
-        if (el->state != ELEMENT_VALUE && !before)
+        // What is false says nothing about an alert: it is not seen, that is all.
+        if (el->state == ELEMENT_FILTERED || (el->state == ELEMENT_NO_DATA && !before))
             continue;
         uint64_t hash = labels_hash_without(&el->labels, NULL, 0);
         if (el->state == ELEMENT_VALUE) {
-            int rc = prepare_value(s, step, el, hash, scratch, &in[i], err);
+            int rc = prepare_value(s, step, el, hash, scratch, in, err);
             if (rc < 0)
                 return rc;
         } else {
-            in[i].slot = alert_find_element(s, hash);
-            in[i].el = el;
+            in->slot = alert_find_element(s, hash);
+            in->el = el;
         }
+        in++;
     }
     return 0;
 }
@@ -352,28 +354,30 @@ static void drop_over_limit(struct alert_set *s, const struct alert_step *step, 
 int alert_set_step(struct alert_set *s, const struct alert_step *step, const struct vector *v,
     struct arena *scratch, struct transition_list *out, struct err *err)
 {
-    size_t before = s->n, held = 0;
+    size_t before = s->n, held = 0, n = 0;
     struct intent *in = NULL;
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
         held += v->e[i].state == ELEMENT_VALUE;
+        n += v->e[i].state != ELEMENT_FILTERED;
+    }
     if (!before && !held)
         return 0;
     s->epoch++;
     int rc = alert_set_reserve(s, held);
     if (rc == 0)
         rc = transition_list_reserve(out, 2 * (before + held));
-    if (rc == 0 && v->n) {
-        in = arena_alloc(scratch, v->n * sizeof(*in));
+    if (rc == 0 && n) {
+        in = arena_alloc(scratch, n * sizeof(*in));
         rc = in ? prepare(s, step, v, scratch, in, err) : -ENOMEM;
     }
     if (rc < 0) {
-        take_back(s, before, in, v->n);
+        take_back(s, before, in, n);
         return rc;
     }
     size_t first = out->n, limit = step->group->limit;
     for (size_t i = 0; i < s->n; i++)
         s->slot[i]->before = s->slot[i]->a.state;
-    commit(s, step, in, in ? v->n : 0, before, out);
+    commit(s, step, in, n, before, out);
     if (!limit || s->n <= limit)
         return 0;
     err_set(err, "exceeded limit of %zu with %zu alerts", limit, s->n);

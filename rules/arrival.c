@@ -41,18 +41,13 @@ static int join_selectors(
     return rc;
 }
 
-static bool on_arrival(const struct rule_state *r)
-{
-    return !r->rule->disabled && r->rule->evaluate == EVALUATE_ARRIVAL;
-}
-
 int arrivals_open(
     struct audience *a, const struct group_state *g, size_t n, struct arrivals *ret)
 {
     size_t rules = 0, readers = 0;
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < g[i].group->n_rules; k++)
-            if (on_arrival(&g[i].rules[k])) {
+            if (g[i].rules[k].on_arrival_too) {
                 rules++;
                 readers += count_selectors(g[i].rules[k].rule->expr.root);
             }
@@ -62,7 +57,7 @@ int arrivals_open(
     for (size_t i = 0; rc == 0 && i < n; i++)
         for (size_t k = 0; rc == 0 && k < g[i].group->n_rules; k++) {
             struct rule_place by = {(uint32_t)i, (uint32_t)k};
-            if (!on_arrival(&g[i].rules[k]))
+            if (!g[i].rules[k].on_arrival_too)
                 continue;
             to.rule[to.n++] = by;
             rc = join_selectors(a, &to, by, g[i].rules[k].rule->expr.root);

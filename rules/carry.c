@@ -75,7 +75,7 @@ static void carry(struct engine *e, struct group_state *groups, size_t n)
         g->last_tick_ms = old->last_tick_ms;
         for (size_t k = 0; k < g->group->n_rules; k++) {
             struct rule_state *to = &g->rules[k], *from = counterpart(old, g->group, k);
-            if (!from || to->rule->disabled)
+            if (!from || to->disabled)
                 continue;
             to->alerts = from->alerts;
             to->recorded = from->recorded;
@@ -127,6 +127,9 @@ int engine_load(struct engine *e, struct ruleset *set)
         for (size_t k = 0; k < g->group->n_rules; k++) {
             struct rule_state *r = &g->rules[k];
             r->rule = &g->group->rules[k];
+            r->disabled = r->rule->disabled;
+            r->on_arrival_too = !r->disabled && r->rule->evaluate == EVALUATE_ARRIVAL;
+            r->records = r->rule->kind == RULE_RECORD;
             r->dirty_ms = r->drained_ms = r->tried_ms = r->retry_ms = INT64_MIN;
             r->timer_ms = NEVER;
         }

@@ -128,8 +128,11 @@ static int tick(struct engine *e, struct group_state *g, int64_t t_ms)
     g->next_ms = t_ms + g->interval_ms;
     g->last_tick_ms = t_ms;
     for (size_t k = 0; k < g->group->n_rules; k++) {
-        if (g->rules[k].rule->disabled)
+        if (g->rules[k].disabled)
             continue;
+        for (size_t ahead = 1; ahead <= 3 && k + ahead < g->group->n_rules; ahead++)
+            if (g->rules[k + ahead].on_grid.x)
+                plan_soon(g->rules[k + ahead].on_grid.x, (int)ahead);
         int rc = run_on_grid(e, g, &g->rules[k], t_ms);
         failed = rc < 0 ? rc : failed;
     }

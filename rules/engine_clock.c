@@ -73,10 +73,10 @@ static void reading_close(struct engine *e, struct reading *r)
 
 int rule_readings_open(struct engine *e, const struct group_state *g, struct rule_state *r)
 {
-    if (engine_is_batch(e) || r->rule->disabled)
+    if (engine_is_batch(e) || r->disabled)
         return 0;
     int rc = reading_open(e, g, r, false, &r->on_grid);
-    if (rc == 0 && r->rule->evaluate == EVALUATE_ARRIVAL)
+    if (rc == 0 && r->on_arrival_too)
         rc = reading_open(e, g, r, true, &r->on_arrival);
     return rc;
 }

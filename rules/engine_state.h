@@ -26,23 +26,25 @@ struct reading { // an expression on a clock
 };
 
 struct rule_state {
+    // What a tick of a rule with nothing to do looks at comes first: rules are many.
     const struct rule *rule;
-    struct selections *selections; // of the batch evaluator; NULL = not in use
-    struct reading on_grid, on_arrival;
-    struct alert_set alerts;
-    struct recorded recorded;
-    bool failed;
-    char error[256];
+    struct reading on_grid;
+    bool disabled, on_arrival_too, records, failed;
+    bool urgent;      // an event: no gap
+    int64_t dirty_ms; // newest sample not evaluated yet; INT64_MIN = clean
+    int64_t retry_ms; // grid tick that failed for want of memory; INT64_MIN = none
     int64_t last_ms, last_ns, total_ns;
     uint64_t evaluations;
+    struct alert_set alerts;
+    struct recorded recorded;
     size_t elements;
-    int64_t retry_ms; // grid tick that failed for want of memory; INT64_MIN = none
     // evaluate: arrival
-    int64_t dirty_ms;   // newest sample not evaluated yet; INT64_MIN = clean
-    bool urgent;        // an event: no gap
-    int64_t drained_ms; // when it was last drained, now of advance
-    int64_t tried_ms;   // newest arrival or timer evaluation
-    int64_t timer_ms;   // a pending alert may fire then; NEVER = none
+    struct reading on_arrival;
+    int64_t drained_ms;            // when it was last drained, now of advance
+    int64_t tried_ms;              // newest arrival or timer evaluation
+    int64_t timer_ms;              // a pending alert may fire then; NEVER = none
+    struct selections *selections; // of the batch evaluator; NULL = not in use
+    char error[256];
 };
 struct group_state {
     const struct rule_group *group;

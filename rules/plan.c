@@ -5,17 +5,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int const_bring(struct plan *p, struct node *n, int64_t t_ms)
+static void const_set(struct plan *p, struct node *n)
 {
-    (void)t_ms;
-    if (n->version)
-        return 0;
     n->out = (struct value){.type = n->x->type};
     if (n->x->kind == EXPR_STRING)
         n->out.string = n->x->string;
     else
         n->out.scalar = n->x->number;
     node_reshaped(p, n);
+}
+
+static int const_bring(struct plan *p, struct node *n, int64_t t_ms)
+{
+    (void)p;
+    (void)n;
+    (void)t_ms;
     return 0;
 }
 
@@ -76,24 +80,16 @@ static int text_new(const struct expr_root *x, struct plan_text **ret)
 
 static void node_release(struct plan *p, struct node *n);
 
-static bool is_leaf(const struct node_kind *kind)
-{
-    return kind == &NODE_SELECT || kind == &NODE_WINDOW;
-}
-
 static void node_free(struct plan *p, struct node *n)
 {
-    if (is_leaf(n->kind))
+    if (node_is_leaf(n->kind))
         audience_leave(&p->audience, &((struct leaf *)n)->hears);
-    for (size_t i = 0; n->child && i < n->n; i++)
+    for (size_t i = 0; i < n->n; i++)
         if (n->child[i])
             node_release(p, n->child[i]);
     if (n->kind->done)
         n->kind->done(n);
     text_release(n->text);
-    free(n->child);
-    free(n->in);
-    free(n->seen);
     free(n->key);
     free(n);
 }
@@ -169,25 +165,39 @@ static const struct expr *operand_of(
 static int node_get(
     struct plan *p, struct plan_text *text, const struct expr *x, struct node **ret);
 
+// With room for the operands behind it, because all of it is read at once and rules are many.
+static struct node *node_room(const struct node_kind *kind, const struct expr *x)
+{
+    size_t n = 0, size = (kind->size + 15) / 16 * 16;
+    while (operand_of(kind, x, n))
+        n++;
+    struct node *ret =
+        calloc(1, size + n * (sizeof(*ret->child) + sizeof(*ret->seen) + sizeof(*ret->in)));
+    if (!ret)
+        return NULL;
+    ret->child = (struct node **)((char *)ret + size);
+    ret->seen = (uint64_t *)(ret->child + n);
+    ret->in = (struct value *)(ret->seen + n);
+    ret->n = n;
+    return ret;
+}
+
 static int node_operands(struct plan *p, struct node *n)
 {
-    size_t count = 0;
-    while (operand_of(n->kind, n->x, count))
-        count++;
-    if (!count)
-        return 0;
-    n->child = calloc(count, sizeof(struct node *));
-    n->in = calloc(count, sizeof(*n->in));
-    n->seen = calloc(count, sizeof(*n->seen));
-    if (!n->child || !n->in || !n->seen)
-        return -ENOMEM;
-    n->n = count;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
+    for (size_t i = 0; rc == 0 && i < n->n; i++) {
         const struct expr *x = is_absent_over_time(n->kind, n->x)
                                    ? last_over_time(n->text, n->x)
                                    : operand_of(n->kind, n->x, i);
         rc = x ? node_get(p, n->text, x, &n->child[i]) : -ENOMEM;
+    }
+    // What never changes is taken over once.
+    for (size_t i = 0; rc == 0 && i < n->n && i < 32; i++) {
+        if (n->child[i]->kind != &NODE_CONST)
+            continue;
+        n->fixed |= UINT32_C(1) << i;
+        n->in[i] = n->child[i]->out;
+        n->seen[i] = n->child[i]->version;
     }
     return rc;
 }
@@ -204,7 +214,7 @@ static int node_new(
     struct plan *p, struct plan_text *text, const struct expr *x, char *key, struct node **ret)
 {
     const struct node_kind *kind = kind_of(x);
-    struct node *n = calloc(1, kind->size);
+    struct node *n = node_room(kind, x);
     if (!n) {
         free(key);
         return -ENOMEM;
@@ -217,8 +227,10 @@ static int node_new(
     n->t_ms = INT64_MIN;
     n->reads_time = reads_time(x);
     text->refs++;
+    if (kind == &NODE_CONST)
+        const_set(p, n);
     int rc = node_operands(p, n);
-    if (rc == 0 && is_leaf(kind))
+    if (rc == 0 && node_is_leaf(kind))
         rc = leaf_open(p, (struct leaf *)n);
     if (rc == 0)
         rc = map_set(&p->nodes, key, strlen(key), n);
@@ -252,19 +264,49 @@ static int node_get(
     return 0;
 }
 
+// The nodes of an expression from the root down, the last operand first.
+static size_t steps_of(struct node *n, struct plan_step *step)
+{
+    size_t count = 1;
+    for (size_t i = n->n; i-- > 0;)
+        if (!(n->fixed >> (i < 32 ? i : 31) & (i < 32)))
+            count += steps_of(n->child[i], step ? step + count : NULL);
+    if (step)
+        *step = (struct plan_step){n, count};
+    return count;
+}
+
 int plan_add(struct plan *p, const struct expr_root *x, struct plan_expr **ret)
 {
-    struct plan_expr *e = calloc(1, sizeof(*e));
-    if (!e)
-        return -ENOMEM;
-    int rc = text_new(x, &e->text);
+    struct plan_text *text = NULL;
+    struct node *root = NULL;
+    struct plan_expr *e = NULL;
+    int rc = text_new(x, &text);
     if (rc == 0)
-        rc = node_get(p, e->text, e->text->root.root, &e->root);
+        rc = node_get(p, text, text->root.root, &root);
     if (rc < 0) {
-        text_release(e->text);
-        free(e);
+        text_release(text);
         return rc;
     }
+    size_t n = steps_of(root, NULL);
+    e = calloc(1, sizeof(*e) + n * sizeof(*e->step));
+    if (e && n > p->todo_room) {
+        struct node **todo = realloc(p->todo, n * sizeof(struct node *));
+        if (!todo) {
+            free(e);
+            e = NULL;
+        } else {
+            p->todo = todo;
+            p->todo_room = n;
+        }
+    }
+    if (!e) {
+        node_release(p, root);
+        text_release(text);
+        return -ENOMEM;
+    }
+    *e = (struct plan_expr){.root = root, .text = text, .n = n};
+    steps_of(root, e->step);
     *ret = e;
     return 0;
 }
@@ -285,110 +327,8 @@ void plan_free(struct plan *p)
     map_done(&p->nodes); // every expression was removed: it is empty
     eval_free(p->eval);
     audience_done(&p->audience);
+    free(p->todo);
     free(p);
-}
-
-// --- reading -----------------------------------------------------------------------------------
-
-static int node_bring(struct plan *p, struct node *n, int64_t t_ms)
-{
-    if (n->round == p->round && !n->failed)
-        return 0;
-    bool leaf = is_leaf(n->kind) || n->kind == &NODE_TIMER;
-    bool due = leaf || n->failed || n->t_ms == INT64_MIN || (n->reads_time && n->t_ms != t_ms);
-    for (size_t i = 0; i < n->n; i++) {
-        int rc = node_bring(p, n->child[i], t_ms);
-        if (rc < 0)
-            return rc;
-        n->in[i] = n->child[i]->out;
-        due |= n->seen[i] != n->child[i]->version;
-    }
-    if (due) {
-        p->eval->sel = n->text->selections;
-        int rc = n->kind->bring(p, n, t_ms);
-        if (rc == 0)
-            rc = plan_check(p, n, n->out.vector.n);
-        n->failed = rc < 0;
-        if (rc < 0)
-            return rc;
-        for (size_t i = 0; i < n->n; i++)
-            n->seen[i] = n->child[i]->version;
-    }
-    if (!leaf)
-        *(due ? &p->stats.computed : &p->stats.kept) += 1;
-    n->t_ms = t_ms;
-    n->round = p->round;
-    return 0;
-}
-
-int plan_check(struct plan *p, const struct node *n, size_t elements)
-{
-    if (!p->elements_max || elements <= p->elements_max)
-        return 0;
-    err_set(
-        p->eval->err, "%s has %zu elements, more than %zu", n->key, elements, p->elements_max);
-    return -E2BIG;
-}
-
-// Whether a part of it has been at a later time and keeps something of that.
-static bool ahead(const struct node *n, int64_t t_ms)
-{
-    if (n->kind->forward && n->t_ms > t_ms)
-        return true;
-    for (size_t i = 0; i < n->n; i++)
-        if (ahead(n->child[i], t_ms))
-            return true;
-    return false;
-}
-
-int plan_read(
-    struct plan *p, struct plan_expr *x, int64_t t_ms, struct value *ret, struct err *err)
-{
-    struct eval *e = p->eval;
-    eval_reset(e);
-    p->stats.reads++;
-    x->version = 0;
-    if (t_ms < p->newest_ms && ahead(x->root, t_ms)) {
-        p->stats.batch_reads++;
-        return eval_instant(e, &x->text->root, x->text->selections, t_ms, ret, err);
-    }
-    // Without memory to know whom a sample concerns everybody begins anew.
-    if (p->audience.lost || audience_meet(&p->audience) < 0)
-        audience_begin(&p->audience);
-    uint64_t generation = e->src.generation(e->src.self);
-    if (t_ms != p->t_ms || p->source_moved || generation != p->generation) {
-        p->round++;
-        p->t_ms = t_ms;
-        p->source_moved = false;
-        p->generation = generation;
-    }
-    if (t_ms > p->newest_ms)
-        p->newest_ms = t_ms;
-    eval_begin(e, x->text->selections, t_ms, err);
-    int rc = eval_finish(e, node_bring(p, x->root, t_ms));
-    if (rc == 0) {
-        *ret = x->root->out;
-        x->version = x->root->version;
-    }
-    return rc;
-}
-
-uint64_t plan_version(const struct plan_expr *x)
-{
-    return x->version;
-}
-
-void plan_limit(struct plan *p, size_t elements)
-{
-    p->elements_max = elements;
-}
-
-void plan_sample(void *plan, uint32_t id, int64_t t_ms)
-{
-    struct plan *p = plan;
-    p->source_moved = true;
-    for (uint32_t i = audience_heard(&p->audience, id); i; i = p->audience.link[i].next)
-        leaf_sample(leaf_of(p->audience.link[i].by), p->audience.link[i].slot, t_ms);
 }
 
 // --- what it looks like ------------------------------------------------------------------------
@@ -402,7 +342,7 @@ void plan_stats(const struct plan *p, struct plan_stats *ret)
     ret->bytes = sizeof(*p) + audience_bytes(&p->audience);
     while (map_next(&p->nodes, &it, &key, &len, &value)) {
         const struct node *n = value;
-        ret->leaves += is_leaf(n->kind);
+        ret->leaves += node_is_leaf(n->kind);
         ret->elements += n->out.vector.n;
         ret->bytes += n->kind->size + len + n->n * (sizeof(*n->in) + 2 * sizeof(*n->seen)) +
                       (n->kind->bytes ? n->kind->bytes(n) : 0);

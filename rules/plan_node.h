@@ -36,21 +36,23 @@ struct plan_text {
 };
 
 struct node {
-    const struct node_kind *kind;
-    char *key; // canonical text
-    const struct expr *x;
-    struct plan_text *text;
-    uint32_t refs;       // nodes and expressions that read it
-    struct node **child; // operands in the order of expr_operand
-    struct value *in;    // their values, filled in by node_bring
-    uint64_t *seen;      // their versions at the last bring that succeeded
-    size_t n;
-    struct value out;
-    uint64_t version, shape;
+    // What each read looks at comes first.
     uint64_t round; // of the plan, when it was brought
-    int64_t t_ms;   // and to which time; INT64_MIN = never
+    const struct node_kind *kind;
+    uint64_t version, shape;
+    int64_t t_ms;   // to which time it was brought; INT64_MIN = never
+    uint32_t fixed; // bit i: operand i is a constant; its value and version are in place
     bool failed;    // the last bring failed: nothing of it is to be believed
     bool reads_time;
+    size_t n;
+    struct node **child; // operands in the order of expr_operand
+    uint64_t *seen;      // their versions at the last bring that succeeded
+    struct value *in;    // their values, filled in before bring
+    struct plan_text *text;
+    const struct expr *x;
+    struct value out;
+    char *key;     // canonical text
+    uint32_t refs; // nodes and expressions that read it
 };
 
 // What a leaf knows of one of its series; together, because every sample touches all of it.
@@ -92,12 +94,20 @@ struct plan {
     int64_t t_ms, newest_ms; // of the last read, and the newest of all
     uint64_t generation;
     size_t elements_max;
+    struct node **todo; // of one read
+    size_t todo_room;
     struct plan_stats stats;
+};
+struct plan_step {
+    struct node *node;
+    size_t size; // steps of it and its operands
 };
 struct plan_expr {
     struct node *root;
     struct plan_text *text;
     uint64_t version; // of the root, as it was read last
+    size_t n;
+    struct plan_step step[]; // its nodes from the root down, constants left out
 };
 
 // plan.c
@@ -154,3 +164,8 @@ extern const struct node_kind NODE_SELECT; // plan_leaf.c: an instant selector
 extern const struct node_kind NODE_WINDOW; // plan_window.c: a function over a range
 extern const struct node_kind NODE_TIMER;  // plan_operator.c: evaluated anew each time
 const struct node_kind *operator_kind_of(const struct expr *x); // of anything made of operands
+
+static inline bool node_is_leaf(const struct node_kind *kind)
+{
+    return kind == &NODE_SELECT || kind == &NODE_WINDOW;
+}

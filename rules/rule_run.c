@@ -147,7 +147,7 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
     if (rc < 0)
         return rc;
     uint64_t version = by->x ? plan_version(by->x) : 0;
-    bool idle = r->rule->kind == RULE_ALERT && !r->alerts.n && !r->recorded.n;
+    bool idle = !r->records && !r->alerts.n && !r->recorded.n;
     if (idle && version && version == by->quiet)
         return 0; // it held nothing then, and is the same now
     by->quiet = 0;
@@ -162,7 +162,7 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
             err, "the result has %zu elements, more than %zu", r->elements, e->o.elements_max);
         return -E2BIG;
     }
-    if (r->rule->kind == RULE_RECORD)
+    if (r->records)
         return record_value(e, g, r, &v.vector, at, err);
     size_t first = e->out.n;
     struct rule_query query = {.like = e->eval, .t_ms = t_ms};
@@ -191,7 +191,8 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
 int rule_run(
     struct engine *e, struct group_state *g, struct rule_state *r, int64_t t_ms, bool grid)
 {
-    struct err err = {0};
+    struct err err; // half a kilobyte, so not cleared for each rule that has none
+    err.msg[0] = '\0';
     int64_t start = e->o.clock ? clock_mono_ns(e->o.clock) : 0;
     eval_reset(e->eval);
     e->writer = r;
@@ -203,8 +204,10 @@ int rule_run(
         err_set(&err, "out of memory");
     if (rc == -E2BIG)
         err_prefix(&err, "%s/%s", g->group->name, r->rule->name);
-    snprintf(
-        r->error, sizeof(r->error), "%.*s", (int)sizeof(r->error) - 1, rc < 0 ? err.msg : "");
+    if (rc < 0)
+        snprintf(r->error, sizeof(r->error), "%.*s", (int)sizeof(r->error) - 1, err.msg);
+    else
+        r->error[0] = '\0';
     r->last_ms = t_ms;
     r->evaluations++;
     if (e->o.clock) {

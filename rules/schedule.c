@@ -33,9 +33,9 @@ int64_t timer_due_ms(
 
 void rule_set_timer(struct rule_state *r)
 {
-    r->timer_ms = NEVER;
-    if (r->rule->evaluate != EVALUATE_ARRIVAL)
+    if (!r->on_arrival_too)
         return;
+    r->timer_ms = NEVER;
     for (size_t i = 0; i < r->alerts.n; i++) {
         const struct alert *a = &r->alerts.slot[i]->a;
         int64_t at = a->active_at_ms + a->silent_ms + r->rule->for_ms;
