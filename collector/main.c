@@ -19,6 +19,7 @@
 #include "collector/restart.h"
 #include "collector/rulefiles.h"
 #include "collector/self.h"
+#include "collector/watch.h"
 #include <curl/curl.h>
 #include <errno.h>
 #include <getopt.h>
@@ -70,6 +71,7 @@ struct daemon {
     struct journal *journal;
     struct board *board;
     struct self self;
+    struct watch watch;
     struct api_context api;
     struct shard *shard;
     struct ingest *ingest;
@@ -241,6 +243,7 @@ static void record_self(void *ctx, struct pipeline *p, int64_t now_ms)
 {
     struct daemon *d = ctx;
     self_record(&d->self, p, now_ms);
+    watch_record(&d->watch, p, &d->api, d->instance, now_ms);
 }
 
 static void print_self(void *ctx, struct buf *out)
@@ -449,6 +452,7 @@ static void stop(struct daemon *d)
     ingest_free(d->ingest);
     shard_free(d->shard);
     inventory_stop(d->inventory);
+    watch_done(&d->watch);
     board_free(d->board);
     loop_free(d->loop);
     secret_free(d->token);

@@ -697,6 +697,7 @@ void pipeline_each_agent(
             .missing = span > a->frames ? span - a->frames : 0,
             .state = a->live.state,
             .last_frame_ms = a->last_frame_ms,
+            .newest_ms = a->watermark_ms,
             .skew_ms = a->skew_ms,
             .series = agent_store_series(a->store),
             .refused = agent_store_refused(a->store)};

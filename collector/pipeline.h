@@ -87,6 +87,7 @@ struct agent_info {
     uint64_t epoch, last_seq, missing; // frames known to be missing
     enum liveness_state state;
     int64_t last_frame_ms; // collector wall ms; 0 = not heard since start
+    int64_t newest_ms;     // of its live samples; 0 = none
     int64_t skew_ms;
     size_t series;
     uint64_t refused; // series over the limit

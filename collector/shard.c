@@ -240,6 +240,15 @@ static bool live_emit(void *ctx, struct live_out *m)
     return reply_out(ctx, NULL, m);
 }
 
+static void queue_lengths(struct shard *s)
+{
+    if (s->o.api) {
+        s->o.api->frames_queued = ring_len(s->frames);
+        s->o.api->frames_max = ring_capacity(s->frames);
+        s->o.api->notices_queued = ring_len(s->notices) + s->n_overflow;
+    }
+}
+
 static void answer(struct shard *s, struct request *r)
 {
     int64_t now = wall_ms(s);
@@ -250,11 +259,7 @@ static void answer(struct shard *s, struct request *r)
         request_free(r);
         return;
     }
-    if (s->o.api) {
-        s->o.api->frames_queued = ring_len(s->frames);
-        s->o.api->frames_max = ring_capacity(s->frames);
-        s->o.api->notices_queued = ring_len(s->notices) + s->n_overflow;
-    }
+    queue_lengths(s);
     request_answer(s->pipeline, s->o.api, r, now);
     (void)reply_out(s, r, NULL);
 }
@@ -374,6 +379,7 @@ static void on_second(void *ctx, int64_t due_ns, int64_t now_ns)
     (void)due_ns;
     if (s->o.note)
         pipeline_notes(s->pipeline, note_out, s);
+    queue_lengths(s);
     if (s->o.self)
         s->o.self(s->o.ctx, s->pipeline, wall_ms(s));
     set_due(s);
