@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "rules/ast.h"
 
-#define PRETTY_WIDTH 100
+#define PRETTY_WIDTH 80
 
 // Appends the layout, lines separated by \n, none at the end. The number of comments in it; -EINVAL
 // with err (col = byte, 1-based) where a comment cannot be kept; -ENOMEM; -EMSGSIZE of out.

@@ -16,6 +16,7 @@ try "promtool check rules" promtool check rules rules/stock/starter.yaml
     failed=$((failed + 1))
     (cd rules/stock && promtool test rules starter.test.yaml)
 }
+try "tocsin rules fmt --check" "${B:-build/none}/tocsin" rules fmt --check rules/stock/starter.yaml
 try "tocsin rules test" "${B:-build/none}/tocsin" rules test rules/stock/starter.test.yaml
 try "tocsin rules check" "${B:-build/none}/tocsin" rules check rules/stock/starter.yaml rules/stock/starter.overrides.yaml
 # A rule without a test is not a starter rule.

@@ -83,9 +83,9 @@ static const struct {
         "  )\n"
         ")\n"
         "> 1"},
-    {"(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa - bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb) / "
+    {"(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa - bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb) / "
      "ccccccccccccccccccccccccccccccccc * 100 > 90",
-        "(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa - bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb)\n"
+        "(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa - bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb)\n"
         "  / ccccccccccccccccccccccccccccccccc\n"
         "  * 100\n"
         "> 90"},
