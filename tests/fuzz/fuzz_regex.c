@@ -35,6 +35,12 @@ static bool comparable(const char *pattern, size_t len)
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (memmem(pattern, len, words[i], strlen(words[i])))
             return false;
+    // RE2 takes letters outside ASCII in the name of a group, Go does not.
+    bool ascii = true;
+    for (size_t i = 0; i < len; i++)
+        ascii &= (signed char)pattern[i] >= 0;
+    if (!ascii && memmem(pattern, len, "(?P<", 4))
+        return false;
     // A count past 10^8 is too large to Go, and ordinary text to RE2.
     for (size_t i = 0, digits = 0; i < len; i++) {
         digits = pattern[i] >= '0' && pattern[i] <= '9' ? digits + 1 : 0;
