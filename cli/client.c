@@ -39,7 +39,7 @@ static int refused(const struct cli *c, long status, const struct buf *body, str
     cJSON *doc = cJSON_ParseWithLength((const char *)body->data, body->len);
     struct buf text;
     buf_init(&text, sizeof(err->msg));
-    text_clean(json_text(doc, "error"), &text);
+    text_clean(cJSON_IsString(doc) ? doc->valuestring : json_text(doc, "error"), &text);
     int rc = CLI_NO;
     if (status == 401 || status == 403) {
         err_set(err, "%s: not allowed (HTTP %ld)%s%s%s", c->url, status, text.len ? ": " : "",
@@ -59,7 +59,11 @@ static int refused(const struct cli *c, long status, const struct buf *body, str
     return rc;
 }
 
-static int perform(CURL *h, const struct cli *c, const char *path, const char *token,
+struct question {
+    const char *method, *path, *body; // body NULL: none
+};
+
+static int perform(CURL *h, const struct cli *c, const struct question *q, const char *token,
     struct buf *body, struct err *err)
 {
     char why[CURL_ERROR_SIZE] = "";
@@ -67,11 +71,17 @@ static int perform(CURL *h, const struct cli *c, const char *path, const char *t
     struct curl_slist *headers = NULL;
     buf_init(&url, 1u << 20);
     buf_init(&header, 2 * SECRET_MAX);
-    buf_addf(&url, "%s%s", c->url, path);
+    buf_addf(&url, "%s%s", c->url, q->path);
     if (token) {
         buf_addf(&header, "Authorization: Bearer %s", token);
         headers = curl_slist_append(NULL, buf_cstr(&header));
     }
+    if (q->body) {
+        headers = curl_slist_append(headers, "Content-Type: application/json");
+        curl_easy_setopt(h, CURLOPT_POSTFIELDS, q->body);
+    }
+    if (strcmp(q->method, "GET") != 0)
+        curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, q->method);
     curl_easy_setopt(h, CURLOPT_URL, buf_cstr(&url));
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -109,39 +119,63 @@ static int perform(CURL *h, const struct cli *c, const char *path, const char *t
     return status >= 200 && status < 300 ? CLI_YES : refused(c, status, body, err);
 }
 
-int client_get(
-    const struct cli *c, const char *path, cJSON **ret_doc, const cJSON **ret, struct err *err)
+// The answer, which is valid until buf_done.
+static int ask(const struct cli *c, const struct question *q, struct buf *body, struct err *err)
 {
     char *token = NULL;
+    buf_init(body, CLIENT_BODY_MAX);
     int rc = client_token(c, &token, err);
     if (rc != CLI_YES)
         return rc;
-    struct buf body;
-    buf_init(&body, CLIENT_BODY_MAX);
     CURL *h = curl_easy_init();
     if (h) {
-        rc = perform(h, c, path, token, &body, err);
+        rc = perform(h, c, q, token, body, err);
     } else {
         err_set(err, "out of memory");
         rc = CLI_UNREACHABLE;
     }
     curl_easy_cleanup(h);
     secret_free(token);
-    if (rc == CLI_YES) {
-        cJSON *doc = cJSON_ParseWithLength((const char *)body.data, body.len);
-        const cJSON *data = cJSON_GetObjectItemCaseSensitive(doc, "data");
-        if (!cJSON_IsObject(doc)) {
-            err_set(err, "%s%s: the answer is not JSON; is this a collector's address?", c->url,
-                path);
-            cJSON_Delete(doc);
-            rc = CLI_UNREACHABLE;
-        } else {
-            *ret_doc = doc;
-            *ret = data ? data : doc;
-        }
-    }
-    buf_done(&body);
     return rc;
+}
+
+static int not_json(const struct cli *c, const char *path, struct err *err)
+{
+    err_set(err, "%s%s: the answer is not JSON; is this a collector's address?", c->url, path);
+    return CLI_UNREACHABLE;
+}
+
+int client_send(const struct cli *c, const char *method, const char *path, const char *body,
+    cJSON **ret_doc, struct err *err)
+{
+    struct question q = {method, path, body};
+    struct buf answer;
+    int rc = ask(c, &q, &answer, err);
+    *ret_doc = NULL;
+    if (rc == CLI_YES && answer.len) {
+        *ret_doc = cJSON_ParseWithLength((const char *)answer.data, answer.len);
+        if (!*ret_doc)
+            rc = not_json(c, path, err);
+    }
+    buf_done(&answer);
+    return rc;
+}
+
+int client_get(
+    const struct cli *c, const char *path, cJSON **ret_doc, const cJSON **ret, struct err *err)
+{
+    cJSON *doc;
+    int rc = client_send(c, "GET", path, NULL, &doc, err);
+    if (rc != CLI_YES)
+        return rc;
+    if (!cJSON_IsObject(doc)) {
+        cJSON_Delete(doc);
+        return not_json(c, path, err);
+    }
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(doc, "data");
+    *ret_doc = doc;
+    *ret = data ? data : doc;
+    return CLI_YES;
 }
 
 const char *json_text(const cJSON *o, const char *name)

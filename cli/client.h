@@ -18,6 +18,9 @@
 // the question, e.g. a query with a mistake).
 int client_get(
     const struct cli *c, const char *path, cJSON **ret_doc, const cJSON **ret, struct err *err);
+// Any method, with a JSON body or none; whatever JSON comes back, NULL when nothing does.
+int client_send(const struct cli *c, const char *method, const char *path, const char *body,
+    cJSON **ret_doc, struct err *err);
 // "?name=" or "&name=" and the value, percent-encoded.
 void client_param(struct buf *path, const char *name, const char *value);
 

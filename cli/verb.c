@@ -30,6 +30,16 @@ static const struct verb_option QUERY_OPTIONS[] = {
     {"time", "TIME", "as of then: seconds since 1970 or 2026-11-25T04:20:00Z", NULL},
     {0},
 };
+static const struct verb_option SILENCE_ADD_OPTIONS[] = {
+    {"for", "DURATION", "how long: 2h", NULL},
+    {"comment", "TEXT", "why, for whoever finds it", NULL},
+    {"by", "NAME", "who (default: USER)", NULL},
+    {0},
+};
+static const struct verb_option SILENCE_LIST_OPTIONS[] = {
+    {"expired", NULL, "those that are over too", NULL},
+    {0},
+};
 static const struct verb_option HOOKS_OPTIONS[] = {
     {"port", "PORT", "where to listen on 127.0.0.1 (default 7319; 0 = any free port)", NULL},
     {0},
@@ -58,6 +68,15 @@ const struct verb VERBS[] = {
         alerts_main},
     {"query", NULL, "EXPR", 1, 1, "evaluate a PromQL expression",
         "Exit status 1 when the expression has a mistake.", QUERY_OPTIONS, query_main},
+    {"silence", "add", "MATCHER...", 1, -1, "tell nobody of alerts that match, for a while",
+        "All matchers must hold: alertname=Slow zone=~\"eu.*\". Prints the id. Nothing is lost:\n"
+        "what still fires when the silence ends is told then.",
+        SILENCE_ADD_OPTIONS, silence_add_main},
+    {"silence", "list", "", 0, 0, "what is silenced, by whom and why", NULL,
+        SILENCE_LIST_OPTIONS, silence_list_main},
+    {"silence", "expire", "ID...", 1, -1, "end silences now", NULL, NULL, silence_expire_main},
+    {"silence", "preview", "MATCHER...", 1, -1, "alerts that fire and would be silenced", NULL,
+        NULL, silence_preview_main},
     {"top", NULL, "[WORD]", 0, 1, "live view of services and alerts; q quits",
         "WORD shows only services and hosts whose name holds it. Without a terminal one picture\n"
         "is printed.",

@@ -4,7 +4,8 @@
 
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
-import { World, check, fetchText, freePort, run, sleep, until } from "./world.mjs";
+import { join } from "node:path";
+import { World, bin, check, fetchText, freePort, run, sleep, until } from "./world.mjs";
 
 const w = new World();
 const port = await freePort();
@@ -107,6 +108,31 @@ await run([
       check(heard("Now") === "", "it was said though it is silenced");
       await until("Now", () => heard("Now") === "firing", 12000);
       check(Date.now() - killed > 7000, "the silence ended early");
+    },
+  ],
+  [
+    "tocsin silence: preview, add, list, expire",
+    async () => {
+      const cli = (...args) => execFileSync(join(bin, "tocsin"), ["--url", w.url, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+      check(/^1 alert that fires now would be silenced:\n  Always \{/.test(cli("silence", "preview", "alertname=Always")), cli("silence", "preview", "alertname=Always"));
+      const id = cli("silence", "add", 'alertname=~"Al.*"', "severity!=info", "--for", "1h", "--comment", "swap", "--by", "ann").trim();
+      check(/^[0-9a-f-]{36}$/.test(id), id);
+      const list = cli("silence", "list");
+      check(list.includes(id) && list.includes('alertname=~"Al.*", severity!="info"') && list.includes("swap"), list);
+      cli("silence", "expire", id);
+      check(!cli("silence", "list").includes(id) && cli("silence", "list", "--expired").includes(id), "expired");
+      const refused = (...args) => {
+        try {
+          cli("silence", ...args);
+        } catch (e) {
+          return `${e.status} ${e.stderr}`;
+        }
+        return "0";
+      };
+      check(/^2 .*--for/.test(refused("add", "a=b", "--comment", "x")), refused("add", "a=b", "--comment", "x"));
+      check(/^2 .*no matcher/.test(refused("add", "a", "--for", "1h", "--comment", "x")), refused("add", "a", "--for", "1h", "--comment", "x"));
+      check(/^1 .*everything/.test(refused("add", "a=~.*", "--for", "1h", "--comment", "x")), refused("add", "a=~.*", "--for", "1h", "--comment", "x"));
+      check(/^1 .*no such silence/.test(refused("expire", "nothing")), refused("expire", "nothing"));
     },
   ],
   [
