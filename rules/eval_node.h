@@ -150,6 +150,9 @@ typedef int (*window_fn)(struct eval *e, const struct window *w, void *ctx);
 // has none because its source is silent.
 int eval_windows(struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx);
 
+// The first step of a subquery after from_ms.
+int64_t subquery_first(const struct eval *e, const struct expr *x, int64_t from_ms);
+
 // The window of a range selector over one series; its samples live in e->window until the next.
 // 1; 0 when there is nothing at all.
 int window_of_series(struct eval *e, const struct expr *x, uint32_t id, int64_t t_ms,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/plan.h"
 #include "rules/parse.h"
-#include "rules/plan_node.h"
+#include "rules/plan_subquery.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -33,7 +33,7 @@ struct plan *plan_new(const struct source *src, const struct eval_options *o)
         return NULL;
     map_init(&p->nodes);
     audience_init(&p->audience, NULL);
-    p->t_ms = p->newest_ms = INT64_MIN;
+    p->t_ms = p->newest_ms = p->steps_ms = INT64_MIN;
     p->eval = eval_new(src, o);
     if (!p->eval) {
         plan_free(p);
@@ -106,12 +106,13 @@ static void node_release(struct plan *p, struct node *n)
 // A range selector this evaluator can move along: not one that is nailed down by `@`.
 static bool moves(const struct expr *range)
 {
-    return range->kind == EXPR_MATRIX && expr_inner(range->lhs)->at == AT_NONE;
+    return range->kind == EXPR_MATRIX ? expr_inner(range->lhs)->at == AT_NONE
+                                      : subquery_moves(range);
 }
 
 static const struct node_kind *kind_of(const struct expr *x)
 {
-    const struct expr *param;
+    const struct expr *param, *range;
     switch (x->kind) {
     case EXPR_NUMBER:
     case EXPR_STRING: return &NODE_CONST;
@@ -119,9 +120,12 @@ static const struct node_kind *kind_of(const struct expr *x)
     case EXPR_CALL:
         if (!expr_reads_window(x))
             return operator_kind_of(x);
-        if (!moves(range_operands(x, &param)))
+        range = range_operands(x, &param);
+        if (!moves(range))
             return &NODE_TIMER;
-        return x->fn->id == FN_ABSENT_OVER_TIME ? operator_kind_of(x) : &NODE_WINDOW;
+        if (x->fn->id == FN_ABSENT_OVER_TIME)
+            return operator_kind_of(x);
+        return range->kind == EXPR_MATRIX ? &NODE_WINDOW : &NODE_SUBQUERY.k;
     case EXPR_AGGREGATE:
     case EXPR_BINARY:
     case EXPR_UNARY:
@@ -154,7 +158,7 @@ static const struct expr *operand_of(
     const struct expr *param;
     if (kind == &NODE_TIMER)
         return NULL;
-    if (kind != &NODE_WINDOW)
+    if (kind != &NODE_WINDOW && kind != &NODE_SUBQUERY.k)
         return expr_operand(x, i);
     if (i)
         return NULL;

@@ -96,6 +96,8 @@ struct plan {
     size_t elements_max;
     struct node **todo; // of one read
     size_t todo_room;
+    struct subquery_node *subqueries; // plan_subquery.h
+    int64_t steps_ms;                 // samples after this reach no step they keep
     struct plan_stats stats;
 };
 struct plan_step {

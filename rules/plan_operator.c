@@ -137,8 +137,7 @@ void *heap_copy(const void *from, size_t n, size_t size)
 
 // --- the general path ----------------------------------------------------------------------------
 
-// Takes a result in; anew: what the places hold was not told to anybody.
-static int settle(struct plan *p, struct operator_node *o, const struct value *v, bool anew)
+int operator_settle(struct plan *p, struct operator_node *o, const struct value *v, bool anew)
 {
     struct node *n = &o->n;
     struct value *out = &n->out;
@@ -206,14 +205,14 @@ int operator_bring(struct plan *p, struct node *n, int64_t t_ms)
     rc = eval_apply(p->eval, n->x, n->in, t_ms, &v);
     if (rc < 0)
         o->how = HOW_UNKNOWN; // when the mistake is over the numbers may do again
-    return rc < 0 ? rc : settle(p, o, &v, changed);
+    return rc < 0 ? rc : operator_settle(p, o, &v, changed);
 }
 
 static int timer_bring(struct plan *p, struct node *n, int64_t t_ms)
 {
     struct value v = {0};
     int rc = eval_node(p->eval, n->x, t_ms, &v);
-    return rc < 0 ? rc : settle(p, (struct operator_node *)n, &v, n->failed);
+    return rc < 0 ? rc : operator_settle(p, (struct operator_node *)n, &v, n->failed);
 }
 
 size_t operator_bytes(const struct node *n)

@@ -38,6 +38,8 @@ struct operator_kind {
     size_t (*bytes)(const struct operator_node *o); // of the structure
 };
 int operator_bring(struct plan *p, struct node *n, int64_t t_ms);
+// Takes a result of the batch evaluator in; anew: what the places hold was not told to anybody.
+int operator_settle(struct plan *p, struct operator_node *o, const struct value *v, bool anew);
 size_t operator_bytes(const struct node *n);
 void operator_done(struct node *n);
 

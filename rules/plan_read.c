@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading a plan: which nodes of an expression have to be brought to a time, and what samples do.
-#include "rules/plan_node.h"
+#include "rules/plan_subquery.h"
 #include <errno.h>
 
 #define NODE_LINES 4 // of a node that reading it touches
@@ -19,7 +19,7 @@ static int bring(struct plan *p, struct node *n, int64_t t_ms)
 {
     if (n->round == p->round && !n->failed)
         return 0;
-    bool leaf = node_is_leaf(n->kind) || n->kind == &NODE_TIMER;
+    bool leaf = node_is_leaf(n->kind) || n->kind == &NODE_TIMER || n->kind == &NODE_SUBQUERY.k;
     bool due = leaf || n->failed || n->t_ms == INT64_MIN || (n->reads_time && n->t_ms != t_ms);
     for (size_t i = 0; i < n->n; i++) {
         if (i < 32 && n->fixed >> i & 1)
@@ -119,6 +119,7 @@ void plan_sample(void *plan, uint32_t id, int64_t t_ms)
 {
     struct plan *p = plan;
     p->source_moved = true;
+    subqueries_hear(p, id, t_ms);
     for (uint32_t i = audience_heard(&p->audience, id); i; i = p->audience.link[i].next)
         leaf_sample(leaf_of(p->audience.link[i].by), p->audience.link[i].slot, t_ms);
 }

@@ -166,6 +166,15 @@ static int track_step(struct eval *e, struct tracks *ts, struct join *j, const s
     return rc;
 }
 
+// Absolute multiples of the step, the first one inside the window. Division truncates towards zero,
+// as Prometheus's does, hence both corrections.
+int64_t subquery_first(const struct eval *e, const struct expr *x, int64_t from_ms)
+{
+    int64_t step = x->step_ms ? x->step_ms : e->o.subquery_step_ms;
+    int64_t first = step * (from_ms / step);
+    return first + ((e->o.compat_2_42 ? first < from_ms : first <= from_ms) ? step : 0);
+}
+
 static int windows_of_subquery(
     struct eval *e, const struct expr *x, int64_t t_ms, window_fn fn, void *ctx)
 {
@@ -175,11 +184,7 @@ static int windows_of_subquery(
     int64_t step = x->step_ms ? x->step_ms : e->o.subquery_step_ms;
     w.to_ms = eval_time(e, x, t_ms);
     w.from_ms = w.to_ms - x->range_ms;
-    // Absolute multiples of the step, the first one inside the window. Division truncates towards
-    // zero, as Prometheus's does, hence both corrections.
-    int64_t first = step * (w.from_ms / step);
-    if (e->o.compat_2_42 ? first < w.from_ms : first <= w.from_ms)
-        first += step;
+    int64_t first = subquery_first(e, x, w.from_ms);
     if (first > w.to_ms)
         return 0;
     size_t most = (size_t)((w.to_ms - first) / step) + 1;

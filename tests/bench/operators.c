@@ -31,6 +31,7 @@ static const struct shape SHAPES[] = {
     {"group_left", "x * on (instance) group_left (version) info", {"x", "info"}},
     {"unless", "x > 500 unless on (instance) (info > 2)", {"x", "info"}},
     {"label_replace", "label_replace(x, \"host\", \"$1\", \"instance\", \"(.*)\")", {"x"}},
+    {"subquery", "max_over_time(sum by (group) (x)[1m:5s])", {"x"}},
     {"quantile", "histogram_quantile(0.9, sum by (le, group) (rate(bucket[1m])))",
         {"rate(bucket[1m])"}},
 };

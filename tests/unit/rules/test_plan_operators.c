@@ -85,6 +85,23 @@ static const char *const EXPRESSIONS[] = {
     "scalar(g{a=\"1\"}) + 1",
     "sum(g) > 10 and on () sum(h) > 3",
     "max_over_time(g[20s]) - min_over_time(g[20s]) > 2",
+    "max_over_time(sum by (a) (g)[20s:3s])",
+    "rate(g[30s:5s])",
+    "avg_over_time((g > 4)[15s:1s] offset 3s)",
+    "sum_over_time((-g)[20s:2s])",
+    "last_over_time((g or h)[20s:7s])",
+    "count_over_time({__name__=~\"g|h\"}[10s:2s])",
+    "count_over_time({__name__=~\"g|n\"}[10s:2s])",
+    "quantile_over_time(scalar(h{a=\"1\",b=\"x\"}) / 10, g[20s:4s])",
+    "predict_linear(g[20s:2s], 60)",
+    "deriv(vector(scalar(g{a=\"1\",b=\"x\"}))[20s:2s])",
+    "max_over_time(avg_over_time(g[10s] offset -4s)[20s:3s])",
+    "min_over_time(max_over_time(g[10s:2s])[20s:5s] offset -2s)",
+    "sum by (a) (changes((h > 4)[30s:4s])) > 1",
+    "absent_over_time(h[5s:1s])",
+    "max_over_time(vector(time())[20s:3s])",
+    "sum_over_time((g * on (a) group_left (c) v)[10s:2s])",
+    "stddev_over_time(absent(h > 8)[20s:3s])",
 };
 #define N_EXPRESSIONS (sizeof(EXPRESSIONS) / sizeof(EXPRESSIONS[0]))
 
@@ -123,6 +140,8 @@ static void something(struct pair *p, int64_t t_ms)
             .schema = 4, .count = count[0] + 1, .sum = 3, .positive = {2, index, count}};
         memory_source_add(p->s.m, id, t_ms, 0, &h);
     } else {
+        if (roll > 90)
+            t_ms -= below(20000);
         memory_source_add(p->s.m, id, t_ms, roll == 31 ? NAN : below(20) / 2.0, NULL);
     }
 }
@@ -394,7 +413,7 @@ static void steady_state_allocates_nothing(void)
         CU_ASSERT(good(&s));
         single_close(&s);
     }
-    CU_ASSERT(mistakes == 3); // labels that collide
+    CU_ASSERT(mistakes == 4); // labels that collide
 }
 
 static void one_allocation_fails(void)
@@ -427,6 +446,53 @@ static void one_allocation_fails(void)
             single_close(&s);
         }
     }
+}
+
+static struct source plain;
+static size_t asked; // of the source for a sample
+
+static bool counted(void *self, uint32_t id, int64_t t_ms, struct point *ret)
+{
+    asked++;
+    return plain.latest(self, id, t_ms, ret);
+}
+
+// How often the source is asked for samples to read the expression at the next instant.
+static size_t asks(struct single *s)
+{
+    asked = 0;
+    (void)present(s);
+    size_t n = asked;
+    CU_ASSERT(good(s));
+    return n;
+}
+
+static void a_step_is_evaluated_once(void)
+{
+    struct single s;
+    pair_open(&s.p, NULL);
+    plan_free(s.p.plan);
+    plain = s.p.s.src;
+    struct source counting = plain;
+    counting.latest = counted;
+    s.p.plan = plan_new(&counting, NULL);
+    CU_ASSERT_FATAL(s.p.plan != NULL);
+    plain.watch(plain.self, plan_sample, s.p.plan);
+    s.text = "max_over_time((g > 0)[100s:10s])";
+    s.e = add(&s.p, s.text);
+    for (s.t_ms = 1000; s.t_ms < 200000; s.t_ms += 1000)
+        put(&s, "g{a=\"1\"}", (double)(s.t_ms % 7000));
+    s.t_ms = 181000;
+    CU_ASSERT_EQUAL(asks(&s), 10); // at 181, then 182 s ...
+    for (int i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(asks(&s), 0);
+    CU_ASSERT_EQUAL(asks(&s), 1); // 190 s
+    // Late samples: the steps from there on, for the series it reads.
+    scene_put(&s.p.s, "g{a=\"2\"}", 165500, 9);
+    CU_ASSERT_EQUAL(asks(&s), 2 * 3);
+    scene_put(&s.p.s, "h{a=\"2\"}", 165500, 9);
+    CU_ASSERT_EQUAL(asks(&s), 0);
+    single_close(&s);
 }
 
 static void a_small_operator_stays_small(void)
@@ -474,6 +540,7 @@ static const struct test TESTS[] = {
     {"a native histogram takes the general path", a_histogram_changes_the_path},
     {"in steady state nothing is allocated", steady_state_allocates_nothing},
     {"any one allocation may fail", one_allocation_fails},
+    {"a step of a subquery is evaluated once", a_step_is_evaluated_once},
     {"a small operator stays small", a_small_operator_stays_small},
 };
 
