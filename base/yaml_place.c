@@ -263,9 +263,11 @@ void yaml_place(const char *text, size_t text_len, const struct yaml_node *scala
         s.at = end;
     scan_scalar(&s, scalar);
     size_t at = s.done ? s.found : s.at;
-    int line = 1;
-    size_t line_start = 0;
-    for (const char *p = text; (p = memchr(p, '\n', (size_t)(text + at - p))); p++) {
+    // From where the value begins: from the top, many mistakes in a large file take their square.
+    int line = scalar->line;
+    size_t line_start = scalar->offset - (size_t)(scalar->col - 1);
+    for (const char *p = text + scalar->offset;
+         at > scalar->offset && (p = memchr(p, '\n', (size_t)(text + at - p))); p++) {
         line++;
         line_start = (size_t)(p - text) + 1;
     }

@@ -30,7 +30,9 @@ static struct label_flow collect(struct flows *f, bool all, const struct label_f
     struct label_flow ret = {.all = all};
     size_t most = a->n + (more ? more->n : 0);
 
-    if (most > FLOW_NAMES_MAX)
+    // A ceiling of its own, so that a rule made to be expensive is only not looked into.
+    bool full = f->arena->max && f->arena->used > f->arena->max / 2;
+    if (most > FLOW_NAMES_MAX || full)
         return ANY;
     ret.names = arena_alloc(f->arena, (most ? most : 1) * sizeof(*ret.names));
     if (!ret.names) {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: rules base
-/* Any bytes as a rule file and as an overrides document: rules or mistakes, each inside the file. */
+/*
+ * Any bytes as a rule file and as an overrides document: rules or mistakes, each inside the file. What
+ * loads is looked at for warnings too.
+ */
 #include "rules/file.h"
+#include "rules/lint.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,6 +36,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     diags_init(&d);
     int rc = ruleset_add(set, "fuzz.yaml", text, size, &d);
+    check(&d, rc, text, size);
+    struct lint_options o = {.sampling_ms = 15000};
+    struct lint *l = lint_new(set, &o);
+    if (!l || lint_file(l, "fuzz.yaml", text, size, &d) < 0)
+        abort();
+    lint_free(l);
     check(&d, rc, text, size);
     ruleset_check(set, &d);
     diags_done(&d);
