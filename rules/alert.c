@@ -144,17 +144,45 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
     return 0;
 }
 
+// Whether the element makes an alert pending.
+static bool begins(const struct alert_step *step, const struct element *el)
+{
+    return el->state == ELEMENT_VALUE ||
+           (el->state == ELEMENT_NO_DATA && step->rule->no_data == NO_DATA_ALERT);
+}
+
+// False by its threshold, but not past the second one.
+static bool not_clear(const struct rule *r, const struct element *el)
+{
+    if (!r->has_clear || el->hist || double_bits(el->value) == NAN_ABSENT_BITS)
+        return false;
+    double v = el->value;
+    return (r->clear_op == OP_GT && v > r->clear) || (r->clear_op == OP_GE && v >= r->clear) ||
+           (r->clear_op == OP_LT && v < r->clear) || (r->clear_op == OP_LE && v <= r->clear);
+}
+
+// Whether it can carry an alert that is there already. What is merely false says nothing: the alert
+// is not seen, that is all.
+static bool goes_on(const struct alert_step *step, const struct element *el)
+{
+    switch (el->state) {
+    case ELEMENT_VALUE: return true;
+    case ELEMENT_NO_DATA: return step->rule->no_data != NO_DATA_RESOLVE;
+    case ELEMENT_FILTERED: break;
+    }
+    return not_clear(step->rule, el);
+}
+
 static int prepare(struct alert_set *s, const struct alert_step *step, const struct vector *v,
     struct arena *scratch, struct intent *in, struct err *err)
 {
     size_t before = s->n;
     for (size_t i = 0; i < v->n; i++) {
         const struct element *el = &v->e[i];
-        // What is false says nothing about an alert: it is not seen, that is all.
-        if (el->state == ELEMENT_FILTERED || (el->state == ELEMENT_NO_DATA && !before))
+        if (!begins(step, el) && (!before || !goes_on(step, el)))
             continue;
         uint64_t hash = labels_hash_without(&el->labels, NULL, 0);
-        if (el->state == ELEMENT_VALUE) {
+        if (begins(step, el)) {
             int rc = prepare_value(s, step, el, hash, scratch, in, err);
             if (rc < 0)
                 return rc;
@@ -211,7 +239,7 @@ static void hold(
         in->slot->a.element_hash = labels_hash_without(&el->labels, NULL, 0);
     }
     a->value = el->value;
-    a->stale = false;
+    a->stale = el->state == ELEMENT_NO_DATA;
     in->slot->held = false;
     a->keep_since_ms = 0;
     if (born) {
@@ -228,6 +256,7 @@ static void hold(
         (step->grid || step->rule->for_ms == 0 || !open)) {
         a->state = ALERT_FIRING;
         a->fired_at_ms = step->t_ms;
+        in->slot->misses = 0;
         if (!born)
             a->cause_ms = cause;
     } else if (a->state == ALERT_FIRING && step->grid && held < step->rule->for_ms) {
@@ -248,6 +277,10 @@ static bool release(const struct alert_step *step, struct alert_slot *slot)
     if (slot->held && step->holds && step->holds(step->holds_ctx, a->labels))
         return false;
     slot->held = false;
+    if (a->state == ALERT_PENDING && slot->misses < step->rule->for_tolerance) {
+        slot->misses++;
+        return false;
+    }
     if (a->state == ALERT_FIRING && step->rule->keep_firing_for_ms > 0) {
         if (!a->keep_since_ms)
             a->keep_since_ms = step->t_ms;
@@ -308,13 +341,18 @@ static void commit(struct alert_set *s, const struct alert_step *step, struct in
         struct alert_slot *slot = in[i].slot;
         if (!slot)
             continue;
-        if (in[i].el->state == ELEMENT_VALUE) {
+        if (begins(step, in[i].el)) {
             count_silence(slot, in[i].el, step->t_ms);
             hold(step, &in[i], slot->a.state == ALERT_INACTIVE, out);
         } else if (in[i].el->state == ELEMENT_NO_DATA && slot->seen != s->epoch) {
             slot->seen = s->epoch;
             slot->a.stale = true;
             count_silence(slot, in[i].el, step->t_ms);
+        } else if (in[i].el->state == ELEMENT_FILTERED && slot->a.state == ALERT_FIRING) {
+            slot->seen = s->epoch;
+            slot->a.stale = false;
+            slot->a.keep_since_ms = 0;
+            slot->a.value = in[i].el->value;
         }
     }
     bool over = false;
@@ -357,8 +395,8 @@ int alert_set_step(struct alert_set *s, const struct alert_step *step, const str
     size_t before = s->n, held = 0, n = 0;
     struct intent *in = NULL;
     for (size_t i = 0; i < v->n; i++) {
-        held += v->e[i].state == ELEMENT_VALUE;
-        n += v->e[i].state != ELEMENT_FILTERED;
+        held += begins(step, &v->e[i]);
+        n += begins(step, &v->e[i]) || goes_on(step, &v->e[i]);
     }
     if (!before && !held)
         return 0;

@@ -17,6 +17,7 @@ struct alert_slot {
     int64_t step_ms;         // newest evaluation that had it
     bool silent;             // it had only the last word of a silent source, or not even that
     bool held;               // of an earlier run, and not evaluated since
+    uint32_t misses;         // false evaluations while pending
 };
 struct slot_index {
     uint32_t *at; // slot + 1, 0 = free

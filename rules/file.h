@@ -9,6 +9,8 @@
  *     overrides:
  *       - rule: starter/ServiceCrashed      # group/name
  *         set: {evaluate: arrival, for: 0s, labels: {severity: page}}
+ *       - rule: web/Hot                     # > 90 fires, <= 80 for half a minute ends it
+ *         set: {clear: 80, clear_for: 30s, for_tolerance: 2, no_data: resolve}
  *       - rule: starter/SwapIn
  *         disable: true
  */
@@ -19,6 +21,8 @@
 
 enum rule_kind { RULE_ALERT, RULE_RECORD };
 enum evaluate_mode { EVALUATE_INTERVAL, EVALUATE_ARRIVAL };
+// What a silent source does to an alert about it (element.h).
+enum no_data_policy { NO_DATA_KEEP, NO_DATA_RESOLVE, NO_DATA_ALERT };
 
 struct rule_text { // a label or annotation
     const char *name;
@@ -31,6 +35,13 @@ struct rule {
     struct expr_root expr;
     int64_t for_ms, keep_firing_for_ms;
     enum evaluate_mode evaluate;
+    enum no_data_policy no_data;
+    // A firing alert goes on while its value compares so with `clear`: the second threshold of a
+    // hysteresis. OP_GT, OP_GE, OP_LT or OP_LE, the vector on the left.
+    bool has_clear;
+    double clear;
+    enum binary_op clear_op;
+    uint32_t for_tolerance;                 // false evaluations that do not reset `for`
     struct rule_text *labels, *annotations; // sorted by name
     size_t n_labels, n_annotations;
     int line; // of the `alert:` or `record:` key

@@ -3,6 +3,7 @@
  * The overrides document: fields changed by group/name, so that stock files can stay as they are.
  * Later entries win over earlier ones.
  */
+#include "base/num.h"
 #include "rules/parse.h"
 #include "rules/rule_text.h"
 #include <errno.h>
@@ -13,8 +14,7 @@
 #define TREE_ARENA_MAX (512u << 20)
 #define COUNT(a)       (sizeof(a) / sizeof((a)[0]))
 
-static const char *const later[] = {
-    "clear", "clear_for", "no_data", "depends_on", "flap", "for_tolerance"};
+static const char *const later[] = {"depends_on", "flap"};
 
 bool ruleset_is_overrides(const char *text, size_t len)
 {
@@ -94,6 +94,80 @@ static void set_evaluate(struct reading *r, const struct yaml_node *n, enum eval
     else
         reading_mark(r, DIAG_ERROR, n, "T021", "interval or arrival",
             "evaluate: unknown mode `%.60s`", n->text);
+}
+
+static void set_no_data(struct reading *r, const struct yaml_node *n, enum no_data_policy *ret)
+{
+    static const char *const NAMES[] = {
+        [NO_DATA_KEEP] = "keep", [NO_DATA_RESOLVE] = "resolve", [NO_DATA_ALERT] = "alert"};
+    n = reading_scalar(r, n, "no_data");
+    for (size_t i = 0; n && i < COUNT(NAMES); i++)
+        if (!strcmp(n->text, NAMES[i])) {
+            *ret = (enum no_data_policy)i;
+            return;
+        }
+    if (n)
+        reading_mark(r, DIAG_ERROR, n, "T021", "keep, resolve or alert",
+            "no_data: unknown policy `%.60s`", n->text);
+}
+
+static void set_tolerance(struct reading *r, const struct yaml_node *n, uint32_t *ret)
+{
+    uint64_t count;
+    n = reading_scalar(r, n, "for_tolerance");
+    if (n && num_parse_u64(n->text, n->len, &count) && count <= 1000000)
+        *ret = (uint32_t)count;
+    else if (n)
+        reading_mark(r, DIAG_ERROR, n, "T021", "how many false evaluations, e.g. 2",
+            "for_tolerance: `%.60s` is no count", n->text);
+}
+
+// The expression compares a vector with a number, and by which operator seen from the vector.
+static bool threshold(const struct expr *x, enum binary_op *ret_op, double *ret_limit)
+{
+    while (x->kind == EXPR_PAREN)
+        x = x->lhs;
+    if (x->kind != EXPR_BINARY || x->return_bool)
+        return false;
+    bool left = x->rhs->kind == EXPR_NUMBER, right = x->lhs->kind == EXPR_NUMBER;
+    *ret_op = x->op;
+    *ret_limit = left ? x->rhs->number : x->lhs->number;
+    if (right) // 5 < x is x > 5
+        *ret_op = x->op == OP_LT   ? OP_GT
+                  : x->op == OP_LE ? OP_GE
+                  : x->op == OP_GT ? OP_LT
+                  : x->op == OP_GE ? OP_LE
+                                   : x->op;
+    return left != right &&
+           (*ret_op == OP_GT || *ret_op == OP_GE || *ret_op == OP_LT || *ret_op == OP_LE);
+}
+
+static void set_clear(struct reading *r, const struct yaml_node *n, struct rule *rule)
+{
+    enum binary_op op;
+    double limit, clear;
+    n = reading_scalar(r, n, "clear");
+    if (!n)
+        return;
+    if (!num_parse(n->text, n->len, &clear)) {
+        reading_mark(r, DIAG_ERROR, n, "T021", NULL, "clear: `%.60s` is no number", n->text);
+        return;
+    }
+    if (!threshold(rule->expr.root, &op, &limit)) {
+        reading_mark(r, DIAG_ERROR, n, "T021", "e.g. expr: temperature > 90",
+            "`clear` needs an expression that compares with one number by >, >=, < or <=");
+        return;
+    }
+    bool above = op == OP_GT || op == OP_GE;
+    if (above ? clear > limit : clear < limit) {
+        reading_mark(r, DIAG_ERROR, n, "T021", NULL,
+            "clear: %g is on the firing side of `%s %g`: the alert would end while it fires",
+            clear, op_name(op), limit);
+        return;
+    }
+    rule->has_clear = true;
+    rule->clear = clear;
+    rule->clear_op = op;
 }
 
 static bool set_disable(struct reading *r, const struct yaml_node *n, bool *ret)
@@ -176,6 +250,10 @@ static void set_rule(struct reading *r, const struct yaml_node *set, struct rule
         alerts_only(r, set, "for");
         alerts_only(r, set, "keep_firing_for");
         alerts_only(r, set, "annotations");
+        alerts_only(r, set, "clear");
+        alerts_only(r, set, "clear_for");
+        alerts_only(r, set, "no_data");
+        alerts_only(r, set, "for_tolerance");
     }
     if (yaml_get(set, "for"))
         rule->for_ms = reading_duration(r, yaml_get(set, "for"), "for");
@@ -193,6 +271,20 @@ static void set_rule(struct reading *r, const struct yaml_node *set, struct rule
         expr_done(&rule->expr);
         rule->expr = root;
     }
+    if (!alert)
+        return;
+    if (yaml_get(set, "no_data"))
+        set_no_data(r, yaml_get(set, "no_data"), &rule->no_data);
+    if (yaml_get(set, "for_tolerance"))
+        set_tolerance(r, yaml_get(set, "for_tolerance"), &rule->for_tolerance);
+    if (yaml_get(set, "clear"))
+        set_clear(r, yaml_get(set, "clear"), rule);
+    // To be false for so long is what keep_firing_for asks for.
+    int64_t clear_for = yaml_get(set, "clear_for")
+                            ? reading_duration(r, yaml_get(set, "clear_for"), "clear_for")
+                            : 0;
+    if (clear_for > rule->keep_firing_for_ms)
+        rule->keep_firing_for_ms = clear_for;
 }
 
 static void set_group(struct reading *r, const struct yaml_node *set, struct rule_group *g)
