@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "cli/codes.h"
 #include "cli/rules_check.h"
+#include "cli/rules_explain.h"
 #include "cli/rules_fmt.h"
 #include "cli/rules_test.h"
 #include <stdlib.h>
@@ -93,6 +94,11 @@ const struct verb VERBS[] = {
         "Comments, order and quotes of all else stay. Without an option the files are printed.\n"
         "Exit status 1 when a file has mistakes or, with --check, would change.",
         RULES_FMT_OPTIONS, rules_fmt_main},
+    {"rules", "explain", "FILE...", 1, -1, "what rules cost and how soon they tell",
+        "Each rule's plan, what of it is kept and what is computed anew, the memory it takes and\n"
+        "the delay from a condition's beginning to the alert. Exit status 1 when a file has\n"
+        "mistakes.",
+        RULES_EXPLAIN_OPTIONS, rules_explain_main},
     {"explain", NULL, "[CODE]", 0, 1,
         "what a code of a check means, with an example and its fix", NULL, NULL, explain_main},
     {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",

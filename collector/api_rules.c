@@ -192,8 +192,8 @@ static bool add_rule(void *ctx, const struct rule_status *s)
         buf_adds(out, ",\"lastError\":");
         add_text(s->error, out);
     }
-    buf_addf(
-        out, ",\"evaluationTime\":%.9g,\"lastEvaluation\":", (double)s->last_ns / NS_PER_S);
+    buf_addf(out, ",\"elements\":%zu,\"evaluationTime\":%.9g,\"lastEvaluation\":", s->elements,
+        (double)s->last_ns / NS_PER_S);
     api_time_json(s->last_ms, out);
     buf_addf(out, ",\"type\":\"%s\"}", alerting ? "alerting" : "recording");
     return !out->failed;

@@ -15,11 +15,11 @@ struct engine *engine_new(const struct source *src, const struct engine_options 
     if (o)
         e->o = *o;
     if (!e->o.interval_ms)
-        e->o.interval_ms = 1000;
+        e->o.interval_ms = ENGINE_INTERVAL_MS;
     if (!e->o.grace_ms)
-        e->o.grace_ms = 250;
+        e->o.grace_ms = ENGINE_GRACE_MS;
     if (!e->o.arrival_gap_ms)
-        e->o.arrival_gap_ms = 100;
+        e->o.arrival_gap_ms = ENGINE_ARRIVAL_GAP_MS;
     if (!e->o.elements_max)
         e->o.elements_max = 100000;
     e->watermark_ms = INT64_MIN;

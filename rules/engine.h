@@ -23,10 +23,14 @@
 #include "rules/eval.h"
 #include "rules/plan.h"
 
+#define ENGINE_INTERVAL_MS    1000
+#define ENGINE_GRACE_MS       250
+#define ENGINE_ARRIVAL_GAP_MS 100
+
 struct engine_options {
-    int64_t interval_ms;                  // groups that name none; 0 = 1000
-    int64_t grace_ms;                     // 0 = 250
-    int64_t arrival_gap_ms;               // 0 = 100
+    int64_t interval_ms;                  // groups that name none; 0 = ENGINE_INTERVAL_MS
+    int64_t grace_ms;                     // 0 = ENGINE_GRACE_MS
+    int64_t arrival_gap_ms;               // 0 = ENGINE_ARRIVAL_GAP_MS
     size_t elements_max;                  // per rule; 0 = 100000
     size_t node_elements_max;             // of any part of an expression; 0 = 1000000
     int64_t subquery_step_ms;             // of `[1h:]`; 0 = EVAL_SUBQUERY_STEP_MS

@@ -283,6 +283,11 @@ struct slide_call slide_call(int fn, bool compat_2_42)
     return (struct slide_call){kind_of(fn), fn, compat_2_42};
 }
 
+bool slide_moves(int fn)
+{
+    return kind_of(fn) != &NOTHING;
+}
+
 size_t slide_size(const struct slide_call *c)
 {
     return c->kind->size;

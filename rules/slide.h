@@ -62,6 +62,7 @@ struct slide_call {
 };
 
 struct slide_call slide_call(int fn, bool compat_2_42);
+bool slide_moves(int fn); // false: a window of it is computed from its samples each time
 size_t slide_size(const struct slide_call *c);
 size_t slide_held(const struct slide_call *c, const struct slide *s); // bytes besides
 void slide_done(const struct slide_call *c, struct slide *s);

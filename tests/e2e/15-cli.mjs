@@ -133,6 +133,18 @@ await run([
     },
   ],
   [
+    "rules explain --against adds how the collector's rules do",
+    async () => {
+      const own = (await cli(["rules", "explain", rules])).out;
+      check(/^ {2}plan {7}\S+ +\S/m.test(own) && / {2}delay {6}/.test(own) && !/ {2}now {8}/.test(own), own);
+      const live = await cli(["rules", "explain", "--against", w.url, rules]);
+      const rows = live.out.match(/^ {2}now {8}.*$/gm) ?? [];
+      const count = (own.match(/^ {2}delay /gm) ?? []).length;
+      check(live.code === 0 && rows.length === count && rows.every((r) => /(ok|unknown), \d+ elements, last evaluation took /.test(r)), live.out);
+      check((await cli(["rules", "explain", "--against", "http://127.0.0.1:1", rules])).code === 3, "unreachable");
+    },
+  ],
+  [
     "explain tells what a code means; an unknown one is wrong usage",
     async () => {
       const x = await cli(["explain", "t207"]);

@@ -376,19 +376,19 @@ static void rules_are_listed_with_their_alerts_and_health(void)
     CU_ASSERT_EQUAL_FATAL(cJSON_GetArraySize(rules), 4);
     expect_rule(cJSON_GetArrayItem(rules, 0),
         "{\"name\":\"load:double\",\"query\":\"load * 2\",\"labels\":{\"kind\":\"sum\"},"
-        "\"health\":\"ok\",\"type\":\"recording\"}");
+        "\"health\":\"ok\",\"elements\":1,\"type\":\"recording\"}");
     expect_rule(cJSON_GetArrayItem(rules, 1),
         "{\"state\":\"firing\",\"name\":\"Busy\",\"query\":\"load > 3\",\"duration\":0,"
         "\"keepFiringFor\":0,\"labels\":{\"severity\":\"page\"},\"annotations\":{\"summary\":"
         "\"load {{ $value }} on {{ $labels.instance }}\"},\"alerts\":[" BUSY
-        "],\"health\":\"ok\",\"type\":\"alerting\"}");
+        "],\"health\":\"ok\",\"elements\":1,\"type\":\"alerting\"}");
     expect_rule(cJSON_GetArrayItem(rules, 2),
         "{\"state\":\"pending\",\"name\":\"BusyLong\",\"query\":\"load > 3\",\"duration\":300,"
         "\"keepFiringFor\":0,\"labels\":{},\"annotations\":{},\"alerts\":[" BUSY_LONG
-        "],\"health\":\"ok\",\"type\":\"alerting\"}");
+        "],\"health\":\"ok\",\"elements\":1,\"type\":\"alerting\"}");
     expect_rule(cJSON_GetArrayItem(rules, 3),
         "{\"state\":\"inactive\",\"name\":\"Never\",\"query\":\"load > 1e9\",\"duration\":0,"
-        "\"keepFiringFor\":0,\"labels\":{},\"annotations\":{},\"alerts\":[],\"health\":\"ok\","
+        "\"keepFiringFor\":0,\"labels\":{},\"annotations\":{},\"alerts\":[],\"health\":\"ok\",\"elements\":1,"
         "\"type\":\"alerting\"}");
     cJSON_Delete(json);
     // What the rules wrote can be queried.
