@@ -144,7 +144,8 @@ static void duration(struct lint *l)
     duration_print(s->group->interval_ms, interval);
     duration_print(s->rule->for_ms, given);
     site_warn(s, "T219", at, 0, at->len, "",
-        "the group is evaluated every %s, so `for: %s` is as long as that", interval, given);
+        "the group is evaluated every %s: `for: %s` takes a whole interval all the same",
+        interval, given);
 }
 
 static const char *file_of(const struct ruleset *s, const struct rule *rule)

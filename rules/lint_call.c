@@ -104,7 +104,7 @@ static void check_length(struct lint *l, const struct expr *call, const struct e
     snprintf(hint, sizeof(hint), "take %s or more", want);
     if (range->range_ms / 2 < step)
         LINT_EXPR(l, "T209", range, hint,
-            "`%s` needs two samples; %s hold one or none of those that come every %s",
+            "`%s` needs two samples, and in %s there is mostly one when they come every %s",
             call->fn->name, have, every);
     else
         LINT_EXPR(l, "T209", range, hint,

@@ -18,7 +18,7 @@ void regex_class_add(struct regex_class *c, uint32_t lo, uint32_t hi);
 bool regex_class_perl(struct regex_class *c, char letter);
 // [:alpha:] and the like; `negative` for [:^alpha:].
 bool regex_class_posix(struct regex_class *c, const char *name, size_t len, bool negative);
-// Adds the other case of everything in it.
+// Adds the other cases of everything in it (regex_fold.c).
 void regex_class_fold(struct regex_class *c);
 // Sorted and merged.
 void regex_class_tidy(struct regex_class *c);

@@ -53,6 +53,18 @@ static const struct {
     {"(?i)\xc3\xa9t\xc3\xa9", "\xc3\x89T\xc3\x89", true},
     {"(?i)[a-c]+", "aBC", true},
     {"(?i)k", "\xe2\x84\xaa", true},
+    {"(?i)\xc5\x82\xc3\xb3"
+     "d\xc5\xba",
+        "\xc5\x81\xc3\x93"
+        "D\xc5\xb9",
+        true}, // Lodz in Polish
+    {"(?i)\xd0\xb9", "\xd0\x99", true},
+    {"(?i)\xcf\x83", "\xcf\x82", true}, // the final sigma
+    {"(?i)[^\xcf\x83]", "\xce\xa3", false},
+    {"(?i)\xd5\xa1", "\xd4\xb1", true},         // Armenian
+    {"(?i)\xe1\x8f\xb8", "\xe1\x8f\xb0", true}, // Cherokee, whose capitals came first
+    {"(?i)i", "\xc4\xb1", false},               // Turkish: no simple folding
+    {"\xc5\x82", "\xc5\x81", false},
     {"\xc3\xa9.", "\xc3\xa9\xc3\xa8", true},
     {"..", "\xc3\xa9", false},
     {"[^a]", "\n", true},
