@@ -13,6 +13,7 @@ struct feed {
     struct buf frame;
     struct loop_timer *timer; // an event frame that waits for the gap
     uint64_t next_seq, failures;
+    int64_t stamp_ms; // of the newest frame: two frames of one millisecond would be one sample
     int64_t
         earned_ns; // event frames are paid from here: FEED_GAP_NS each, FEED_BURST saved up at most
     uint32_t seq_id;
@@ -95,6 +96,7 @@ static int make(struct feed *f, int64_t wall_ms, int64_t mono_ns)
 
 int feed_second(struct feed *f, int64_t wall_ms, int64_t mono_ns)
 {
+    f->stamp_ms = wall_ms > f->stamp_ms ? wall_ms : f->stamp_ms;
     return make(f, wall_ms, mono_ns);
 }
 
@@ -110,7 +112,11 @@ int feed_event(struct feed *f, int64_t now_ns)
         f->earned_ns = now_ns - FEED_BURST * FEED_GAP_NS;
     f->earned_ns += FEED_GAP_NS;
     int64_t wall_ms = schedule_wall_us(f->schedule, now_ns) / 1000;
-    output_group(f->out, 0, 0, wall_ms);
+    int64_t stamp_ms = wall_ms, behind = f->stamp_ms - wall_ms;
+    if (behind >= 0 && behind <= FEED_BURST) // a clock that was set back is another matter
+        stamp_ms = f->stamp_ms + 1;
+    output_group(f->out, 0, 0, stamp_ms);
+    f->stamp_ms = stamp_ms;
     feed_write_seq(f);
     return make(f, wall_ms, now_ns);
 }
