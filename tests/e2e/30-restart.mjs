@@ -27,11 +27,11 @@ await run([
       const rows = (await w.query("tocsin_agent_frame_seq[2m]", t))[0].values.map(([at, v]) => [at, Number(v)]);
       const count = await number("count_over_time(tocsin_agent_frame_seq[2m])", t);
       check(count === rows.length, `count_over_time ${count}, raw ${rows.length}`);
-      const seqs = rows.map((r) => r[1]);
+      // By number: a second's frame has the time it was meant for, so an event's may stand behind it.
+      const seqs = rows.map((r) => r[1]).sort((a, b) => a - b);
       check(new Set(seqs).size === seqs.length, "a frame is there twice");
       const span = seqs[seqs.length - 1] - seqs[0] + 1;
       check(count === span, `${count} rows for ${span} frames; seq ${seqs.join(" ")}`);
-      check(seqs.every((q, i) => q === seqs[0] + i), `out of order: ${seqs.join(" ")}`);
       check(seqs[0] === 1, `the oldest frame the agent held is back: ${seqs[0]}`);
       console.log(`      ${count} rows, seq ${seqs[0]}..${seqs[seqs.length - 1]}`);
     },
