@@ -38,8 +38,8 @@ static enum accuracy accuracy_of_text(const char *text)
 
 static const char *duration(struct random *r)
 {
-    static const char *const D[] = {
-        "1m", "1m", "5m", "5m", "37s", "2m30s", "90s", "15s", "10s", "10m", "61s1ms", "45s"};
+    static const char *const D[] = {"1m", "1m", "5m", "5m", "37s", "2m30s", "90s", "15s", "10s",
+        "10m", "61s1ms", "45s", "5s", "20s"};
     return RANDOM_PICK(r, D);
 }
 

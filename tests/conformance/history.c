@@ -43,7 +43,7 @@ static void sample_add(
     struct history *h, struct random *r, struct series *s, int64_t t, double v)
 {
     int64_t arrive = t;
-    if (h->late && random_chance(r, 0.03))
+    if (h->late && random_chance(r, 0.01))
         arrive += (int64_t)(90000 * random_unit(r) * random_unit(r));
     // promtool loads nothing after its last evaluation.
     if (s->n < s->cap && t <= HISTORY_END_MS)
@@ -247,7 +247,7 @@ void history_make(struct history *h, struct random *r)
 {
     static const int64_t SLOTS[] = {1000, 1000, 500, 250, 137};
     history_open(h, RANDOM_PICK(r, SLOTS));
-    h->late = random_chance(r, 0.5);
+    h->late = random_chance(r, 0.8);
     add_families(h, r);
     history_sort(h);
 }

@@ -39,7 +39,8 @@ void result_of_value(
         return;
     }
     if (v->type == TYPE_SCALAR) {
-        result_add(r, a, v->no_data ? "?{}" : "{}", v->no_data ? 3 : 2, v->scalar);
+        result_add(
+            r, a, v->no_data ? "?{}" : "{}", v->no_data ? 3 : 2, v->no_data ? 0 : v->scalar);
         return;
     }
     for (size_t i = 0; i < v->vector.n; i++) {
@@ -51,7 +52,9 @@ void result_of_value(
         if (el->state == ELEMENT_NO_DATA)
             buf_addc(&text, '?');
         labels_print_flat(&el->labels, &text);
-        result_add(r, a, buf_cstr(&text), text.len, el->value);
+        // What a silent source said last is only shown; of several, which one is not said.
+        result_add(
+            r, a, buf_cstr(&text), text.len, el->state == ELEMENT_NO_DATA ? 0 : el->value);
         buf_done(&text);
     }
     result_sort(r);

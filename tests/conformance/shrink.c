@@ -153,7 +153,21 @@ static void print_late(const struct history *h)
         }
 }
 
-static void print_small(struct shrink *s, uint64_t seed)
+static void print_sides(const struct trial *t, const struct mismatch *m)
+{
+    struct buf text;
+    buf_init(&text, 1u << 20);
+    printf("# %s at %lld ms: %s\n", t->q[m->q].text, (long long)t->t[m->moment].t_ms,
+        m->verdict == OTHER_PRESENCE ? "other elements" : "another value");
+    for (int k = 0; k < 2; k++) {
+        buf_reset(&text);
+        result_print(&m->side[k], &text);
+        printf("#   %-33s %s\n", EVALUATORS[PAIR_SIDES[m->pair][k]]->name, buf_cstr(&text));
+    }
+    buf_done(&text);
+}
+
+static void print_small(struct shrink *s, const struct mismatch *whole, uint64_t seed)
 {
     struct history h;
     struct trial t;
@@ -172,16 +186,11 @@ static void print_small(struct shrink *s, uint64_t seed)
                           : "as 3.x",
             s->tries, buf_cstr(&text));
         print_late(&h);
-        printf("# %s at %lld ms: %s\n", t.q[m.q].text, (long long)t.t[m.moment].t_ms,
-            m.verdict == OTHER_PRESENCE ? "other elements" : "another value");
-        for (int k = 0; k < 2; k++) {
-            buf_reset(&text);
-            result_print(&m.side[k], &text);
-            printf("#   %-33s %s\n", EVALUATORS[PAIR_SIDES[s->pair][k]]->name, buf_cstr(&text));
-        }
+        print_sides(&t, &m);
     } else {
-        printf("# --- seed %llu: differs only beside other expressions: %s\n",
-            (unsigned long long)seed, s->text);
+        printf("# --- seed %llu: differs only beside the other expressions\n",
+            (unsigned long long)seed);
+        print_sides(s->from, whole);
     }
     buf_done(&text);
     trial_done(&t);
@@ -219,7 +228,7 @@ void shrink_and_print(const struct trial *t, const struct mismatch *m, uint64_t 
         drop(&s, s.sample, total);
         cut_expression(&s);
     }
-    print_small(&s, seed);
+    print_small(&s, m, seed);
     free(s.text);
     free(s.series);
     free(s.first);

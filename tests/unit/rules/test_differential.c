@@ -18,7 +18,7 @@ static int shrunk;
 // Times to the millisecond where samples, ranges and steps end, one beside them, and any.
 static int64_t a_time(const struct history *h, struct random *r)
 {
-    static const int64_t RANGES[] = {0, 60000, 300000, 37000, 90000, 61001, 10000};
+    static const int64_t RANGES[] = {0, 60000, 300000, 37000, 90000, 61001, 10000, 5000, 20000};
     if (random_chance(r, 0.4))
         return (int64_t)(HISTORY_END_MS * random_unit(r));
     if (random_chance(r, 0.15))
