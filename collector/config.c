@@ -11,7 +11,7 @@
 
 #define RULES_MAX 1024
 
-enum type { TEXT, BOOL, DURATION, COUNT, PATHS };
+enum type { TEXT, PATH, BOOL, DURATION, COUNT, PATHS };
 
 // The table: what can be set, and what --print-config says about it.
 static const struct key {
@@ -38,6 +38,8 @@ static const struct key {
         "debug, info, warn or error."},
     {NULL, "rules", PATHS, offsetof(struct config, rules), 0, 0, "[]",
         "Prometheus rule files, overrides documents, and folders of both (*.yaml, *.yml)."},
+    {NULL, "alertmanager_file", PATH, offsetof(struct config, alertmanager_file), 0, 0, NULL,
+        "Alertmanager's own file: route, receivers, inhibit_rules, time_intervals, global. Or here, below."},
     {"evaluation", "interval", DURATION, offsetof(struct config, interval_ms), 100, 3600000,
         "1s", "Of rule groups that name none."},
     {"evaluation", "grace", DURATION, offsetof(struct config, grace_ms), 0, 60000, "250ms",
@@ -75,6 +77,29 @@ const char *config_keep(struct config_reader *r, const char *text)
     if (!copy)
         r->oom = true;
     return copy;
+}
+
+const char *config_path(struct config_reader *r, const struct yaml_node *n, const char *key)
+{
+    const char *s = config_scalar(r, n, key);
+    const char *slash = r->file ? strrchr(r->file, '/') : NULL;
+    if (!s)
+        return NULL;
+    if (!*s) {
+        config_bad(r, n, "C001", NULL, "`%s` is empty", key);
+        return NULL;
+    }
+    if (*s == '/' || !slash)
+        return config_keep(r, s);
+    size_t folder = (size_t)(slash - r->file) + 1, len = strlen(s);
+    char *path = arena_alloc(&r->c->arena, folder + len + 1);
+    if (!path) {
+        r->oom = true;
+        return NULL;
+    }
+    memcpy(path, r->file, folder);
+    memcpy(path + folder, s, len);
+    return path;
 }
 
 const char *config_scalar(struct config_reader *r, const struct yaml_node *n, const char *key)
@@ -189,6 +214,7 @@ static void read_key(struct config_reader *r, const struct key *k, const struct 
             *(const char **)to = config_keep(r, s);
         return;
     }
+    case PATH: *(const char **)to = config_path(r, n, k->name); return;
     case BOOL: config_bool(r, n, k->name, to); return;
     case DURATION: config_duration(r, n, k->name, k->low, k->high, to); return;
     case COUNT: config_count(r, n, k->name, (uint64_t)k->low, (uint64_t)k->high, to); return;
@@ -198,9 +224,7 @@ static void read_key(struct config_reader *r, const struct key *k, const struct 
 
 // --- the document --------------------------------------------------------------------------------
 
-// Alertmanager's own top-level keys: known, and not done yet.
-static const char *const NOT_YET[] = {
-    "mute_time_intervals", "time_intervals", "templates", "global", "tls", NULL};
+static const char *const NOT_YET[] = {"tls", NULL};
 
 static bool in_list(const char *const *list, const char *word)
 {
@@ -242,7 +266,7 @@ void config_other_key(struct config_reader *r, const struct yaml_node *key,
 
 static void unknown(struct config_reader *r, const struct yaml_node *key, const char *section)
 {
-    const char *names[N_KEYS * 2 + 3];
+    const char *names[N_KEYS * 2 + CONFIG_ALERTING_KEYS];
     size_t n = 0;
     for (size_t i = 0; i < N_KEYS; i++) {
         if (!section && KEYS[i].section)
@@ -251,11 +275,8 @@ static void unknown(struct config_reader *r, const struct yaml_node *key, const 
                     : !KEYS[i].section)
             names[n++] = KEYS[i].name;
     }
-    if (!section) {
-        names[n++] = "route";
-        names[n++] = "receivers";
-        names[n++] = "inhibit_rules";
-    }
+    if (!section)
+        n += config_alerting_names(&names[n]);
     const char *near = diag_nearest(key->text, key->len, names, n);
     char hint[96] = "";
     if (near)
@@ -316,8 +337,19 @@ static void check(struct config_reader *r, const struct yaml_node *root)
             "`external_url` is not a URL");
     if (c->state_dir && !*c->state_dir)
         config_bad(r, node_of(root, NULL, "state_dir"), "C001", NULL, "`state_dir` is empty");
-    const struct yaml_node *route = root->kind == YAML_MAP ? yaml_get(root, "route") : NULL;
-    config_route_check(r, route ? route : root);
+}
+
+// Alertmanager's part: here or in a file of its own.
+static void alerting(struct config_reader *r, const struct yaml_node *root)
+{
+    if (!r->c->alertmanager_file) {
+        config_alerting(r, root);
+        return;
+    }
+    for (size_t i = 0; i < root->n; i++)
+        if (config_alerting_key(root->keys[i]->text))
+            config_bad(r, root->keys[i], "C001", "one of the two",
+                "`%s` is here, and `alertmanager_file` is named too", root->keys[i]->text);
 }
 
 int config_defaults(struct config *ret)
@@ -329,7 +361,8 @@ int config_defaults(struct config *ret)
         void *to = (char *)ret + k->offset;
         size_t len = k->fallback ? strlen(k->fallback) : 0;
         switch (k->type) {
-        case TEXT: *(const char **)to = k->fallback; break;
+        case TEXT:
+        case PATH: *(const char **)to = k->fallback; break;
         case BOOL: *(bool *)to = strcmp(k->fallback, "true") == 0; break;
         case DURATION: (void)duration_parse(k->fallback, len, to); break;
         case COUNT: (void)num_parse_u64(k->fallback, len, to); break;
@@ -361,15 +394,11 @@ int config_parse(const char *text, size_t len, struct config *ret, struct diags 
                 read_key(&r, k, root->items[i]);
             else if (is_section(name))
                 read_section(&r, name, root->items[i]);
-            else if (strcmp(name, "route") == 0)
-                config_route(&r, root->items[i]);
-            else if (strcmp(name, "inhibit_rules") == 0)
-                config_inhibit(&r, root->items[i]);
-            else if (strcmp(name, "receivers") == 0)
-                config_receivers(&r, root->items[i]);
-            else
+            else if (!config_alerting_key(name))
                 unknown(&r, root->keys[i], NULL);
         }
+        if (!r.oom)
+            alerting(&r, root);
     }
     if (root && !r.oom)
         check(&r, root);
@@ -406,7 +435,8 @@ int config_print(struct buf *out)
         section = k->section;
         buf_addf(out, "%s# %s\n", indent, k->help);
         if (!k->fallback)
-            buf_addf(out, "%s#%s: /etc/tocsin/token\n", indent, k->name);
+            buf_addf(out, "%s#%s: /etc/tocsin/%s\n", indent, k->name,
+                k->type == PATH ? "alertmanager.yml" : "token");
         else if (!*k->fallback)
             buf_addf(out, "%s%s: \"\"\n", indent, k->name);
         else

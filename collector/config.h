@@ -5,8 +5,11 @@
  * dialect, a subset of it; a key of Alertmanager's that we do not do yet is an error that says so,
  * never ignored: a page that silently goes elsewhere is worse than a start that fails.
  *
- * Every mistake of the file is collected in diags (codes C0xx). All text lives in the arena.
- * Paths are as written; relative ones are relative to the working directory.
+ * Alertmanager's part may stand in a file of its own, one of Alertmanager's unchanged
+ * (`alertmanager_file`); then none of it stands here.
+ *
+ * Every mistake of a file is collected in diags (codes C0xx). All text lives in the arena.
+ * Relative paths are relative to the working directory; those of an alertmanager_file to its folder.
  */
 #pragma once
 #include "base/arena.h"
@@ -14,6 +17,7 @@
 #include "base/err.h"
 #include "collector/inhibit.h"
 #include "collector/route.h"
+#include "collector/time_interval.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,9 +47,12 @@ struct config {
     int64_t interval_ms, grace_ms; // evaluation
     int64_t retention_ms;          // in memory
     uint64_t series_per_agent, series_max, connections_max, connections_per_ip;
-    struct route *route; // NULL: alerts are shown but sent nowhere
+    const char *alertmanager_file; // NULL = none
+    struct route *route;           // NULL: alerts are shown but sent nowhere
     struct inhibit_rule *inhibit;
     size_t n_inhibit;
+    struct time_interval *intervals;
+    size_t n_intervals;
     struct config_receiver *receivers;
     size_t n_receivers;
 };
@@ -54,7 +61,13 @@ struct config {
 // 0; -EINVAL: diags has the mistakes; -ENOMEM.
 int config_parse(const char *text, size_t len, struct config *ret, struct diags *d);
 int config_defaults(struct config *ret); // 0, -ENOMEM
+// Alertmanager's part from c->alertmanager_file's text, after config_parse. Returns as it does.
+int config_alertmanager(struct config *c, const char *text, size_t len, struct diags *d);
+// The file at path (NULL: the defaults) and an alertmanager_file it names. Both are added to text,
+// what is wrong with them to report, as people read it. 0 or -errno; ret is ready for config_done.
+int config_load(const char *path, struct config *ret, struct buf *text, struct buf *report);
 void config_done(struct config *c);
 const struct config_receiver *config_receiver(const struct config *c, const char *name); // NULL
+const struct time_interval *config_interval(const struct config *c, const char *name);   // NULL
 // Every key with its default and what it is for, as a YAML file that parses to the defaults.
 int config_print(struct buf *out);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What config.c, config_route.c and config_receiver.c share: reading one YAML value, with its mistake in its place. */
+/* What the config*.c share: reading one YAML value, with its mistake in its place. */
 #pragma once
 #include "base/num.h"
 #include "base/yaml.h"
@@ -8,6 +8,7 @@
 struct config_reader {
     struct config *c;
     struct diags *d;
+    const char *file; // paths are relative to its folder; NULL = to the working directory
     bool oom;
 };
 
@@ -16,6 +17,8 @@ void config_bad(struct config_reader *r, const struct yaml_node *n, const char *
 // A scalar without NUL bytes; adds to diags and returns NULL otherwise.
 const char *config_scalar(struct config_reader *r, const struct yaml_node *n, const char *key);
 const char *config_keep(struct config_reader *r, const char *text); // in the arena
+// A path, relative ones made relative to r->file; NULL after a mistake.
+const char *config_path(struct config_reader *r, const struct yaml_node *n, const char *key);
 bool config_bool(
     struct config_reader *r, const struct yaml_node *n, const char *key, bool *ret);
 bool config_duration(struct config_reader *r, const struct yaml_node *n, const char *key,
@@ -28,7 +31,16 @@ bool config_is_map(struct config_reader *r, const struct yaml_node *n, const cha
 void config_other_key(struct config_reader *r, const struct yaml_node *key,
     const char *const *not_yet, const char *where);
 
+// Alertmanager's part: these keys, and their values in a map of any keys.
+#define CONFIG_ALERTING_KEYS 7
+bool config_alerting_key(const char *name);
+size_t config_alerting_names(const char **ret); // CONFIG_ALERTING_KEYS of them
+void config_alerting(struct config_reader *r, const struct yaml_node *root);
+
+void config_global(struct config_reader *r, const struct yaml_node *n);
+void config_intervals(struct config_reader *r, const struct yaml_node *n, const char *key);
 void config_route(struct config_reader *r, const struct yaml_node *n);
 void config_inhibit(struct config_reader *r, const struct yaml_node *n);
 void config_receivers(struct config_reader *r, const struct yaml_node *n);
-void config_route_check(struct config_reader *r, const struct yaml_node *route);
+// What names something names one that is there. root: the map with `route`.
+void config_route_check(struct config_reader *r, const struct yaml_node *root);

@@ -37,8 +37,7 @@ static void webhook(
             else if (s)
                 w->url = config_keep(r, s);
         } else if (strcmp(key, "url_file") == 0) {
-            const char *s = config_scalar(r, v, key);
-            w->url_file = s ? config_keep(r, s) : NULL;
+            w->url_file = config_path(r, v, key);
         } else if (strcmp(key, "send_resolved") == 0) {
             config_bool(r, v, key, &w->send_resolved);
         } else if (strcmp(key, "max_alerts") == 0) {

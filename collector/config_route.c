@@ -266,28 +266,59 @@ void config_inhibit(struct config_reader *r, const struct yaml_node *n)
     }
 }
 
-struct look {
-    struct config_reader *r;
-    const struct yaml_node *at;
-};
-
-static bool check_route(void *ctx, const struct route *route)
+static void receiver_check(
+    struct config_reader *r, const struct yaml_node *n, const struct route *to)
 {
-    const struct look *l = ctx;
-    if (!route->receiver)
-        config_bad(l->r, l->at, "C001", NULL, "`route` needs a `receiver`");
-    else if (!config_receiver(l->r->c, route->receiver))
-        config_bad(l->r, l->at, "C001", NULL, "there is no receiver `%.60s`", route->receiver);
-    return route->receiver != NULL;
+    const struct yaml_node *at = yaml_get(n, "receiver");
+    if (!to->receiver)
+        config_bad(r, n, "C001", NULL, "`route` needs a `receiver`");
+    else if (!config_receiver(r->c, to->receiver))
+        config_bad(r, at ? at : n, "C001", NULL, "there is no receiver `%.60s`", to->receiver);
 }
 
-void config_route_check(struct config_reader *r, const struct yaml_node *route)
+static const struct time_interval **resolve(struct config_reader *r, const struct yaml_node *n,
+    const char *const *name, size_t count, size_t *ret_n)
+{
+    const struct time_interval **found =
+        arena_alloc(&r->c->arena, (count + 1) * sizeof(struct time_interval *));
+    if (!found) {
+        r->oom = true;
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        found[*ret_n] = config_interval(r->c, name[i]);
+        if (found[*ret_n])
+            (*ret_n)++;
+        else
+            config_bad(r, n, "C001", NULL, "there is no time interval `%.60s`", name[i]);
+    }
+    return found;
+}
+
+static void check_route(struct config_reader *r, const struct yaml_node *n, struct route *to)
+{
+    const struct yaml_node *children = yaml_get(n, "routes");
+    const struct yaml_node *mute = yaml_get(n, "mute_time_intervals"),
+                           *active = yaml_get(n, "active_time_intervals");
+    // What the parent lacks is not missed again in each child.
+    if (!to->parent || yaml_get(n, "receiver"))
+        receiver_check(r, n, to);
+    to->times.mute =
+        resolve(r, mute ? mute : n, to->mute_times, to->n_mute_times, &to->times.n_mute);
+    to->times.active = resolve(
+        r, active ? active : n, to->active_times, to->n_active_times, &to->times.n_active);
+    for (size_t i = 0; i < to->n_routes && !r->oom; i++)
+        if (children->items[i]->kind == YAML_MAP)
+            check_route(r, children->items[i], &to->routes[i]);
+}
+
+void config_route_check(struct config_reader *r, const struct yaml_node *root)
 {
     const struct config *c = r->c;
-    struct look l = {r, route};
-    if (c->route)
-        route_each(c->route, check_route, &l);
+    const struct yaml_node *n = yaml_get(root, "route");
+    if (c->route && n)
+        check_route(r, n, c->route);
     else if (c->n_receivers)
-        config_bad(r, route, "C001", "route: {receiver: NAME}",
+        config_bad(r, root, "C001", "route: {receiver: NAME}",
             "there are receivers but no `route` to them");
 }

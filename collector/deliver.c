@@ -51,6 +51,7 @@ struct deliver {
     struct item *head, *tail;
     struct item *flying; // == head while in flight
     struct buf body;
+    bool hold;     // no repeats now
     bool rendered; // body and message stand for head
     struct deliver_message message;
     struct deliver_member *changed;
@@ -407,7 +408,7 @@ static int64_t repeat_due(const struct deliver *d, struct group **ret)
     const void *key;
     size_t len;
     void *v;
-    if (d->o.repeat_ms <= 0)
+    if (d->o.repeat_ms <= 0 || d->hold)
         return due;
     while (map_next(&d->groups, &at, &key, &len, &v)) {
         struct group *g = v;
@@ -417,6 +418,11 @@ static int64_t repeat_due(const struct deliver *d, struct group **ret)
         }
     }
     return due;
+}
+
+void deliver_hold(struct deliver *d, bool hold)
+{
+    d->hold = hold;
 }
 
 int64_t deliver_next(const struct deliver *d)

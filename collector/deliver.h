@@ -55,6 +55,9 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
 // When deliver_take next has something; INT64_MAX = nothing, or one is in flight.
 int64_t deliver_next(const struct deliver *d);
 
+// While held a standing state is not repeated: the receiver wants to hear nothing at this time.
+void deliver_hold(struct deliver *d, bool hold);
+
 // An alert of an earlier run that this receiver knows to fire; told_ms is on the clock of now_ms.
 // 0, -ENOMEM.
 int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms);

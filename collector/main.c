@@ -87,26 +87,9 @@ struct daemon {
 static int read_config(
     const struct options *o, struct config *c, struct buf *text, struct buf *report)
 {
-    buf_init(text, CONFIG_FILE_MAX);
-    if (!o->config) {
-        config_defaults(c);
-    } else {
-        int rc = buf_add_path(text, o->config);
-        if (rc < 0) {
-            memset(c, 0, sizeof(*c));
-            buf_addf(report, "error[C005]: %s: %s\n", o->config,
-                rc == -EMSGSIZE ? "the file is larger than 1 MiB" : strerror(-rc));
-            return EXIT_CONFIG;
-        }
-        struct diags d;
-        diags_init(&d);
-        rc = config_parse((const char *)text->data, text->len, c, &d);
-        diags_sort(&d);
-        diags_print(&d, o->config, (const char *)text->data, text->len, report);
-        diags_done(&d);
-        if (rc < 0)
-            return EXIT_CONFIG;
-    }
+    buf_init(text, 2 * CONFIG_FILE_MAX);
+    if (config_load(o->config, c, text, report) < 0)
+        return EXIT_CONFIG;
     if (o->state_dir)
         c->state_dir = o->state_dir;
     if (o->log_level)

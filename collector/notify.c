@@ -45,6 +45,8 @@ struct notify {
     struct inhibitor *inhibitor;
     struct ledger *ledger;
     struct silences *silences;
+    int64_t times_ms,
+        times_from_ms; // until when, and from when on, lanes stay muted by time or not
     int64_t mutes_ms,
         sweep_ms; // when a silence begins or ends; when old ones are forgotten (wall)
     bool look;    // mutes changed: alerts have to be looked at
@@ -92,9 +94,11 @@ static void take(void *ctx, const struct notice *notice)
 static unsigned muted(void *ctx, const struct labels *l, uint32_t lane)
 {
     const struct notify *n = ctx;
-    (void)lane;
-    return (silences_muting(n->silences, l, wall_ms(n), NULL, 0) ? MUTE_SILENCE : 0u) |
-           (inhibitor_muted(n->inhibitor, l) ? MUTE_INHIBITION : 0u);
+    const struct time_limits *times = &lane_route(n->lanes[lane])->times;
+    int64_t wall = wall_ms(n);
+    return (silences_muting(n->silences, l, wall, NULL, 0) ? MUTE_SILENCE : 0u) |
+           (inhibitor_muted(n->inhibitor, l) ? MUTE_INHIBITION : 0u) |
+           (time_limits_muted(times, wall) ? MUTE_TIME : 0u);
 }
 
 static void say(void *ctx, uint32_t number, const struct notice *notice)
@@ -171,6 +175,23 @@ static void held_free(struct held *h)
     free(h);
 }
 
+// When a route's times mute it or end that. Looked for rarely: it is a walk through a day's minutes.
+static int64_t times_next(struct notify *n)
+{
+    int64_t wall = wall_ms(n);
+    if (wall < n->times_ms && wall >= n->times_from_ms)
+        return n->times_ms;
+    n->times_ms = INT64_MAX;
+    n->times_from_ms = wall;
+    for (size_t i = 0; i < n->n_lanes; i++) {
+        const struct time_limits *times = &lane_route(n->lanes[i])->times;
+        int64_t next = time_limits_next(times, wall);
+        n->times_ms = next < n->times_ms ? next : n->times_ms;
+        deliver_hold(lane_queue(n->lanes[i]), time_limits_muted(times, wall));
+    }
+    return n->times_ms;
+}
+
 static void recheck(struct notify *n)
 {
     bool moved = inhibitor_moved(n->inhibitor);
@@ -178,7 +199,8 @@ static void recheck(struct notify *n)
         return;
     n->look = false;
     ledger_recheck(n->ledger);
-    n->mutes_ms = silences_next(n->silences, wall_ms(n));
+    int64_t silences = silences_next(n->silences, wall_ms(n)), times = times_next(n);
+    n->mutes_ms = silences < times ? silences : times;
 }
 
 static void keep_silence(struct notify *n, const struct silence *s, bool gone)
@@ -549,7 +571,7 @@ static int open_lanes(struct notify *n, struct err *err)
     n->ledger = ledger_new(&lo);
     n->inhibitor = inhibitor_new(c->inhibit, c->n_inhibit);
     n->silences = silences_new();
-    n->mutes_ms = INT64_MAX;
+    n->mutes_ms = 0; // the first look says when to look next
     n->started_ms = wall_ms(n);
     if (!n->ledger || !n->inhibitor || !n->silences) {
         err_set(err, "out of memory");

@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "collector/matcher_text.h"
+#include "collector/time_interval.h"
 
 #define ROUTES_MAX      1000
 #define ROUTE_DEPTH_MAX 32
@@ -24,8 +25,9 @@ struct route {
     int64_t group_wait_ms, group_interval_ms, repeat_interval_ms;
     const char **mute_times, **active_times; // names of time intervals; not inherited
     size_t n_mute_times, n_active_times;
-    const char *key; // {}/{team="web"}: from the root, as in Alertmanager's group keys
-    uint32_t number; // in the order of the file, root 0
+    struct time_limits times; // what these names mean
+    const char *key;          // {}/{team="web"}: from the root, as in Alertmanager's group keys
+    uint32_t number;          // in the order of the file, root 0
     struct route *routes;
     size_t n_routes;
 };

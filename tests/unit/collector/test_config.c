@@ -115,7 +115,7 @@ static void each_mistake_has_its_text(void)
         {"log_level: loud", "`log_level` is"},
         {"external_url: nope", "not a URL"},
         {"state_dir: ''", "empty"},
-        {"time_intervals: []", "`time_intervals` is not supported yet"},
+        {"templates: [a]", "`templates` of messages are not supported yet"},
         {"route: {receiver: x}", "there is no receiver `x`"},
         {"route: {}", "needs a `receiver`"},
         {"receivers: [{name: a}]", "no `route` to them"},

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -96,7 +97,8 @@ static struct board *board;
 static struct config config;
 static struct route route;
 
-static struct notify *start(struct receiver *const *r, size_t n)
+static struct notify *start_at(
+    struct receiver *const *r, size_t n, struct time_limits times, struct clock clock)
 {
     static struct config_webhook hooks[4];
     static struct config_receiver receiver;
@@ -113,13 +115,19 @@ static struct notify *start(struct receiver *const *r, size_t n)
     route.receiver = "oncall";
     route.group_by = by;
     route.n_group_by = 1;
+    route.times = times;
     notices = ring_new(1024);
     board = board_new();
     struct notify_options o = {
-        .config = &config, .external_url = "http://c", .board = board, .clock = clock_system()};
+        .config = &config, .external_url = "http://c", .board = board, .clock = clock};
     struct notify *made = notify_start(&o, notices, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(made);
     return made;
+}
+
+static struct notify *start(struct receiver *const *r, size_t n)
+{
+    return start_at(r, n, (struct time_limits){0}, clock_system());
 }
 
 static void stop(struct notify *n)
@@ -310,7 +318,46 @@ static void nowhere_to_send(void)
     stop(n);
 }
 
+static atomic_int_fast64_t wall_ns;
+
+static int64_t wall_by_hand(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&wall_ns);
+}
+
+// Muted until nine o'clock. What began and ended before that is nobody's business; what still fires
+// is said at nine, without anything else happening.
+static void muted_by_time(void)
+{
+    static struct receiver r;
+    static const struct time_range NIGHT = {0, 9 * 60};
+    const struct time_spec spec = {.times = {.r = &NIGHT, .n = 1, .set = true}};
+    const struct time_interval night = {.name = "night", .specs = &spec, .n = 1};
+    const struct time_interval *mute[] = {&night};
+    struct clock clock = clock_system();
+    clock.wall_ns = wall_by_hand;
+    int64_t nine = (20000 * 24 + 9) * 3600 * NS_PER_S;
+    atomic_store(&wall_ns, nine - NS_PER_S);
+    receiver_open(&r);
+    struct notify *n = start_at(
+        (struct receiver *[]){&r}, 1, (struct time_limits){.mute = mute, .n_mute = 1}, clock);
+    ring_push(notices, change("Short", true, 5000));
+    ring_push(notices, change("Short", false, 6000));
+    ring_push(notices, change("Long", true, 7000));
+    CU_ASSERT_FALSE(readable(r.listening, 50)); // a try would be here within a millisecond
+    atomic_store(&wall_ns, nine);
+    const char *body = receiver_next(&r);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(body);
+    CU_ASSERT_PTR_NOT_NULL(strstr(body, "\"alertname\":\"Long\""));
+    CU_ASSERT_PTR_NULL(strstr(body, "Short"));
+    receiver_answer(&r, "200 OK");
+    stop(n);
+    receiver_close(&r);
+}
+
 static const struct test TESTS[] = {
+    {"a route muted by time says what still holds when that ends", muted_by_time},
     {"delivers with its key and cause over one connection", delivers},
     {"sends what was decided together in one message", decided_together},
     {"retries the same message, then the next, in order", retries},
