@@ -10,9 +10,9 @@
  *   humanize humanize1024 humanizeDuration humanizePercentage humanizeTimestamp
  *   title toUpper toLower match reReplaceAll stripPort stripDomain parseDuration
  *   query first label value strvalue sortByLabel args safeHtml
- *   externalURL pathPrefix graphLink tableLink
+ *   externalURL pathPrefix graphLink tableLink html urlquery
  *
- * What exists in Prometheus but not here (call, html, toTime, ...) is refused with the words "not
+ * What exists in Prometheus but not here (call, js, toTime, ...) is refused with the words "not
  * supported yet". An error at run time gives "<error expanding template: ...>" and the alert still
  * fires, as in Prometheus.
  */

@@ -6,6 +6,7 @@
 #include "rules/rune.h"
 #include "rules/template_node.h"
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -423,6 +424,56 @@ static bool print_format(
     return finish(r, &out, ret);
 }
 
+// --- escaping --------------------------------------------------------------------------------
+// The arguments as print joins them, each byte as `escape` writes it.
+static bool escaped(struct tmpl_run *r, const struct tmpl_value *a, size_t n,
+    void (*escape)(unsigned char c, struct buf *out), struct tmpl_value *ret)
+{
+    struct tmpl_value plain;
+    struct buf out;
+    if (!print(r, a, n, &plain))
+        return false;
+    buf_init(&out, TMPL_RESULT_MAX);
+    for (size_t i = 0; i < plain.len; i++)
+        escape((unsigned char)plain.s[i], &out);
+    return finish(r, &out, ret);
+}
+
+// As a part of a query: Go's url.QueryEscape.
+static void escape_query(unsigned char c, struct buf *out)
+{
+    if (isalnum(c) || strchr("-_.~", c))
+        buf_addc(out, (char)c);
+    else if (c == ' ')
+        buf_addc(out, '+');
+    else
+        buf_addf(out, "%%%02X", c);
+}
+
+static void escape_html(unsigned char c, struct buf *out)
+{
+    switch (c) {
+    case '&': buf_adds(out, "&amp;"); break;
+    case '<': buf_adds(out, "&lt;"); break;
+    case '>': buf_adds(out, "&gt;"); break;
+    case '"': buf_adds(out, "&#34;"); break;
+    case '\'': buf_adds(out, "&#39;"); break;
+    default: buf_addc(out, (char)c);
+    }
+}
+
+static bool urlquery(
+    struct tmpl_run *r, const struct tmpl_value *a, size_t n, struct tmpl_value *ret)
+{
+    return escaped(r, a, n, escape_query, ret);
+}
+
+static bool html(
+    struct tmpl_run *r, const struct tmpl_value *a, size_t n, struct tmpl_value *ret)
+{
+    return escaped(r, a, n, escape_html, ret);
+}
+
 // --- comparing -------------------------------------------------------------------------------
 // -1, 0, 1; 2 = neither (NaN).
 static bool compare(
@@ -533,6 +584,7 @@ static const struct tmpl_function table[] = {
     {"eq", 2, -1, eq, false},
     {"ge", 2, 2, ge, false},
     {"gt", 2, 2, gt, false},
+    {"html", 0, -1, html, false},
     {"humanize", 1, 1, humanize, false},
     {"humanize1024", 1, 1, humanize1024, false},
     {"humanizeDuration", 1, 1, humanize_duration, false},
@@ -554,9 +606,10 @@ static const struct tmpl_function table[] = {
     {"title", 1, 1, title, false},
     {"toLower", 1, 1, to_lower, false},
     {"toUpper", 1, 1, to_upper, false},
+    {"urlquery", 0, -1, urlquery, false},
 };
 static const char *const missing[] = {
-    "call", "html", "js", "now", "toDuration", "toTime", "tmpl", "urlQueryEscape", "urlquery"};
+    "call", "js", "now", "toDuration", "toTime", "tmpl", "urlQueryEscape"};
 
 static const struct tmpl_function *nth_function(size_t i)
 {

@@ -34,6 +34,9 @@ static int expand(const char *text, const char *url, char *ret, size_t size)
 static const struct {
     const char *text, *expected;
 } SAME[] = {
+    {"{{ urlquery \"a b&c/\\u00e9~.\" }} {{ urlquery 1 2 \"x\" 3 4.5 }} {{ \"a%\" | urlquery }} "
+     "{{ urlquery }}|{{ html \"<a>&'\\\"\" }}",
+        "a+b%26c%2F%C3%A9~. 1+2x3+4.5 a%25 |&lt;a&gt;&amp;&#39;&#34;"},
     {"{{ $labels }} {{ $labels.a }} {{ $labels.none }}|",
         "map[__name__:m a:x host:web-1.example.net:9100 z:Q w] x |"},
     {"{{ $value }} {{ .Value }} {{ .Labels.a }}", "1.2345675e+06 1.2345675e+06 x"},
