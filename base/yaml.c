@@ -30,7 +30,7 @@ struct frame {
 struct reader {
     yaml_parser_t parser;
     const char *text;
-    size_t len;
+    size_t len, bom; // bytes of a byte order mark in front
     struct arena *arena;
     struct diags *diags;
     struct map anchors;
@@ -127,7 +127,7 @@ static void syntax_mistake(struct reader *r)
         return;
     }
     if (p->error == YAML_READER_ERROR)
-        at = p->problem_offset < r->len ? p->problem_offset : r->len;
+        at = p->problem_offset + r->bom < r->len ? p->problem_offset + r->bom : r->len;
     else
         at = byte_of(r, p->problem_mark.index);
     // The end of the file is shown at the end of its last line.
@@ -508,9 +508,35 @@ static bool on_event(struct reader *r, const yaml_event_t *event)
     return true;
 }
 
+// Only the first document is read, as Go's reader does. Where a line stands further left than the
+// first one, it ends without a word, so what follows is told.
+static void look_behind(struct reader *r)
+{
+    yaml_event_t event;
+    bool more = true;
+    size_t at = 0;
+    for (int i = 0; i < 2 && more; i++) {
+        if (!yaml_parser_parse(&r->parser, &event)) {
+            at = byte_of(r, r->parser.problem_mark.index);
+            break;
+        }
+        at = byte_of(r, event.start_mark.index);
+        bool nothing = event.type == YAML_SCALAR_EVENT && is_null(&event);
+        more = event.type != YAML_STREAM_END_EVENT && !nothing;
+        yaml_event_delete(&event);
+    }
+    if (!more)
+        return;
+    int line, col;
+    place_of(r, at, &line, &col);
+    diags_add(r->diags, DIAG_WARNING, "T007", line, col, 1,
+        "one file is one document, and its keys stand at one column",
+        "nothing from here on is read: the document ended before");
+}
+
 static void read_document(struct reader *r)
 {
-    bool more = true;
+    bool more = true, whole = false;
     while (more) {
         yaml_event_t event;
         if (!yaml_parser_parse(&r->parser, &event)) {
@@ -518,8 +544,11 @@ static void read_document(struct reader *r)
             return;
         }
         more = on_event(r, &event);
+        whole = event.type == YAML_DOCUMENT_END_EVENT;
         yaml_event_delete(&event);
     }
+    if (whole)
+        look_behind(r);
 }
 
 static struct yaml_node *parse(
@@ -541,7 +570,11 @@ static struct yaml_node *parse(
     } else {
         // Said, not guessed: a file in UTF-16 is refused instead of being read with other offsets.
         yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
-        yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, len);
+        // libyaml takes a byte order mark for a column, and ends the document at the next line.
+        r->bom = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+        r->byte_at = r->bom;
+        yaml_parser_set_input_string(
+            &r->parser, (const unsigned char *)r->text + r->bom, len - r->bom);
         read_document(r);
         yaml_parser_delete(&r->parser);
     }

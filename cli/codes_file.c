@@ -109,6 +109,16 @@ const struct code CODES_FILE[] = {
                "      - <<: *defaults\n"
                "        alert: DownForLong\n"
                "        for: 1h\n"),
+    WARNING("T007", "not-read", .summary = "the file goes on behind the end of its document",
+        .text =
+            "A line that stands further left than the first key ends the document, and so does ---.\n"
+            "What follows is not read, by Prometheus as well: its rules are silently missing.\n",
+        .example = " groups:\n"
+                   "- name: web\n"
+                   "  rules: [{alert: Down, expr: up == 0}]\n",
+        .fix = "groups:\n"
+               "- name: web\n"
+               "  rules: [{alert: Down, expr: up == 0}]\n"),
     ERROR("T010", "unknown-key", .summary = "a key that rule files do not have",
         .text =
             "Prometheus refuses it too: a mistyped `for` or `labels` would otherwise be an alert\n"

@@ -101,6 +101,46 @@ static void aliases_and_merges(void)
     doc_done(&d);
 }
 
+static void what_follows_the_document_is_told(void)
+{
+    static const struct {
+        const char *text;
+        int line, col; // 0 = nothing to tell
+    } CASES[] = {{" a: 1\nb: 2\n", 2, 1}, {"a: 1\n---\nb: 2\n", 3, 1},
+        {"a: 1\n...\nb: 2\n", 3, 1}, {" a: 1\n- b\n", 2, 1}, {"a: 1\n", 0, 0},
+        {"a: 1\n---\n# nothing\n", 0, 0}, {"a: 1\n...\n", 0, 0}, {"", 0, 0},
+        {"\xef\xbb\xbf\na: 1\n", 0, 0}};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct doc d;
+        doc_read(&d, CASES[i].text);
+        CU_ASSERT_PTR_NOT_NULL(d.root);
+        CU_ASSERT_EQUAL(d.diags.errors, 0);
+        CU_ASSERT_EQUAL_FATAL(d.diags.n, CASES[i].line > 0);
+        if (d.diags.n) {
+            CU_ASSERT_STRING_EQUAL(d.diags.items[0].code, "T007");
+            CU_ASSERT_EQUAL(d.diags.items[0].line, CASES[i].line);
+            CU_ASSERT_EQUAL(d.diags.items[0].col, CASES[i].col);
+        }
+        doc_done(&d);
+    }
+}
+
+static void a_byte_order_mark_is_no_column(void)
+{
+    struct doc d;
+    doc_read(&d, "\xef\xbb\xbf"
+                 "a:\n- b: \xc3\xa9\n- c\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(d.root);
+    const struct yaml_node *list = yaml_get(d.root, "a");
+    CU_ASSERT_EQUAL(d.diags.n, 0);
+    CU_ASSERT_EQUAL_FATAL(list->n, 2);
+    const struct yaml_node *c = list->items[1];
+    CU_ASSERT_EQUAL(c->line, 3);
+    CU_ASSERT_EQUAL(c->col, 3);
+    CU_ASSERT_EQUAL(strncmp(d.text + c->offset, "c\n", 2), 0);
+    doc_done(&d);
+}
+
 static void mistake_is(const char *text, const char *code, int line, int col, const char *words)
 {
     struct doc d;
@@ -309,6 +349,8 @@ static const struct test TESTS[] = {
     {"reads a rule file into a tree with places", reads_a_rule_file},
     {"an empty text is a null", nothing_is_null},
     {"only the first document counts", only_the_first_document},
+    {"what follows the document is told", what_follows_the_document_is_told},
+    {"a byte order mark is no column", a_byte_order_mark_is_no_column},
     {"aliases and merge keys work", aliases_and_merges},
     {"mistakes have places", mistakes_have_places},
     {"all duplicates are shown", all_duplicates_are_shown},

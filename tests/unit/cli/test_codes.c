@@ -95,7 +95,7 @@ static void check_text(const char *text, struct buf *out)
     snprintf(path, sizeof(path), "%s/example.yaml", test_tmpdir());
     snprintf(base, sizeof(base), "%s/base.yaml", test_tmpdir());
     buf_init(&whole, 1u << 20);
-    if (!overrides && strncmp(text, "groups:", 7) != 0)
+    if (!overrides && !strstr(text, "groups:"))
         buf_adds(
             &whole, "groups:\n- name: web\n  rules:\n  - alert: Example\n    expr: |\n      ");
     buf_adds(&whole, text);
