@@ -14,7 +14,7 @@ struct window_node {
     struct slide_call call;
     // For each slot slide_size bytes, and before them, unless the function never evicts, an ahead.
     unsigned char *state;
-    size_t n;
+    size_t n, room;
     int64_t reached_ms; // the states are there, also when the bring failed after all
     bool doubt; // elements came or went since it was known that no two have the same labels
 };
@@ -51,7 +51,34 @@ static void states_free(struct window_node *w)
         slide_done(&w->call, state_of(w, i));
     free(w->state);
     w->state = NULL;
-    w->n = 0;
+    w->n = w->room = 0;
+}
+
+// Whether the slots before are where they were, and only new ones came behind them.
+static bool stay(const struct window_node *w, const uint32_t *from)
+{
+    if (w->l.ids.n < w->n)
+        return false;
+    for (size_t i = 0; i < w->n; i++)
+        if (from[i] != i)
+            return false;
+    return true;
+}
+
+static bool states_grow(struct window_node *w, size_t n)
+{
+    size_t size = stride(w);
+    if (n > w->room) {
+        size_t room = n + n / 2;
+        unsigned char *grown = realloc(w->state, room * size);
+        if (!grown)
+            return false;
+        w->state = grown;
+        w->room = room;
+    }
+    memset(w->state + w->n * size, 0, (n - w->n) * size);
+    w->n = n;
+    return true;
 }
 
 // States for the series there are now. from: see leaf_select; NULL when nothing is known of the
@@ -61,6 +88,8 @@ static int states_move(struct window_node *w, const uint32_t *from)
     size_t n = w->l.ids.n, size = stride(w);
     if (w->n == n && !from)
         return 0;
+    if (from && stay(w, from))
+        return n == w->n || states_grow(w, n) ? 0 : -ENOMEM;
     struct window_node next = *w;
     next.state = n ? calloc(n, size) : NULL;
     if (n && !next.state) {
@@ -76,7 +105,7 @@ static int states_move(struct window_node *w, const uint32_t *from)
     }
     states_free(w);
     w->state = next.state;
-    w->n = n;
+    w->n = w->room = n;
     return 0;
 }
 
@@ -306,8 +335,10 @@ static size_t window_bytes(const struct node *n)
 {
     const struct window_node *w = (const struct window_node *)n;
     size_t bytes = leaf_bytes(&w->l) + w->histograms.used;
+    if (w->state)
+        bytes += w->room * stride(w);
     for (size_t i = 0; i < w->n; i++)
-        bytes += stride(w) + slide_held(&w->call, state_of(w, i));
+        bytes += slide_held(&w->call, state_of(w, i));
     return bytes;
 }
 

@@ -349,16 +349,17 @@ static void windows_look_where_something_changed(void)
 static void memory_comes_back(void)
 {
     static const char *const TEXT[] = {"rate(c[1m])", "quantile_over_time(0.5, c[1m])",
-        "max_over_time({__name__=~\"c|d\"}[1m])"};
+        "max_over_time({__name__=~\"c|d\"}[1m])",
+        "sum_over_time(sum by (a) (rate(c[20s]))[1m:7s])"};
     for (int nth = 1, hits = 1; hits; nth++) {
         struct pair p;
-        struct plan_expr *e[3];
+        struct plan_expr *e[4];
         struct value v;
         struct err err = {0};
         pair_open(&p, NULL);
         seed = 5;
         hits = 0;
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             e[i] = add(&p, TEXT[i]);
         for (int64_t t = 1000; t < 200000; t += 1000) {
             static const char *const SERIES[] = {"c{a=\"1\"}", "c{a=\"2\"}", "d{a=\"3\"}"};
@@ -367,7 +368,7 @@ static void memory_comes_back(void)
                     scene_put(&p.s, SERIES[i], t, below(1000));
             if (t % 20000)
                 continue;
-            for (int i = 0; i < 3; i++) {
+            for (int i = 0; i < 4; i++) {
                 oom_fail_at(nth);
                 int rc = plan_read(p.plan, e[i], t, &v, &err);
                 bool hit = oom_stop();
@@ -376,7 +377,7 @@ static void memory_comes_back(void)
                 CU_ASSERT(agree(&p, e[i], TEXT[i], t));
             }
         }
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             plan_remove(p.plan, e[i]);
         pair_close(&p);
     }
