@@ -5,6 +5,7 @@
 #include "rules/parse.h"
 #include "rules/rule_text.h"
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,15 @@ static size_t read_limit(struct reading *r, const struct yaml_node *n)
         return 0;
     // Prometheus takes a negative number as no limit.
     bool negative = n->text[0] == '-';
-    if (!num_parse_u64(n->text + negative, n->len - negative, &v) || v > INT64_MAX) {
+    // YAML's numbers: 1e3 is whole too.
+    double d;
+    bool whole = num_parse_u64(n->text + negative, n->len - negative, &v);
+    if (!whole && num_parse(n->text + negative, n->len - negative, &d) && d >= 0 && d < 9e15 &&
+        d == floor(d)) {
+        v = (uint64_t)d;
+        whole = true;
+    }
+    if (!whole || v > INT64_MAX) {
         reading_mark(
             r, DIAG_ERROR, n, "T018", NULL, "limit: `%.60s` is not a whole number", n->text);
         return 0;

@@ -4,6 +4,7 @@
 #include "rules/lex.h"
 #include "rules/rune.h"
 #include "rules/template_parser.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,16 @@ static bool character(struct tmpl_parser *p, struct tmpl_operand *o)
     return true;
 }
 
+// Where an underscore may stand; the 0x in front counts as one.
+static bool between_digits(const char *s, size_t len, size_t i, bool hex)
+{
+    if (i == 0 || i + 1 == len)
+        return false;
+    char before = s[i - 1], after = s[i + 1];
+    return hex ? isalnum((unsigned char)before) && isxdigit((unsigned char)after)
+               : isdigit((unsigned char)before) && isdigit((unsigned char)after);
+}
+
 static bool number(struct tmpl_parser *p, struct tmpl_operand *o)
 {
     size_t start = p->at;
@@ -62,9 +73,12 @@ static bool number(struct tmpl_parser *p, struct tmpl_operand *o)
     if (len >= sizeof(text))
         goto bad;
     size_t n = 0;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if (p->s[start + i] != '_')
             text[n++] = p->s[start + i];
+        else if (!between_digits(p->s + start, len, i, hex))
+            goto bad;
+    }
     text[n] = '\0';
     if (!dotted) {
         char *end;
@@ -212,6 +226,8 @@ struct tmpl_operand *tparse_operand(struct tmpl_parser *p)
         if (p->at + 1 < p->end && tparse_letter(p->s[p->at + 1]))
             return tparse_fields(p, o) ? o : NULL;
         p->at++;
+        if (tparse_here(p) == '.')
+            tparse_fail(p, p->at, "unexpected `.`");
     } else if ((c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+') {
         ok = number(p, o);
     } else {

@@ -43,6 +43,7 @@ const THEY_REJECT = [
   ["3.x: numbers are durations", (e) => /\[\s*[\d.]+(e\d+)?\s*(:\s*[\d.]*\w*)?\]|\[\w*:\s*[\d.]+\]|offset\s*-?\s*[\d.]+(?![\w.])/i.test(bare(e))],
   ["3.x: names in quotes", (e) => /[{(,]\s*""\s*[=!,})]/.test(bare(e))],
   ["3.x: newer functions", (e) => NEWER.test(bare(e))],
+  ["3.x: an offset of 0", (e) => /offset\s*-?\s*0+(ms|[smhdwy])?\b/i.test(bare(e))],
   ["3.x: a plus in front of an offset", (e) => /offset\s*\+/i.test(bare(e))],
   ["3.x: histograms can be cut (</ and >/)", (e) => /[<>]\//.test(bare(e))],
   ["3.x: underscores in numbers", (e) => /\d_\d/.test(bare(e))],

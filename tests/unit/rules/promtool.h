@@ -32,6 +32,7 @@ struct expr_facts {
     bool number_as_duration; // [300], offset 60
     bool quoted_name;        // {"a"}, {"a"="b"}, by ("a")
     bool sign_in_front;      // offset +5m
+    bool zero_offset;        // offset 0s
     bool underscore;
     bool cut;        // </ and >/
     bool newer_word; // a function or a word that 2.42 does not know, or knows no more
@@ -60,6 +61,7 @@ static inline void expr_facts(const char *text, struct expr_facts *f)
             tok.kind == TOK_STRING &&
             ((braces && !value) || before.kind == TOK_LPAREN || before.kind == TOK_COMMA);
         f->sign_in_front |= offset && tok.kind == TOK_ADD;
+        f->zero_offset |= offset && tok.kind == TOK_DURATION && tok.ms == 0;
         f->underscore |= tok.kind == TOK_NUMBER &&
                          memchr(text + tok.start, '_', (size_t)(tok.end - tok.start));
         f->cut |= tok.kind == TOK_TRIM_UPPER || tok.kind == TOK_TRIM_LOWER;
@@ -95,6 +97,8 @@ static inline const char *promtool_reason(const char *text, const char *code, co
         return "3.x: names in quotes";
     if (f.sign_in_front)
         return "3.x: a plus in front of an offset";
+    if (f.zero_offset)
+        return "3.x: an offset of 0";
     if (f.underscore)
         return "3.x: underscores in numbers";
     if (f.cut)

@@ -96,6 +96,7 @@ static const struct {
     {"groups: [{name: g, interval: 5}]\n", "T013", 1, 30, 1, "`5` is not a duration",
         "did you mean 5s?"},
     {"groups: [{name: g, limit: x}]\n", "T018", 1, 27, 1, "not a whole number", ""},
+    {"groups: [{name: g, limit: 1.5}]\n", "T018", 1, 27, 3, "not a whole number", ""},
     {"groups: [{name: g, partial: x}]\n", "T010", 1, 20, 7, "unknown key", ""},
     {"groups:\n- name: g\n- name: g\n", "T016", 3, 9, 1, "stands in this file already, line 2",
         ""},
