@@ -23,7 +23,8 @@ struct group {
     uint32_t live;        // those that have one which is more than a last word
     uint32_t first, room; // its part of the member array, where a function needs them all
     int64_t sample_ms;
-    double last_known; // of a silent member
+    int64_t silent_ms;
+    double last_known; // of the silent members
     bool mixed;        // floats and histograms together: no result
     bool kinds;        // exponential and custom histograms together: none either
 };
@@ -191,6 +192,16 @@ int groups_find(
     return 0;
 }
 
+// The newest word, the greater of two: the order of members is anyone's.
+static void add_silent(struct group *g, const struct element *el)
+{
+    bool later = el->sample_ms > g->silent_ms, tie = el->sample_ms == g->silent_ms;
+    if (!g->silent++ || later || (tie && (isnan(g->last_known) || el->value > g->last_known))) {
+        g->silent_ms = el->sample_ms;
+        g->last_known = el->value;
+    }
+}
+
 static int groups_count(
     struct eval *e, const struct vector *in, const struct groups *gs, struct group **ret)
 {
@@ -203,8 +214,7 @@ static int groups_count(
             continue;
         struct group *g = &all[gs->of[i]];
         if (el->state == ELEMENT_NO_DATA) {
-            g->silent++;
-            g->last_known = el->value;
+            add_silent(g, el);
         } else {
             g->room++;
             g->live += !el->silent;

@@ -8,8 +8,8 @@
  * Equal sub-expressions are one node, however many rules have them. A leaf keeps one element per
  * series and moves it forward sample by sample; an operator is computed again only when an operand
  * changed; it ends in the batch evaluator's own operators (eval_node.h), so that both evaluators
- * give the same bits. What cannot be kept (subqueries, `@`) is evaluated anew each time, and
- * plan_describe says so.
+ * give the same bits. What cannot be kept (a window nailed down by `@`) is evaluated anew each
+ * time, and plan_describe says so.
  *
  * Time moves forward: reading what was already read at a later time is answered by the batch
  * evaluator. Therefore rules that are evaluated on different clocks (grid, arrival, a query

@@ -145,6 +145,23 @@ static void rows_drop(struct subquery_node *q)
     q->to_ms = INT64_MIN;
 }
 
+static void tracks_free(struct subquery_node *q)
+{
+    for (size_t i = 0; i < q->n; i++)
+        free(q->track[i].labels);
+    free(q->track);
+    free(q->value);
+    free(q->cell);
+    free(q->twin);
+    q->track = NULL;
+    q->value = NULL;
+    q->cell = NULL;
+    q->twin = NULL;
+    q->n = q->cap = 0;
+    q->from_ms = INT64_MAX;
+    q->to_ms = INT64_MIN;
+}
+
 // Takes out tracks that have no cell any more, when they are many.
 static void tracks_sweep(struct subquery_node *q)
 {
@@ -408,7 +425,7 @@ static int subquery_bring(struct plan *p, struct node *n, int64_t t_ms)
     if (rc < 0)
         return rc;
     if (rc == 0) {
-        rows_drop(q);
+        tracks_free(q);
         q->general_until_ms = t_ms + w.range_ms;
         return whole(p, q, t_ms);
     }
@@ -446,13 +463,8 @@ static void subquery_drop(struct operator_node *o)
         if (q->next)
             q->next->at = q->at;
     }
-    for (size_t i = 0; i < q->n; i++)
-        free(q->track[i].labels);
-    free(q->track);
-    free(q->value);
-    free(q->cell);
+    tracks_free(q);
     free(q->read);
-    free(q->twin);
 }
 
 const struct operator_kind NODE_SUBQUERY = {.k = {.name = "subquery",

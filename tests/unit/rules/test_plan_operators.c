@@ -345,6 +345,29 @@ static void pairs_of_equal_labels_share_a_place(void)
     single_close(&s);
 }
 
+static void more_candidates_than_are_kept(void)
+{
+    struct single s;
+    char selector[64];
+    single_open(&s, "g * on (a) group_left (c) v");
+    for (int i = 0; i < 20; i++) {
+        snprintf(selector, sizeof(selector), "g{a=\"1\",b=\"%d\"}", i);
+        put(&s, selector, i);
+    }
+    // Of each version but the last the series has ended.
+    for (int i = 0; i < 20; i++) {
+        snprintf(selector, sizeof(selector), "v{a=\"1\",c=\"%d\"}", i);
+        put(&s, selector, i);
+        CU_ASSERT_EQUAL(present(&s), 20);
+        CU_ASSERT(good(&s));
+        end(&s, selector);
+    }
+    snprintf(selector, sizeof(selector), "v{a=\"1\",c=\"20\"}");
+    put(&s, selector, 1);
+    CU_ASSERT_EQUAL(places(&s), 20); // the general path's: those that are there
+    single_close(&s);
+}
+
 static void names_that_collide(void)
 {
     struct single s;
@@ -495,6 +518,39 @@ static void a_step_is_evaluated_once(void)
     single_close(&s);
 }
 
+static void ended_series_leave_a_subquery(void)
+{
+    struct single s;
+    char selector[64];
+    single_open(&s, "sum_over_time((g > 0)[10s:1s])");
+    for (int i = 0; i < 40; i++) {
+        snprintf(selector, sizeof(selector), "g{a=\"%d\"}", i);
+        put(&s, selector, 1 + i);
+        CU_ASSERT(good(&s));
+        end(&s, selector);
+    }
+    CU_ASSERT(places(&s) < 30);
+    CU_ASSERT(good(&s));
+    single_close(&s);
+}
+
+static void a_subquery_too_large_to_keep(void)
+{
+    struct single s;
+    struct plan_stats st;
+    char selector[64];
+    single_open(&s, "count_over_time((g > 0)[4000s:1s])");
+    s.t_ms = 4000000;
+    for (int i = 0; i < 300; i++) {
+        snprintf(selector, sizeof(selector), "g{a=\"%d\"}", i);
+        put(&s, selector, 1);
+    }
+    CU_ASSERT(good(&s));
+    plan_stats(s.p.plan, &st);
+    CU_ASSERT(st.bytes < 400000);
+    single_close(&s);
+}
+
 static void a_small_operator_stays_small(void)
 {
     struct pair p;
@@ -536,11 +592,14 @@ static const struct test TESTS[] = {
     {"a group that stays as it is reshapes nobody", labels_that_stay_reshape_nobody},
     {"a successor takes over as the partner", a_successor_takes_over},
     {"pairs of equal labels share a place", pairs_of_equal_labels_share_a_place},
+    {"many candidates for a partner take the general path", more_candidates_than_are_kept},
     {"names that collide are an error while both are there", names_that_collide},
     {"a native histogram takes the general path", a_histogram_changes_the_path},
     {"in steady state nothing is allocated", steady_state_allocates_nothing},
     {"any one allocation may fail", one_allocation_fails},
     {"a step of a subquery is evaluated once", a_step_is_evaluated_once},
+    {"series that ended leave a subquery", ended_series_leave_a_subquery},
+    {"a subquery too large to keep is evaluated whole", a_subquery_too_large_to_keep},
     {"a small operator stays small", a_small_operator_stays_small},
 };
 
