@@ -84,6 +84,28 @@ await run([
     },
   ],
   [
+    "an alert is silenced on the page, and the silence is ended there",
+    async () => {
+      for (const p of tree(nginx.child.pid)) process.kill(p, "SIGKILL");
+      const crashed = `.alert.firing:has-text("ServiceCrashed"):has-text("port=${nginx.port}")`;
+      await page.waitForSelector(crashed, { timeout: 5000 });
+      await page.click(`${crashed} .alert-head`);
+      await page.click(`${crashed} >> text=Silence…`);
+      await page.fill(`${crashed} label:has-text("Why") input`, "disk swap");
+      await page.fill(`${crashed} label:has-text("Who") input`, "ann");
+      await page.waitForSelector(`${crashed} >> text=Holds back 1 alert that fires now: ServiceCrashed`);
+      await shot("silence");
+      await page.click(`${crashed} button:text-is("Silence")`);
+      await page.waitForSelector(`${crashed} >> text=silenced`, { timeout: 3000 });
+      await page.waitForSelector('section[aria-label="Silences"] >> text=disk swap, ann');
+      await shot("silenced");
+      await page.click('section[aria-label="Silences"] >> text=End');
+      await page.waitForSelector('section[aria-label="Silences"]', { state: "detached", timeout: 3000 });
+      nginx = await w.nginx({ port: nginx.port });
+      await page.waitForSelector(crashed, { state: "detached", timeout: 8000 });
+    },
+  ],
+  [
     "a service and a host have pages of their own",
     async () => {
       await page.click(`.services a:text-is("nginx")`);

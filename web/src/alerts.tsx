@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { state, type Alert } from "./live.ts";
 import { now } from "./use.ts";
 import { clock, duration } from "./format.ts";
+import { SilenceForm, Silences, silencedBy, silences } from "./silences.tsx";
 
 const RANK = { firing: 0, pending: 1, resolved: 2 };
 export const SHAPE = { firing: "▲", pending: "◆", resolved: "●" };
@@ -24,6 +25,8 @@ function since(a: Alert): number {
 
 function Row({ a }: { a: Alert }) {
   const [open, setOpen] = useState(false);
+  const [silencing, setSilencing] = useState(false);
+  const silenced = a.state === "firing" && silencedBy(a, silences.value).length > 0;
   const { alertname, severity, ...rest } = a.labels;
   const delay = a.decided_ms - a.cause_ms;
   return (
@@ -35,6 +38,7 @@ function Row({ a }: { a: Alert }) {
         </span>
         <span class="name">{alertname}</span>
         {severity ? <span class="severity">{severity}</span> : null}
+        {silenced ? <span class="severity">silenced</span> : null}
         <span class="summary">{a.annotations.summary ?? ""}</span>
         <span class="age">{duration(Math.max(0, now.value - since(a)))}</span>
       </button>
@@ -65,8 +69,14 @@ function Row({ a }: { a: Alert }) {
               <dd>{v}</dd>
             </>
           ))}
+          {a.state === "resolved" || silencing ? null : (
+            <dd>
+              <button onClick={() => setSilencing(true)}>Silence…</button>
+            </dd>
+          )}
         </dl>
       ) : null}
+      {open && silencing ? <SilenceForm a={a} done={() => setSilencing(false)} /> : null}
     </li>
   );
 }
@@ -96,6 +106,7 @@ export function Alerts() {
         </p>
       )}
       {all.length > ROWS_MAX ? <p class="note">{all.length - ROWS_MAX} more: narrow the filter.</p> : null}
+      <Silences />
       {s.rules.unhealthy.map((r) => (
         <p class="error" key={r.group + r.name}>
           Rule {r.group}/{r.name} cannot be evaluated: {r.error}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Silences: what is held back, by whom and until when; making one from an alert, with what it would hold
+// back now shown before it is made. Over Alertmanager's API of the collector.
+
+import { useEffect, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { state, type Alert } from "./live.ts";
+import { now } from "./use.ts";
+import { duration } from "./format.ts";
+
+const LOOK_MS = 5000;
+const HOURS = [0.5, 1, 2, 8, 24];
+
+export interface Matcher {
+  name: string;
+  value: string;
+  isRegex: boolean;
+  isEqual: boolean;
+}
+export interface Silence {
+  id: string;
+  status: { state: "pending" | "active" | "expired" };
+  matchers: Matcher[];
+  createdBy: string;
+  comment: string;
+  startsAt: string;
+  endsAt: string;
+}
+
+export const silences = signal<Silence[]>([]);
+
+async function call(path: string, method: string, body?: unknown): Promise<unknown> {
+  const r = await fetch(`/api/v2/${path}`, {
+    method,
+    headers: body ? { "Content-Type": "application/json" } : undefined,
+    body: body ? JSON.stringify(body) : undefined,
+  });
+  const answer: unknown = await r.json().catch(() => null);
+  if (!r.ok) throw new Error(typeof answer === "string" ? answer : `HTTP ${r.status}`);
+  return answer;
+}
+
+async function look(): Promise<void> {
+  try {
+    silences.value = (await call("silences", "GET")) as Silence[];
+  } catch {
+    // No connection: the page says so already, and the list stays as it was.
+  }
+}
+
+/** As the collector matches: a missing label is an empty one, a regex is anchored. */
+export function matches(m: Matcher, labels: Record<string, string>): boolean {
+  const value = labels[m.name] ?? "";
+  let equal = value === m.value;
+  if (m.isRegex) {
+    try {
+      equal = new RegExp(`^(?:${m.value})$`, "s").test(value);
+    } catch {
+      return false; // a pattern that only the collector understands
+    }
+  }
+  return equal === m.isEqual;
+}
+
+export function silencedBy(a: Alert, list: Silence[]): Silence[] {
+  return list.filter((s) => s.status.state === "active" && s.matchers.every((m) => matches(m, a.labels)));
+}
+
+export function matcherText(m: Matcher): string {
+  return `${m.name}${m.isEqual ? "=" : "!"}${m.isRegex ? "~" : m.isEqual ? "" : "="}"${m.value}"`;
+}
+
+/** Made from an alert: its labels, those that tell it apart ticked. */
+export function SilenceForm({ a, done }: { a: Alert; done: () => void }) {
+  const [names, setNames] = useState(() => new Set(Object.keys(a.labels).filter((n) => n !== "severity" && n !== "job")));
+  const [hours, setHours] = useState(2);
+  const [comment, setComment] = useState("");
+  const [by, setBy] = useState(localStorage.getItem("tocsin-name") ?? "");
+  const [error, setError] = useState("");
+  const chosen = Object.entries(a.labels).filter(([n]) => names.has(n));
+  const matchers = chosen.map(([name, value]) => ({ name, value, isRegex: false, isEqual: true }));
+  const held = state.value?.alerts.filter((x) => x.state === "firing" && matchers.every((m) => matches(m, x.labels))) ?? [];
+  const toggle = (name: string) => {
+    const next = new Set(names);
+    if (!next.delete(name)) next.add(name);
+    setNames(next);
+  };
+  const submit = async (e: Event) => {
+    e.preventDefault();
+    localStorage.setItem("tocsin-name", by);
+    try {
+      await call("silences", "POST", {
+        matchers,
+        startsAt: new Date(now.value).toISOString(),
+        endsAt: new Date(now.value + hours * 3600000).toISOString(),
+        createdBy: by,
+        comment,
+      });
+      await look();
+      done();
+    } catch (why) {
+      setError((why as Error).message);
+    }
+  };
+  return (
+    <form class="silence-form" onSubmit={submit}>
+      <p class="labels">
+        {Object.entries(a.labels).map(([n, v]) => (
+          <label key={n}>
+            <input type="checkbox" checked={names.has(n)} onChange={() => toggle(n)} /> <code>{n}={v}</code>
+          </label>
+        ))}
+      </p>
+      <p>
+        {matchers.length ? `Holds back ${held.length} alert${held.length === 1 ? "" : "s"} that fire${held.length === 1 ? "s" : ""} now` : "Tick at least one label"}
+        {held.length ? `: ${[...new Set(held.map((x) => x.alertname))].join(", ")}` : ""}.
+      </p>
+      <label>
+        For{" "}
+        <select value={hours} onChange={(e) => setHours(Number(e.currentTarget.value))}>
+          {HOURS.map((h) => (
+            <option key={h} value={h}>{duration(h * 3600000)}</option>
+          ))}
+        </select>
+      </label>{" "}
+      <label>Why <input required value={comment} onInput={(e) => setComment(e.currentTarget.value)} /></label>{" "}
+      <label>Who <input required value={by} onInput={(e) => setBy(e.currentTarget.value)} /></label>{" "}
+      <button disabled={!matchers.length}>Silence</button> <button type="button" onClick={done}>Cancel</button>
+      {error ? <p class="error" role="alert">{error}</p> : null}
+    </form>
+  );
+}
+
+export function Silences() {
+  const [error, setError] = useState("");
+  useEffect(() => {
+    void look();
+    const t = setInterval(look, LOOK_MS);
+    return () => clearInterval(t);
+  }, []);
+  const list = silences.value.filter((s) => s.status.state !== "expired");
+  const end = async (id: string) => {
+    try {
+      await call(`silence/${id}`, "DELETE");
+      setError("");
+    } catch (why) {
+      setError((why as Error).message);
+    }
+    await look();
+  };
+  if (!list.length) return null;
+  return (
+    <section aria-label="Silences">
+      <h2>Silences</h2>
+      <ul class="alerts">
+        {list.map((s) => (
+          <li class="alert" key={s.id}>
+            <p class="labels">
+              {s.matchers.map((m) => (
+                <code key={matcherText(m)}>{matcherText(m)}</code>
+              ))}
+            </p>
+            <p>
+              {s.comment}, {s.createdBy},{" "}
+              {s.status.state === "pending" ? `begins in ${duration(Date.parse(s.startsAt) - now.value)}` : `for ${duration(Math.max(0, Date.parse(s.endsAt) - now.value))}`}{" "}
+              <button onClick={() => end(s.id)}>End</button>
+            </p>
+          </li>
+        ))}
+      </ul>
+      {error ? <p class="error" role="alert">{error}</p> : null}
+    </section>
+  );
+}
