@@ -375,6 +375,7 @@ static bool proven(const struct yaml_node *root, const char *text, size_t len)
 int rules_format(
     const char *text, size_t len, struct buf *out, struct rules_format *ret, struct diags *d)
 {
+    text = len ? text : "";
     struct format f = {.text = text, .len = len, .d = d, .count = ret};
     size_t before = out->len;
     struct arena a;
