@@ -57,7 +57,7 @@ archives = $(foreach l,$(use_$(1)),$(B)/lib$(l).a)
 
 PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-collector $(B)/tocsin
 
-.PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e
+.PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e drills
 all: $(PROGRAMS)
 
 $(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
@@ -179,7 +179,7 @@ promqltest: $(B)/promqltest
 FUZZ_SECONDS ?= 30
 fuzz: $(G)/wire/tocsin.pb-c.h
 	$(Q)CLANG=$(CLANG) FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz/run.sh
-$(B)/bench/%: $(B)/tests/bench/%.o $(call archives,wire)
+$(B)/bench/%: $(B)/tests/bench/%.o $(B)/tests/bench/vagent.o $(call archives,wire)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
@@ -194,6 +194,15 @@ $(B)/bench/operators $(B)/bench/windows: $(B)/bench/%: $(B)/tests/bench/%.o $(ca
 bench: all $(B)/bench/load $(B)/bench/rules $(B)/bench/operators \
     $(B)/bench/windows
 	@echo "benchmarks are one command each:"; ls tests/bench/*.sh
+
+# Alerts that peers lose, invent or delay: the ten drills, beside Prometheus + Alertmanager where
+# they are installed.
+$(B)/drills/feed: $(B)/tests/drills/feed.o $(B)/tests/bench/vagent.o $(call archives,wire)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+drills: all $(B)/drills/feed
+	$(Q)B=$(B) node tests/drills/drills.mjs $(DRILLS)
 
 PREFIX ?= /usr/local
 install: all

@@ -56,7 +56,7 @@ static void add_alert(const struct alert *a, struct buf *out)
     api_time_json(a->active_at_ms, out);
     buf_adds(out, ",\"value\":");
     add_exponent(a->value, out);
-    buf_addc(out, '}');
+    buf_adds(out, a->stale ? ",\"stale\":true}" : "}"); // ours: its source is silent
 }
 
 struct live_alert {

@@ -239,7 +239,7 @@ static void hold(
         in->slot->a.element_hash = labels_hash_without(&el->labels, NULL, 0);
     }
     a->value = el->value;
-    a->stale = el->state == ELEMENT_NO_DATA;
+    a->stale = el->silent || el->state == ELEMENT_NO_DATA;
     in->slot->held = false;
     a->keep_since_ms = 0;
     if (born) {

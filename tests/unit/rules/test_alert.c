@@ -350,7 +350,7 @@ static void silence_ends_nothing(void)
     same(tick(&g, 0), "1 inactive>firing");
     scene_silence(&g.s, "x{i=\"1\"}");
     same(tick(&g, 299), "");
-    same(alerts(&g), "1 firing 9"); // the lookback still shows its value
+    same(alerts(&g), "1 firing 9 stale"); // the lookback still shows its value
     same(tick(&g, 301), "");
     same(alerts(&g), "1 firing 9 stale");
     same(tick(&g, 5000), "");
@@ -391,7 +391,7 @@ static void silence_does_not_count(void)
     scene_silence(&g.s, "x{i=\"1\"}");
     for (int s = 31; s < 200; s++)
         same(tick(&g, s), "");
-    same(alerts(&g), "1 pending 9");
+    same(alerts(&g), "1 pending 9 stale");
     put(&g, "1", 200, 9);
     memory_source_silence(g.s.m, scene_series(&g.s, "x{i=\"1\"}"), false);
     for (int s = 200; s < 229; s++)
