@@ -38,10 +38,11 @@ static struct checked_file *add_file(struct rules_report *c, const char *path)
 
 static int read_file(struct rules_report *c, const char *path)
 {
-    struct checked_file *f = add_file(c, path);
+    bool standard_input = strcmp(path, "-") == 0;
+    struct checked_file *f = add_file(c, standard_input ? "<stdin>" : path);
     if (!f)
         return -ENOMEM;
-    int rc = buf_add_path(&f->text, path);
+    int rc = standard_input ? buf_add_stream(&f->text, stdin) : buf_add_path(&f->text, path);
     f->unread = rc < 0;
     if (rc == -EMSGSIZE)
         diags_add(&f->d, DIAG_ERROR, "T020", 0, 0, 1, NULL, "the file is larger than %u MiB",

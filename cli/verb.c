@@ -85,7 +85,7 @@ const struct verb VERBS[] = {
     {"rules", "check", "PATH...", 1, -1, "check rule files and folders of them",
         "Shows every mistake at its place, and warns of rules that do not do what they look like;\n"
         "`tocsin explain CODE` says more about each. Of a folder, *.yaml and *.yml are read,\n"
-        "*.test.yaml left out. Exit status 1 when they must not be loaded.",
+        "*.test.yaml left out; - is the standard input. Exit status 1 when they must not be loaded.",
         RULES_OPTIONS, rules_check_main},
     {"rules", "test", "FILE...", 1, -1, "run unit tests of rules in promtool's format",
         "Exit status 1 when one fails or a file has mistakes.", RULES_TEST_OPTIONS,

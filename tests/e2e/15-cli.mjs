@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line against a running collector and agent.
 
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { World, bin, check, fetchText, freePort, run, until } from "./world.mjs";
 
@@ -99,6 +99,8 @@ await run([
       const bad = w.put("bad.yaml", "groups: [{name: a, rules: [{alert: X, expr: 'sum('}]}]\n");
       check((await cli(["rules", "check", bad])).code === 1, "mistake");
       check((await cli(["rules", "check", "/nowhere.yaml"])).code === 1, "missing");
+      const piped = spawnSync(join(bin, "tocsin"), ["rules", "check", "-"], { input: "groups: [{name: a, rules: [{alert: X, expr: 'rat(x)'}]}]\n", encoding: "utf8" });
+      check(piped.status === 1 && /--> <stdin>:1:46\n/.test(piped.stdout), piped.stdout);
     },
   ],
   [
