@@ -262,6 +262,18 @@ static void skip_properties(struct reader *r, struct yaml_node *node)
     place_of(r, i, &node->line, &node->col);
 }
 
+// \/ in double quotes, which JSON has and Go's reader has not; NULL = none.
+static const char *escaped_slash(const struct reader *r, const struct yaml_node *node)
+{
+    for (size_t i = node->offset; i + 1 < node->end; i++) {
+        if (r->text[i] != '\\')
+            continue;
+        if (r->text[++i] == '/')
+            return r->text + i - 1;
+    }
+    return NULL;
+}
+
 static bool on_scalar(struct reader *r, const yaml_event_t *event)
 {
     // A key keeps its text even if it reads null.
@@ -280,6 +292,9 @@ static bool on_scalar(struct reader *r, const yaml_event_t *event)
         node->style == YAML_PLAIN && r->depth > 0 && r->frames[r->depth - 1].flow
             ? memchr(r->text + node->offset, '?', node->end - node->offset)
             : NULL;
+    const char *slash = node->style == YAML_DOUBLE ? escaped_slash(r, node) : NULL;
+    if (slash)
+        return mistake(r, (size_t)(slash - r->text), "T001", "unknown escape sequence: \\/");
     if (question)
         return mistake(r, (size_t)(question - r->text), "T001",
             "between brackets or braces a value with a question mark needs quotes");

@@ -172,6 +172,7 @@ static void mistakes_have_places(void)
     // Go's reader takes it for a key, libyaml 0.2.5 no longer does.
     mistake_is("a: {b: c?d}\n", "T001", 1, 9, "question mark");
     mistake_is("a: [&x c?]\n", "T001", 1, 9, "question mark");
+    mistake_is("a: \"b\\\\ \\/\"\n", "T001", 1, 9, "unknown escape");
 }
 
 static void all_duplicates_are_shown(void)

@@ -130,6 +130,8 @@ static const char *why_reject(const struct verdict *v)
         return "a text or a range, which promtool lets pass";
     if (strstr(x->msg, "unknown key ``") || strstr(x->msg, "this is no label name"))
         return "a key that is nothing, which promtool overlooks";
+    if (!strcmp(x->code, "T001") && strstr(x->msg, "unknown escape"))
+        return "\\' in double quotes, which only Go's reader of YAML takes";
     if (!strcmp(x->code, "T018"))
         return "a fraction as limit, which promtool cuts off";
     if (strstr(x->msg, "holds a NUL byte"))
