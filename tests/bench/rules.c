@@ -5,7 +5,7 @@
  *
  *     rules mixed [rules, 1000] [seconds, 20] [batch|arrival]   CPU of a core, as if in real time
  *     rules delay [seconds, 20]       start of drain -> transition at 50,000 samples a second
- *     rules parts [series, 10000] [seconds, 20]   CPU per sample and bytes per series of windows
+ *     rules parts [series, 10000] [samples, 20] [word]   CPU per sample and bytes per series
  *     rules print [rules, 1000]       the rule file of `mixed`, for a peer
  *
  * Rules' cost is what the same frames cost more than without rules.
@@ -430,7 +430,7 @@ static void part(const char *expr, size_t reads, struct fleet *bare, int steps)
     fleet_close(&f);
 }
 
-static void parts(int n, int steps)
+static void parts(int n, int steps, const char *only)
 {
     static const char *const EXPR[] = {"conn > 1e12",
         "rate(req_total{inst=~\"i0[0-4]\"}[5m]) / on (service, inst) "
@@ -452,7 +452,8 @@ static void parts(int n, int steps)
         "series read\n",
         services * PER_SERVICE, interval_ms / 1000);
     for (size_t i = 0; i < sizeof(EXPR) / sizeof(EXPR[0]); i++)
-        part(EXPR[i], services * 10, &bare, steps);
+        if (strstr(EXPR[i], only))
+            part(EXPR[i], services * 10, &bare, steps);
     fleet_close(&bare);
 }
 
@@ -467,7 +468,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "delay"))
         delay(a ? a : 20);
     else if (!strcmp(what, "parts"))
-        parts(a ? a : 10000, b);
+        parts(a ? a : 10000, b, argc > 4 ? argv[4] : "");
     else if (!strcmp(what, "print")) {
         struct buf text, over;
         buf_init(&text, RULE_FILE_MAX);
