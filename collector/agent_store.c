@@ -122,7 +122,7 @@ void agent_block_drop(struct agent_store *a, struct agent_block **at)
         if (!x)
             continue;
         column_unlink(x, b);
-        store_told(a->store, x->id, INT64_MIN);
+        store_told(a->store, x->id, INT64_MIN, 0);
     }
     *at = b->next;
     a->n_blocks--;
@@ -154,13 +154,13 @@ static void series_owner(struct store *s, struct series *x, struct agent_store *
         a->series++;
     }
     if (series_silent(x) != silent)
-        store_told(s, x->id, INT64_MIN);
+        store_told(s, x->id, INT64_MIN, 0);
 }
 
 void agent_series_drop(struct store *s, struct series *x)
 {
     series_owner(s, x, NULL);
-    store_told(s, x->id, INT64_MAX);
+    store_told(s, x->id, INT64_MAX, 0);
     // Blocks keep the id by column; ids are not reused, so it just finds nothing.
     series_forget(&s->table, x);
 }
@@ -192,7 +192,7 @@ void store_agent_silent(struct agent_store *a, bool silent)
     a->silent = silent;
     for (const struct series *x = a->list; x; x = x->agent_next)
         if (!x->silent)
-            store_told(a->store, x->id, INT64_MIN);
+            store_told(a->store, x->id, INT64_MIN, 0);
 }
 
 // A stale marker after the newest sample, unless there is none or it ended already.

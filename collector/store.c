@@ -157,7 +157,7 @@ int store_put(
     if (rc != 1)
         return rc;
     s->samples++;
-    store_told(s, x->id, t_ms);
+    store_told(s, x->id, t_ms, h ? double_from_bits(NAN_ABSENT_BITS) : v);
     return 1;
 }
 
@@ -210,7 +210,7 @@ int store_group(struct agent_store *a, const struct batch_group *g, int64_t t_ms
     int rc = block_row(b->block, g->tick, t_ms, &row);
     for (uint32_t c = 0; shortened != block_shortened(b->block) && c < block_columns(b->block);
          c++)
-        store_told(s, b->series_of[c], INT64_MIN);
+        store_told(s, b->series_of[c], INT64_MIN, 0);
     if (rc < 0) {
         s->late += rc == -ERANGE ? g->n : 0;
         return rc;
@@ -222,11 +222,13 @@ int store_group(struct agent_store *a, const struct batch_group *g, int64_t t_ms
         if (col == 0 || m->kind == SAMPLE_ABSENT)
             continue;
         int kept;
-        if (m->kind == SAMPLE_HISTOGRAM)
+        double told = m->kind == SAMPLE_STALE ? double_from_bits(NAN_STALE_BITS) : m->value;
+        if (m->kind == SAMPLE_HISTOGRAM) {
             kept = block_set_histogram(&row, col - 1, m->hist, m->reset);
-        else
-            kept = block_set(&row, col - 1,
-                m->kind == SAMPLE_STALE ? double_from_bits(NAN_STALE_BITS) : m->value);
+            told = double_from_bits(NAN_ABSENT_BITS);
+        } else {
+            kept = block_set(&row, col - 1, told);
+        }
         if (kept < 0)
             return kept;
         stored += kept;
@@ -234,9 +236,9 @@ int store_group(struct agent_store *a, const struct batch_group *g, int64_t t_ms
         if (!kept)
             continue;
         uint32_t id = b->series_of[col - 1];
-        store_told(s, id, row.t_ms);
+        store_told(s, id, row.t_ms, told);
         if (block_falls(b->block))
-            store_told(s, id, INT64_MIN);
+            store_told(s, id, INT64_MIN, 0);
         if (fn)
             fn(ctx, id, row.t_ms);
     }
@@ -249,7 +251,7 @@ static void silence(const struct store *s, struct series *x, bool silent)
     bool before = series_silent(x);
     x->silent = silent;
     if (series_silent(x) != before)
-        store_told(s, x->id, INT64_MIN);
+        store_told(s, x->id, INT64_MIN, 0);
 }
 
 int store_record(struct store *s, const struct labels *l, int64_t t_ms, double v,

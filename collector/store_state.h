@@ -59,10 +59,10 @@ struct store {
     void *watcher_ctx;
 };
 
-static inline void store_told(const struct store *s, uint32_t id, int64_t t_ms)
+static inline void store_told(const struct store *s, uint32_t id, int64_t t_ms, double v)
 {
     if (s->watcher)
-        s->watcher(s->watcher_ctx, id, t_ms);
+        s->watcher(s->watcher_ctx, id, t_ms, v);
 }
 
 // store_source.c

@@ -89,11 +89,11 @@ void rule_readings_close(struct engine *e, struct rule_state *r)
 
 // The watcher of the source: every sample is told to every plan, and what a rule writes to those that
 // wait for arrivals.
-void engine_sample(void *engine, uint32_t id, int64_t t_ms)
+void engine_sample(void *engine, uint32_t id, int64_t t_ms, double v)
 {
     struct engine *e = engine;
     for (struct engine_clock *c = e->clocks; c; c = c->next)
-        plan_sample(c->plan, id, t_ms);
+        plan_sample(c->plan, id, t_ms, v);
     if (t_ms == INT64_MAX)
         arrival_forget(e);
     else if (e->writer && t_ms != INT64_MIN)

@@ -121,7 +121,7 @@ static inline bool engine_is_batch(const struct engine *e)
 struct eval_options engine_eval_options(const struct engine *e); // engine.c
 int rule_readings_open(struct engine *e, const struct group_state *g, struct rule_state *r);
 void rule_readings_close(struct engine *e, struct rule_state *r);
-void engine_sample(void *engine, uint32_t id, int64_t t_ms); // a source_watch_fn
+void engine_sample(void *engine, uint32_t id, int64_t t_ms, double v); // a source_watch_fn
 
 // carry.c
 void group_states_free(struct engine *e, struct group_state *g, size_t n);

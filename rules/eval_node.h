@@ -132,6 +132,9 @@ int64_t eval_time(
     const struct eval *e, const struct expr *x, int64_t t_ms); // after @ and offset
 // What a selector has of one series at at_ms, but for the labels. False: nothing.
 bool selector_element(struct eval *e, uint32_t id, int64_t at_ms, struct element *el);
+// The same from its newest sample at or before at_ms. silent: the last word of a silent source.
+bool selector_word(const struct eval *e, const struct point *p, bool silent, int64_t at_ms,
+    struct element *el);
 
 // A range vector, one series at a time.
 struct window {

@@ -103,10 +103,10 @@ out:
     return rc;
 }
 
-static void tell(struct memory_source *m, uint32_t id, int64_t t_ms)
+static void tell(struct memory_source *m, uint32_t id, int64_t t_ms, double v)
 {
     if (m->watcher)
-        m->watcher(m->watcher_ctx, id, t_ms);
+        m->watcher(m->watcher_ctx, id, t_ms, v);
 }
 
 int memory_source_forget(struct memory_source *m, uint32_t id)
@@ -119,7 +119,7 @@ int memory_source_forget(struct memory_source *m, uint32_t id)
     buf_done(&key);
     if (!k)
         return -ENOMEM;
-    tell(m, id, INT64_MAX);
+    tell(m, id, INT64_MAX, 0);
     free(s->labels);
     free(s->points.p);
     *s = (struct memory_series){.newest.t_ms = INT64_MIN, .before_ms = INT64_MIN};
@@ -196,7 +196,7 @@ static int store(struct memory_source *m, uint32_t id, int64_t t_ms, double v,
 {
     int rc = put(m, id, t_ms, v, h, replace);
     if (rc > 0)
-        tell(m, id, t_ms);
+        tell(m, id, t_ms, h ? double_from_bits(NAN_ABSENT_BITS) : v);
     return rc;
 }
 
@@ -211,7 +211,7 @@ void memory_source_silence(struct memory_source *m, uint32_t id, bool silent)
     bool changed = m->series[id].silent != silent;
     m->series[id].silent = silent;
     if (changed)
-        tell(m, id, INT64_MIN);
+        tell(m, id, INT64_MIN, 0);
 }
 
 size_t memory_source_count(const struct memory_source *m)

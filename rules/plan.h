@@ -36,7 +36,7 @@ void plan_limit(struct plan *p, size_t elements);
 
 // A source_watch_fn, ctx is the plan. Must be told of everything, or the plan goes on believing what
 // it knew.
-void plan_sample(void *plan, uint32_t series, int64_t t_ms);
+void plan_sample(void *plan, uint32_t series, int64_t t_ms, double v);
 
 // As eval_instant. What *ret points to lives until the next read, sample or removal.
 int plan_read(

@@ -40,10 +40,16 @@ void leaf_forget(struct leaf *l, uint32_t at)
     l->reshaped = true;
 }
 
-static int64_t newest(const struct source *src, uint32_t id)
+static struct slot slot_unknown(const struct source *src, uint32_t id)
 {
     struct point last;
-    return src->latest(src->self, id, INT64_MAX, &last) ? last.t_ms : INT64_MIN;
+    double unknown = double_from_bits(NAN_ABSENT_BITS);
+    bool some = src->latest(src->self, id, INT64_MAX, &last);
+    return (struct slot){.due_ms = INT64_MIN,
+        .newest_ms = some ? last.t_ms : INT64_MIN,
+        .v = some && !last.h ? last.v : unknown,
+        .late = true,
+        .came = 2};
 }
 
 // A slot of which nothing is known yet; its labels into *ret.
@@ -51,7 +57,7 @@ static bool slot_new(const struct source *src, const struct leaf *l, uint32_t id
     struct arena *names, struct slot *slot, struct labels *ret)
 {
     struct labels all = src->labels(src->self, id);
-    *slot = (struct slot){.due_ms = INT64_MIN, .newest_ms = newest(src, id), .late = true};
+    *slot = slot_unknown(src, id);
     *ret = all.n ? all : (struct labels){LABELS_GONE, 0}; // forgotten before it was looked at
     return l->keep_name || !*labels_get(&all, LABEL_NAME) ||
            labels_drop(names, &all, NULL, 0, true, ret);
@@ -209,8 +215,7 @@ static int select_anew(struct plan *p, struct leaf *l, const uint32_t **from)
         return rc;
     p->stats.selects++;
     for (size_t i = 0; i < l->ids.n; i++)
-        l->slot[i] = (struct slot){
-            .due_ms = INT64_MIN, .newest_ms = newest(src, l->ids.id[i]), .late = true};
+        l->slot[i] = slot_unknown(src, l->ids.id[i]);
     l->hears.open = true;
     l->hears.born.n = 0;
     l->hears.mixed = false;
@@ -247,6 +252,16 @@ static int64_t due_again(
            l->selector->offset_ms;
 }
 
+static bool look(
+    const struct plan *p, struct leaf *l, uint32_t i, int64_t at_ms, struct element *el)
+{
+    const struct slot *slot = &l->slot[i];
+    if (slot->newest_ms > at_ms || double_bits(slot->v) == NAN_ABSENT_BITS)
+        return selector_element(p->eval, l->ids.id[i], at_ms, el);
+    struct point newest = {.t_ms = slot->newest_ms, .v = slot->v};
+    return selector_word(p->eval, &newest, leaf_silent(p, l, i), at_ms, el);
+}
+
 static int select_bring(struct plan *p, struct node *n, int64_t t_ms)
 {
     struct leaf *l = (struct leaf *)n;
@@ -264,11 +279,11 @@ static int select_bring(struct plan *p, struct node *n, int64_t t_ms)
     for (uint32_t i = 0; i < l->ids.n; i++) {
         if (l->slot[i].due_ms <= t_ms) {
             struct element *el = &n->out.vector.e[i], before = *el;
-            bool present = selector_element(p->eval, l->ids.id[i], at_ms, el);
+            bool present = look(p, l, i, at_ms, el);
             if (!present)
                 element_clear(el);
             changed |= !element_same(&before, el) || before.sample_ms != el->sample_ms;
-            l->slot[i].late = false;
+            slot_brought(&l->slot[i], at_ms);
             l->slot[i].due_ms = due_again(p, l, i, present, at_ms);
         }
         if (l->slot[i].due_ms < wake)

@@ -59,9 +59,13 @@ struct node {
 struct slot {
     int64_t due_ms;    // when it has to be looked at without a sample; INT64_MIN = now
     int64_t newest_ms; // newest sample heard of: one after the window's end is still to come
+    double v;          // its value; the absent NaN: not known
     bool late;         // what it has consumed already changed
     bool gone;         // the series is forgotten
+    uint8_t came;      // samples newer than all before since the last bring: 0, 1, 2 = more
+    uint8_t silence;   // of the series' source
 };
+enum { SILENCE_ASK, SILENCE_NO, SILENCE_YES };
 
 // A node that reads series. Slot i of out is series ids.id[i]; one whose series was forgotten stays
 // as an empty place without labels until there are many.
@@ -139,8 +143,25 @@ static inline bool element_same(const struct element *a, const struct element *b
 
 // plan_leaf.c
 void leaf_forget(struct leaf *l, uint32_t slot); // its series is no more
+// What the source says is asked once, until it is told to be another.
+static inline bool leaf_silent(const struct plan *p, struct leaf *l, uint32_t at)
+{
+    struct slot *slot = &l->slot[at];
+    const struct source *src = &p->eval->src;
+    if (p->eval->o.parity)
+        return false;
+    if (slot->silence == SILENCE_ASK)
+        slot->silence = src->silent(src->self, l->ids.id[at]) ? SILENCE_YES : SILENCE_NO;
+    return slot->silence == SILENCE_YES;
+}
+// A slot was brought to at_ms of its samples: what came since counts from here.
+static inline void slot_brought(struct slot *slot, int64_t at_ms)
+{
+    slot->late = false;
+    slot->came = slot->newest_ms > at_ms ? 2 : 0;
+}
 // Something was heard of one of its series: a sample at t_ms, or INT64_MIN.
-static inline void leaf_sample(struct leaf *l, uint32_t at, int64_t t_ms)
+static inline void leaf_sample(struct leaf *l, uint32_t at, int64_t t_ms, double v)
 {
     struct slot *slot = &l->slot[at];
     if (t_ms == INT64_MAX) {
@@ -148,10 +169,18 @@ static inline void leaf_sample(struct leaf *l, uint32_t at, int64_t t_ms)
         return;
     }
     // In order is in time: windows go on from the newest sample they have, not from their end.
-    if (t_ms > slot->newest_ms)
+    if (t_ms > slot->newest_ms) {
         slot->newest_ms = t_ms;
-    else
+        slot->v = v;
+        slot->came = slot->came ? 2 : 1;
+    } else {
         slot->late = true;
+        // Of two at one time the source says which counts.
+        if (t_ms == slot->newest_ms || t_ms == INT64_MIN)
+            slot->v = double_from_bits(NAN_ABSENT_BITS);
+        if (t_ms == INT64_MIN)
+            slot->silence = SILENCE_ASK;
+    }
     slot->due_ms = INT64_MIN;
     l->wake_ms = INT64_MIN;
 }

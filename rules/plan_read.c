@@ -115,13 +115,13 @@ void plan_limit(struct plan *p, size_t elements)
     p->elements_max = elements;
 }
 
-void plan_sample(void *plan, uint32_t id, int64_t t_ms)
+void plan_sample(void *plan, uint32_t id, int64_t t_ms, double v)
 {
     struct plan *p = plan;
     p->source_moved = true;
     subqueries_hear(p, id, t_ms);
     for (uint32_t i = audience_heard(&p->audience, id); i; i = p->audience.link[i].next)
-        leaf_sample(leaf_of(p->audience.link[i].by), p->audience.link[i].slot, t_ms);
+        leaf_sample(leaf_of(p->audience.link[i].by), p->audience.link[i].slot, t_ms, v);
 }
 
 void plan_soon(const struct plan_expr *x, int reads)

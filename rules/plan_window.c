@@ -191,6 +191,19 @@ static int read_histograms(const struct move *m, uint32_t id, const struct slide
     return range_apply(e, m->w->call.fn, NULL, &win, ret);
 }
 
+// The usual case: nothing came, or one sample, of which the value is known. 1; 0: the source has to be
+// asked; -ENOMEM.
+static int push_one(const struct move *m, const struct slot *slot, struct slide *s)
+{
+    if (!slot->came)
+        return 1;
+    if (slot->came > 1 || s->hist || slot->newest_ms > m->win.to_ms ||
+        double_bits(slot->v) == NAN_ABSENT_BITS)
+        return 0;
+    int rc = is_stale(slot->v) ? 0 : slide_push(&m->w->call, s, slot->newest_ms, slot->v);
+    return rc < 0 ? rc : 1;
+}
+
 // Moves the state on and reads it. 1, 0 as range_apply; -EAGAIN: it has to be computed whole.
 static int glide(const struct move *m, uint32_t i, struct element *ret)
 {
@@ -198,12 +211,14 @@ static int glide(const struct move *m, uint32_t i, struct element *ret)
     struct slot *slot = &w->l.slot[i];
     struct slide *s = state_of(w, i);
     uint32_t id = w->l.ids.id[i];
-    struct eval *e = m->p->eval;
     if (!s->ready || slot->late || s->last.t_ms <= m->follow.left_ms)
         return -EAGAIN;
-    if (!e->o.parity && e->src.silent(e->src.self, id))
+    if (leaf_silent(m->p, &w->l, i))
         return -EAGAIN;
-    int rc = slide_follow(&m->follow, id, slot->newest_ms > s->last.t_ms, s, ahead_of(w, i));
+    int rc = push_one(m, slot, s);
+    if (rc < 0)
+        return rc;
+    rc = slide_follow(&m->follow, id, rc == 0, s, ahead_of(w, i));
     if (rc <= 0)
         return rc ? rc : -EAGAIN;
     if (s->hist) {
@@ -239,7 +254,7 @@ static int bring_slot(struct move *m, uint32_t i, bool *changed)
     w->doubt |= (next.state == ELEMENT_VALUE) != (el->state == ELEMENT_VALUE);
     *changed |= !element_same(&next, el) || next.sample_ms != el->sample_ms;
     *el = next;
-    w->l.slot[i].late = false;
+    slot_brought(&w->l.slot[i], m->win.to_ms);
     return 0;
 }
 

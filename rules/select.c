@@ -77,22 +77,31 @@ int64_t eval_time(const struct eval *e, const struct expr *x, int64_t t_ms)
     return t_ms - x->offset_ms;
 }
 
-bool selector_element(struct eval *e, uint32_t id, int64_t at_ms, struct element *el)
+bool selector_word(
+    const struct eval *e, const struct point *p, bool silent, int64_t at_ms, struct element *el)
 {
-    struct point p, last;
-    if (!e->src.latest(e->src.self, id, at_ms, &p) || (!p.h && is_stale(p.v)))
+    if (!p->h && is_stale(p->v))
         return false;
-    el->value = p.v;
-    el->hist = p.h;
-    el->sample_ms = p.t_ms;
+    el->value = p->v;
+    el->hist = p->h;
+    el->sample_ms = p->t_ms;
     el->state = ELEMENT_VALUE;
-    el->silent = !e->o.parity && e->src.silent(e->src.self, id) &&
-                 e->src.latest(e->src.self, id, INT64_MAX, &last) && last.t_ms == p.t_ms;
-    if (p.t_ms >= at_ms - e->o.lookback_ms + !e->o.compat_2_42)
+    el->silent = silent;
+    if (p->t_ms >= at_ms - e->o.lookback_ms + !e->o.compat_2_42)
         return true;
     // Out of sight: gone, unless the source went silent and this was its last word.
     el->state = ELEMENT_NO_DATA;
-    return el->silent;
+    return silent;
+}
+
+bool selector_element(struct eval *e, uint32_t id, int64_t at_ms, struct element *el)
+{
+    struct point p, last;
+    if (!e->src.latest(e->src.self, id, at_ms, &p))
+        return false;
+    bool silent = !e->o.parity && e->src.silent(e->src.self, id) &&
+                  e->src.latest(e->src.self, id, INT64_MAX, &last) && last.t_ms == p.t_ms;
+    return selector_word(e, &p, silent, at_ms, el);
 }
 
 static bool detect_hint(struct eval *e, uint32_t id, int64_t at_ms, struct element *el)

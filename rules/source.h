@@ -24,10 +24,11 @@ struct series_ids {
     size_t n, cap;
 };
 
-// Called for each sample that is stored, whoever writes it. With INT64_MIN when the source of the
+// Called for each sample that is stored, whoever writes it, with its value (the absent NaN: it is a
+// histogram, or has to be looked up). With INT64_MIN when the source of the
 // series falls silent or speaks again, or samples within the retention had to be given up; with
 // INT64_MAX when the series is about to be forgotten: its labels are gone after that.
-typedef void source_watch_fn(void *ctx, uint32_t id, int64_t t_ms);
+typedef void source_watch_fn(void *ctx, uint32_t id, int64_t t_ms, double v);
 
 struct source {
     void *self;

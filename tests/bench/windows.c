@@ -116,7 +116,7 @@ static void second(struct window_bench *b, int64_t t_ms)
     const struct family *f = b->family;
     double start = cpu_s();
     for (size_t i = 0; i < f->n; i++)
-        plan_sample(b->plan, f->id[i], t_ms);
+        plan_sample(b->plan, f->id[i], t_ms, f->value[i]);
     double fed = cpu_s();
     if (read_plan(b, b->plain, t_ms) != f->n)
         fail("a series is missing");

@@ -15,6 +15,7 @@ static const struct store_options OPTIONS = {
 struct told {
     uint32_t id;
     int64_t t_ms;
+    double v;
 };
 struct scene {
     struct store *s;
@@ -25,11 +26,11 @@ struct scene {
     char gone[64]; // a label of the series that was forgotten last
 };
 
-static void tell(void *ctx, uint32_t id, int64_t t_ms)
+static void tell(void *ctx, uint32_t id, int64_t t_ms, double v)
 {
     struct scene *c = ctx;
     CU_ASSERT_TRUE_FATAL(c->n < sizeof(c->told) / sizeof(c->told[0]));
-    c->told[c->n++] = (struct told){id, t_ms};
+    c->told[c->n++] = (struct told){id, t_ms, v};
     if (t_ms != INT64_MAX)
         return;
     struct labels l = c->src->labels(c->src->self, id);
@@ -116,6 +117,30 @@ static void an_event_is_told_and_so_is_what_replaces_it(void)
     CU_ASSERT_TRUE(silence(&c));
     sample(c.a, 0, 0, T0, 1, 6);
     CU_ASSERT_TRUE(told(&c, id, T0));
+    close_scene(&c);
+}
+
+static void a_sample_is_told_with_its_value(void)
+{
+    struct scene c;
+    open_scene(&c, &OPTIONS);
+    declare(c.a, 1, "x");
+    struct label l[] = {{LABEL_NAME, "r"}};
+    struct wire_histogram h = {.scale = 4, .zero_count = 3};
+    sample(c.a, 1000, 7, T0, 1, 5);
+    sample(c.a, 0, 0, T0 + 10, 1, 6);
+    CU_ASSERT_EQUAL(store_record(c.s, &(struct labels){l, 1}, T0, 7, NULL, NULL), 0);
+    give(c.a, 1000, 8, T0 + 1000, (struct batch_sample){.id = 1, .kind = SAMPLE_STALE});
+    give(c.a, 1000, 9, T0 + 2000,
+        (struct batch_sample){.id = 1, .kind = SAMPLE_HISTOGRAM, .hist = &h});
+    give(c.a, 0, 0, T0 + 2001,
+        (struct batch_sample){.id = 1, .kind = SAMPLE_HISTOGRAM, .hist = &h});
+    CU_ASSERT_EQUAL_FATAL(c.n, 6);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(c.told[i].v, 5 + i);
+    CU_ASSERT_TRUE(is_stale(c.told[3].v));
+    CU_ASSERT_EQUAL(double_bits(c.told[4].v), NAN_ABSENT_BITS);
+    CU_ASSERT_EQUAL(double_bits(c.told[5].v), NAN_ABSENT_BITS);
     close_scene(&c);
 }
 
@@ -319,6 +344,7 @@ static const struct test TESTS[] = {
         a_stored_row_is_told_and_a_duplicate_is_not},
     {"an event is told and so is what replaces it",
         an_event_is_told_and_so_is_what_replaces_it},
+    {"a sample is told with its value", a_sample_is_told_with_its_value},
     {"recorded samples and their silence are told",
         recorded_samples_and_their_silence_are_told},
     {"a silent agent is told once for each series",
