@@ -3,13 +3,14 @@
 #include "rules/memory_source.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct judge {
     struct memory_source *m;
     struct eval *e;
     const struct expr_root *root;
     int64_t t_ms;
-    bool theirs_failed;
+    const char *theirs; // error of promtool alone; NULL = none
     double largest;
 };
 
@@ -169,7 +170,7 @@ static bool is_known(struct judge *j, const struct expr *x)
     if (x->kind == EXPR_SUBQUERY && x->at != AT_NONE && has_at(x->lhs))
         return true;
     // Minds two names that become one in a subquery even when they are not there together.
-    if (j->theirs_failed && x->kind == EXPR_SUBQUERY && has(x->lhs, EXPR_UNARY))
+    if (j->theirs && strstr(j->theirs, "same labelset") && x->kind == EXPR_SUBQUERY)
         return true;
     if (x->kind != EXPR_CALL || !x->n_args)
         return false;
@@ -184,12 +185,12 @@ static bool is_known(struct judge *j, const struct expr *x)
         of->offset_ms)
         return true;
     // Evaluates an inner subquery past the outer one's last step, and fails if that does.
-    return j->theirs_failed && x->args[0]->kind == EXPR_SUBQUERY &&
+    return j->theirs && x->args[0]->kind == EXPR_SUBQUERY &&
            has(x->args[0]->lhs, EXPR_SUBQUERY);
 }
 
-bool judge_known(struct judge *j, bool theirs_failed)
+bool judge_known(struct judge *j, const char *theirs)
 {
-    j->theirs_failed = theirs_failed;
+    j->theirs = theirs;
     return look(j, j->root->root, is_known);
 }

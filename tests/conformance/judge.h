@@ -14,5 +14,6 @@ void judge_free(struct judge *j);
 double judge_largest(struct judge *j);
 // A comparison in it has two sides that are equal but for rounding.
 bool judge_tie(struct judge *j);
-// One of the things 2.42 has otherwise than later versions. theirs_failed: only promtool did.
-bool judge_known(struct judge *j, bool theirs_failed);
+// One of the things 2.42 has otherwise than later versions. theirs: the error, if only
+// promtool has one.
+bool judge_known(struct judge *j, const char *theirs);

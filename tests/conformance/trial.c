@@ -91,7 +91,7 @@ static enum verdict judge_difference(struct running *r, enum pair p, const struc
         v = SAME;
         r->tally->ties++;
     }
-    if (v != SAME && p == PAIR_PROMTOOL && judge_known(j, x->error && !y->error)) {
+    if (v != SAME && p == PAIR_PROMTOOL && judge_known(j, y->error ? NULL : x->error)) {
         v = SAME;
         r->tally->known++;
     }
