@@ -41,6 +41,7 @@ struct agent {
     int64_t up_ms;                    // its time
     int64_t down_from_ms, down_to_ms; // last time up was 0
     uint64_t goodbye_seq;             // of the running session, 0 = none
+    bool silent;                      // what there is of it is not how things are now
     bool refused_before;
     bool dirty; // the inventory does not know yet
     int64_t noted_ms;
@@ -77,7 +78,7 @@ static bool caught_up(const struct agent *a)
         return false;
     bool from_start = !a->oldest_seq || a->first_seq <= a->oldest_seq;
     bool whole = from_start && a->frames > a->last_seq - a->first_seq;
-    return whole || a->p->mono_ms - a->came_ms >= REFILL_MS;
+    return a->watermark_ms && (whole || a->p->mono_ms - a->came_ms >= REFILL_MS);
 }
 
 // An alert of an earlier run goes on as long as the agent it is about has not come back.
@@ -303,11 +304,18 @@ static void changed(struct agent *a)
     a->last_seen_ms = a->p->now_ms;
 }
 
+static void silence(struct agent *a, bool silent)
+{
+    if (a->silent != silent)
+        store_agent_silent(a->store, silent);
+    a->silent = silent;
+}
+
 // It is over with this agent as planned: its series end, and nobody waits for it.
 static void agent_end(struct agent *a, int64_t t_ms)
 {
     liveness_goodbye(&a->live, a->p->mono_ms);
-    store_agent_silent(a->store, false);
+    silence(a, false);
     store_agent_end(a->store, t_ms);
     a->watermark_ms = 0;
     a->p->watermark_moved = true;
@@ -351,6 +359,7 @@ static void agent_session(struct agent *a, const struct frame *f)
     // With no memory the old name stays: better than no samples.
     (void)agent_describe(a, f->host, f->version, f->host_labels, f->n_host_labels);
     store_agent_session(a->store, f->epoch);
+    silence(a, true); // until a live frame comes
     a->epoch = f->epoch;
     a->nonce = f->nonce;
     a->first_seq = a->last_seq = a->frames = a->goodbye_seq = 0;
@@ -374,8 +383,10 @@ static void heard(struct agent *a, int64_t t_ms, bool backfill)
 {
     struct pipeline *p = a->p;
     bool was_down = a->live.state == LIVENESS_DOWN;
-    if (liveness_frame(&a->live, p->mono_ms))
-        store_agent_silent(a->store, false);
+    (void)liveness_frame(&a->live, p->mono_ms);
+    // What it kept for us says that it lives, but not how things are now.
+    if (!backfill)
+        silence(a, false);
     int64_t next = liveness_next(&a->live);
     if (next < p->alive_next)
         p->alive_next = next;
@@ -464,7 +475,7 @@ void pipeline_closed(
     if (!a)
         return;
     if (liveness_closed(&a->live, p->mono_ms)) {
-        store_agent_silent(a->store, true);
+        silence(a, true);
         p->watermark_moved = true;
     }
     int64_t next = liveness_next(&a->live);
@@ -509,7 +520,7 @@ static void agent_alive(struct agent *a)
     if (!liveness_advance(&a->live, p->mono_ms))
         return;
     if (a->live.state == LIVENESS_SUSPECT || a->live.state == LIVENESS_DOWN) {
-        store_agent_silent(a->store, true);
+        silence(a, true);
         p->watermark_moved = true;
     }
     if (a->live.state == LIVENESS_DOWN) {

@@ -144,10 +144,16 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
     return 0;
 }
 
+static bool old_word(const struct alert_step *step, const struct element *el)
+{
+    return el->silent && step->rule->no_data == NO_DATA_KEEP && el->sample_ms &&
+           step->t_ms - el->sample_ms > step->fresh_ms;
+}
+
 // Whether the element makes an alert pending.
 static bool begins(const struct alert_step *step, const struct element *el)
 {
-    return el->state == ELEMENT_VALUE ||
+    return (el->state == ELEMENT_VALUE && !old_word(step, el)) ||
            (el->state == ELEMENT_NO_DATA && step->rule->no_data == NO_DATA_ALERT);
 }
 
@@ -344,7 +350,7 @@ static void commit(struct alert_set *s, const struct alert_step *step, struct in
         if (begins(step, in[i].el)) {
             count_silence(slot, in[i].el, step->t_ms);
             hold(step, &in[i], slot->a.state == ALERT_INACTIVE, out);
-        } else if (in[i].el->state == ELEMENT_NO_DATA && slot->seen != s->epoch) {
+        } else if (in[i].el->state != ELEMENT_FILTERED && slot->seen != s->epoch) {
             slot->seen = s->epoch;
             slot->a.stale = true;
             count_silence(slot, in[i].el, step->t_ms);

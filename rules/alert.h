@@ -11,7 +11,8 @@
  * keep_firing_for starts at the first false evaluation. A failed evaluation changes nothing.
  * With `clear` an evaluation is false for a firing alert only when its value has passed the second
  * threshold; `for_tolerance` false evaluations do not reset a pending one.
- * A NO_DATA element neither starts nor ends an alert (stale = true while it lasts) unless the rule's
+ * The last word of a silent source starts nothing once it is old: what an agent kept and sends later
+ * was true then. A NO_DATA element neither starts nor ends an alert (stale = true while it lasts) unless the rule's
  * `no_data` says that it does, and the time a
  * pending one passes in silence does not count towards `for`.
  */

@@ -46,6 +46,9 @@ struct alert_step {
     const struct labels *external_labels;
     template_query_fn *query; // of templates; NULL = none
     void *query_ctx;
+    // The last word of a silent source starts nothing when it is older than this: what is filled in
+    // afterwards was true once, not now.
+    int64_t fresh_ms;
     uint64_t *last_id; // of alerts; rises
     // Whether an alert of an earlier run goes on although nothing speaks for it; NULL = no.
     alert_holds_fn *holds;

@@ -175,6 +175,7 @@ static int evaluate(struct engine *e, struct group_state *g, struct rule_state *
         .external_labels = e->o.external_labels,
         .query = rule_query_answer,
         .query_ctx = &query,
+        .fresh_ms = 2 * g->interval_ms + e->o.grace_ms,
         .last_id = &e->last_alert_id,
         .holds = e->o.holds,
         .holds_ctx = e->o.holds_ctx};

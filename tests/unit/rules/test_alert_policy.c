@@ -130,7 +130,28 @@ static void silence_means_what_the_policy_says(void)
     silent("no_data: alert", 1, "400:firing");
 }
 
+// An agent comes back and sends first what it kept: it was bad in second 3, long ago.
+static void what_is_filled_in_is_not_now(void)
+{
+    struct stage g;
+    open_stage(&g, "expr: x > 90", "for: 0s");
+    second(&g, 0, 1);
+    scene_silence(&g.s, "x{i=\"a\"}");
+    scene_put(&g.s, "x{i=\"a\"}", T0 + 3000, 95);
+    second(&g, 20, NAN);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&g.way), "");
+    // Just now is another matter: the last word of whoever fell silent with it.
+    scene_put(&g.s, "x{i=\"a\"}", T0 + 20500, 95);
+    second(&g, 21, NAN);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&g.way), "21:firing");
+    // And what it started goes on, old or not.
+    second(&g, 40, NAN);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&g.way), "21:firing");
+    close_stage(&g);
+}
+
 static const struct test TESTS[] = {
+    {"what is filled in afterwards starts nothing", what_is_filled_in_is_not_now},
     {"it ends at the second threshold", it_ends_at_the_second_threshold},
     {"a pending alert has one threshold", a_pending_alert_has_one_threshold},
     {"it must be clear for so long", it_must_be_clear_for_so_long},
