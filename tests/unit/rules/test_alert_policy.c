@@ -141,7 +141,7 @@ static void what_is_filled_in_is_not_now(void)
     second(&g, 20, NAN);
     CU_ASSERT_STRING_EQUAL(buf_cstr(&g.way), "");
     // Just now is another matter: the last word of whoever fell silent with it.
-    scene_put(&g.s, "x{i=\"a\"}", T0 + 20500, 95);
+    scene_put(&g.s, "x{i=\"a\"}", T0 + 20500, 96);
     second(&g, 21, NAN);
     CU_ASSERT_STRING_EQUAL(buf_cstr(&g.way), "21:firing");
     // And what it started goes on, old or not.
