@@ -144,9 +144,9 @@ $(patsubst %.c,$(B)/%.o,$(UNIT_SRC) $(FLOW_SRC) $(FUZZ_SRC)): | $(G)/wire/tocsin
 unit: $(UNIT_BIN) $(FLOW_BIN) $(FUZZ_BIN) $(B)/promqltest
 layers: $(B)/librules.a
 	$(Q)sh tests/layers.sh $(B)
-check: all unit layers
+check: all unit layers $(B)/drills/feed
 	$(Q)SAN=$(SAN) B=$(B) sh tests/run.sh
-e2e: all
+e2e: all $(B)/drills/feed
 	$(Q)SAN=$(SAN) B=$(B) sh tests/run.sh only-e2e
 
 format:

@@ -32,7 +32,7 @@ static const char RULES[] =
     "        expr: tocsin_collector_journal_ok == 0 or tocsin_collector_journal_damaged_rows > 0\n"
     "        labels: {severity: page}\n"
     "        annotations:\n"
-    "          summary: 'alerts.db cannot be written or was damaged: a crash now could forget alerts'\n"
+    "          summary: 'alerts.db cannot be written in time or was damaged: a crash now could forget alerts'\n"
     "      - alert: RuleError\n"
     "        expr: tocsin_rule_failed == 1\n"
     "        for: 5s\n"

@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "base/thread.h"
 #include "collector/journal_rows.h"
+#include "collector/pace.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -41,7 +42,9 @@ struct journal {
     bool running;
     struct journal_write *first, **end; // taken from the ring, not on disk yet
     size_t waiting;
-    atomic_bool ok;
+    struct pace pace;
+    atomic_bool ok, behind;
+    atomic_llong begun_ns; // of the commit under way; 0 = none
     atomic_ullong commits, failed, lost;
     atomic_llong commit_ns_max;
 };
@@ -173,6 +176,13 @@ bool journal_ok(const struct journal *j)
     return atomic_load(&j->ok);
 }
 
+bool journal_slow(const struct journal *j)
+{
+    int64_t begun = atomic_load(&j->begun_ns);
+    return atomic_load(&j->behind) ||
+           (begun && clock_mono_ns(&j->clock) - begun > PACE_STUCK_NS);
+}
+
 void journal_stats(const struct journal *j, struct journal_stats *ret)
 {
     *ret = (struct journal_stats){.commits = atomic_load(&j->commits),
@@ -214,22 +224,37 @@ static void take(struct journal *j)
     }
 }
 
-// All that waits in one transaction; on failure it goes on waiting.
-static void commit(struct journal *j)
+static int transaction(struct journal *j, struct err *err)
+{
+    int64_t start = clock_mono_ns(&j->clock);
+    atomic_store(&j->begun_ns, start);
+    int rc = journal_rows_begin(&j->rows, err);
+    if (rc == 0 && !j->first)
+        rc = journal_rows_touch(&j->rows);
+    for (const struct journal_write *w = j->first; rc == 0 && w; w = w->next)
+        rc = put(j, w);
+    rc = journal_rows_end(&j->rows, rc, err);
+    int64_t took = clock_mono_ns(&j->clock) - start;
+    atomic_store(&j->begun_ns, 0);
+    if (took > atomic_load(&j->commit_ns_max))
+        atomic_store(&j->commit_ns_max, took);
+    pace_add(&j->pace, took);
+    if (j->pace.behind != atomic_load(&j->behind))
+        log_warn(j->pace.behind ? "journal_slow" : "journal_quick_again",
+            "took_ms=%lld file=%s", (long long)(took / NS_PER_MS), log_q(j->rows.file.path));
+    atomic_store(&j->behind, j->pace.behind);
+    return rc;
+}
+
+// All that waits in one transaction; on failure it goes on waiting. probe: also when nothing does.
+static void commit(struct journal *j, bool probe)
 {
     struct err err = {0};
     bool was = atomic_load(&j->ok);
     take(j);
-    if (!j->first)
+    if (!j->first && !(probe && (!was || pace_unsure(&j->pace))))
         return;
-    int64_t start = clock_mono_ns(&j->clock);
-    int rc = journal_rows_begin(&j->rows, &err);
-    for (const struct journal_write *w = j->first; rc == 0 && w; w = w->next)
-        rc = put(j, w);
-    rc = journal_rows_end(&j->rows, rc, &err);
-    int64_t took = clock_mono_ns(&j->clock) - start;
-    if (took > atomic_load(&j->commit_ns_max))
-        atomic_store(&j->commit_ns_max, took);
+    int rc = transaction(j, &err);
     // Nobody waits for a failed write: the page has to go out, and the alert about the disk too.
     for (struct journal_write *w = j->first, *next; w; w = next) {
         next = w->next;
@@ -245,6 +270,8 @@ static void commit(struct journal *j)
         j->end = &j->first;
         j->waiting = 0;
         atomic_fetch_add(&j->commits, 1);
+        if (pace_unsure(&j->pace))
+            loop_timer_set(j->again, clock_mono_ns(&j->clock) + TRY_AGAIN_NS);
         if (!was)
             log_info("journal_written_again", "file=%s", log_q(j->rows.file.path));
         return;
@@ -263,22 +290,22 @@ static void on_writes(void *ctx, int fd, uint32_t events)
     (void)fd;
     (void)events;
     ring_drain_wakeup(j->writes);
-    commit(j);
+    commit(j, false);
 }
 
 static void on_again(void *ctx, int64_t due_ns, int64_t at_ns)
 {
     (void)due_ns;
     (void)at_ns;
-    commit(ctx);
+    commit(ctx, true);
 }
 
 static void *run(void *ctx)
 {
     struct journal *j = ctx;
-    commit(j);
+    commit(j, false);
     (void)loop_run(j->loop);
-    commit(j);
+    commit(j, false);
     return NULL;
 }
 

@@ -14,7 +14,8 @@
  * and counted, a file that SQLite cannot read is moved aside.
  *
  * A commit is durable (WAL, synchronous=FULL). What cannot be written is kept, in order, and tried
- * again each second; journal_ok() is false meanwhile, and a built-in alert says so.
+ * again each second; journal_ok() is false meanwhile. A disk that takes too long (pace.h) is tried
+ * each second too, until it is quick again. A built-in alert says both.
  */
 #pragma once
 #include "base/err.h"
@@ -60,6 +61,8 @@ bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag);
 struct ring *journal_done(struct journal *j); // of tags as pointers, in the order of commits
 // Any thread: everything handed over so far is on disk, or is on its way.
 bool journal_ok(const struct journal *j);
+// Any thread: commits take longer than a page waits for them, or one hangs right now.
+bool journal_slow(const struct journal *j);
 struct journal_stats {
     uint64_t commits, failed, lost;
     int64_t commit_ns_max;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/journal_rows.h"
 #include "base/map.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,6 +188,13 @@ int journal_rows_end(struct journal_rows *r, int rc, struct err *err)
     database_exec(&r->file, "ROLLBACK");
     close_file(r);
     return rc;
+}
+
+int journal_rows_touch(struct journal_rows *r)
+{
+    char sql[48];
+    snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", ++r->touched & 1);
+    return database_exec(&r->file, sql);
 }
 
 // An episode that is over goes when all are through with it; without receivers that is now.

@@ -12,6 +12,7 @@ struct journal_rows {
     struct database file;
     sqlite3_stmt *put, *last, *drop, *tell, *through, *untell, *afresh;
     uint64_t last_id, damaged;
+    unsigned touched;
 };
 void journal_rows_open(struct journal_rows *r, const char *state_dir, struct err *warn);
 void journal_rows_close(struct journal_rows *r);
@@ -23,5 +24,7 @@ int journal_rows_begin(struct journal_rows *r, struct err *err);
 int journal_rows_alert(struct journal_rows *r, const struct notice *n, size_t lanes);
 int journal_rows_told(struct journal_rows *r, const char *receiver, uint64_t alert_id,
     enum told told, int64_t at_ms);
+// Writes something that means nothing, to see how the disk is.
+int journal_rows_touch(struct journal_rows *r);
 // Commits, or rolls back when rc is not 0; after a failure the file is opened anew next time.
 int journal_rows_end(struct journal_rows *r, int rc, struct err *err);

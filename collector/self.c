@@ -73,7 +73,10 @@ static void each(const struct self *s, sink_fn *fn, void *ctx)
     struct journal_stats j = {0};
     if (s->journal)
         journal_stats(s->journal, &j);
-    fn(ctx, "tocsin_collector_journal_ok", "gauge", !s->journal || journal_ok(s->journal));
+    // Written, and in time: what goes out before it is written could be forgotten by a crash.
+    fn(ctx, "tocsin_collector_journal_ok", "gauge",
+        !s->journal || (journal_ok(s->journal) && !journal_slow(s->journal)));
+    fn(ctx, "tocsin_collector_journal_slow", "gauge", s->journal && journal_slow(s->journal));
     fn(ctx, "tocsin_collector_journal_commits_total", "counter", (double)j.commits);
     fn(ctx, "tocsin_collector_journal_failed_total", "counter", (double)j.failed);
     fn(ctx, "tocsin_collector_journal_lost_total", "counter", (double)j.lost);

@@ -64,11 +64,11 @@ export class Ours extends World {
     this.feeds = [];
   }
   /** Config of the route is for all but {port}, the webhook's. */
-  async start({ rules, arrival = true, interval, route, extra }) {
+  async start({ rules, arrival = true, interval, route, extra, env }) {
     const text = ruleFile(rules, { arrival, interval });
     this.files = [this.put("rules.yaml", text.groups)];
     if (text.overrides) this.files.push(this.put("overrides.yaml", text.overrides));
-    this.options = { rules: this.files, extra };
+    this.options = { rules: this.files, extra, env };
     const port = await this.receiver();
     if (route) this.options.route = route.replaceAll("{port}", port);
     return this.again();

@@ -154,7 +154,7 @@ export class World {
     });
   }
 
-  async collector({ rules, extra = "", route, args = [] } = {}) {
+  async collector({ rules, extra = "", route, args = [], env } = {}) {
     const port = await this.receiver();
     const state = join(this.dir, "collector");
     mkdirSync(state, { recursive: true });
@@ -175,7 +175,7 @@ receivers:
 `
       }${extra}`,
     );
-    const c = this.spawn("collector", join(bin, "tocsin-collector"), ["--config", config, ...args]);
+    const c = this.spawn("collector", join(bin, "tocsin-collector"), ["--config", config, ...args], { env });
     this.url = `http://127.0.0.1:${this.httpPort}`;
     await until("the collector to be ready", async () => (await fetchText(`${this.url}/-/ready`)).status === 200).catch((e) => {
       throw new Error(`${e.message}\n${this.log(c)}`);
