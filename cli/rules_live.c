@@ -219,11 +219,11 @@ static struct checked_selector *add(struct live *l, const char *text)
         r->selectors = more;
         r->cap_selectors = cap;
     }
-    struct checked_selector *s = &r->selectors[r->n_selectors];
-    *s = (struct checked_selector){.text = strdup(text), .path = l->path};
-    if (!s->text)
+    char *copy = strdup(text);
+    if (!copy)
         return NULL;
-    r->n_selectors++;
+    struct checked_selector *s = &r->selectors[r->n_selectors++];
+    *s = (struct checked_selector){.text = copy, .path = l->path};
     return s;
 }
 

@@ -151,7 +151,7 @@ int ruleset_sites(const struct ruleset *s, const char *file, const char *text, s
         const struct yaml_node *rules = node->kind == YAML_MAP ? yaml_get(node, "rules") : NULL;
         if (!g)
             break;
-        for (size_t k = 0; k < g->n_rules && rc == 0; k++) {
+        for (size_t k = 0; rules && k < g->n_rules && rc == 0; k++) {
             struct rule_site site = {.set = s,
                 .group = g,
                 .rule = &g->rules[k],
