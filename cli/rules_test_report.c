@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define REPORT_MAX (256u << 20)
+#define AS_2_42                                                                                \
+    "passes with --compat=2.42: before Prometheus 3 a window held the sample at its left end too"
 
 void report_init(struct report *r, const struct cli *c)
 {
@@ -218,6 +220,10 @@ void report_test(void *report, const struct rule_test_result *t)
         else
             fprintf(r->c->out, "  %s\n", t->error);
     }
+    if (t->passes_as_2_42 && r->c->json)
+        json_problem(r, comma || t->error, AS_2_42);
+    else if (t->passes_as_2_42)
+        fprintf(r->c->out, "  %s\n", AS_2_42);
     buf_adds(&r->suite, "    </testcase>\n");
     if (r->c->json)
         fputs("]}", r->c->out);

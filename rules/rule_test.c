@@ -506,6 +506,19 @@ static int run_test(struct run *r, const struct rule_test_text *rules, size_t n)
     return rc;
 }
 
+// A test written for Prometheus 2 often fails for the one reason that a window held one sample more.
+static int try_as_2_42(struct run *r, const struct rule_test_text *rules, size_t n)
+{
+    struct rule_test_options old = *r->o;
+    struct run again = {.tests = r->tests, .test = r->test, .o = &old, .a = r->a};
+    if (r->o->compat_2_42 || (r->result.n_failed == 0 && !r->result.error))
+        return 0;
+    old.compat_2_42 = true;
+    int rc = run_test(&again, rules, n);
+    r->result.passes_as_2_42 = rc == 0 && again.result.n_failed == 0 && !again.result.error;
+    return rc;
+}
+
 static bool chosen(const struct rule_test_options *o, const struct test_group *t)
 {
     struct regex_span span;
@@ -524,6 +537,8 @@ int rule_tests_run(const struct rule_tests *t, const struct rule_test_text *rule
         if (!chosen(o, r.test))
             continue;
         rc = run_test(&r, rules, n);
+        if (rc == 0)
+            rc = try_as_2_42(&r, rules, n);
         if (rc == 0)
             fn(ctx, &r.result);
         arena_reset(&a);

@@ -89,6 +89,7 @@ struct rule_test_result {
     int64_t interval_ms, end_ms; // ticks stood at 0, interval_ms ... end_ms
     struct rule_test_case *cases;
     size_t n_cases, n_failed; // failed, or not run because of error
+    bool passes_as_2_42;      // it failed, and would pass with compat_2_42
 };
 
 struct rule_test_text { // one rule file

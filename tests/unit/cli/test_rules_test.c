@@ -310,6 +310,23 @@ static void shows_what_differs(void)
     CU_ASSERT_STRING_EQUAL(out, expected);
 }
 
+static void says_when_prometheus_2_would_pass(void)
+{
+    write_file("old.yaml", "tests:\n- interval: 1m\n" TEST(X) EXPR(
+                               "3m", "count_over_time(x[1m])", "{labels: '{}', value: 2}"));
+    CU_ASSERT_EQUAL(RUN(path_of("old.yaml")), CLI_NO);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(out, "    {}  2         1\n  passes with --compat=2.42: before"));
+    CU_ASSERT_EQUAL(RUN("--json", path_of("old.yaml")), CLI_NO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "\",\"passes with --compat=2.42"));
+    CU_ASSERT_EQUAL(RUN("--compat=2.42", path_of("old.yaml")), CLI_YES);
+    CU_ASSERT_PTR_NULL(strstr(out, "passes with"));
+    write_file("never.yaml",
+        "tests:\n- interval: 1m\n" TEST(X) EXPR("3m", "x", "{labels: x, value: 2}"));
+    CU_ASSERT_EQUAL(RUN(path_of("never.yaml")), CLI_NO);
+    CU_ASSERT_PTR_NULL(strstr(out, "passes with"));
+}
+
 static void chooses_by_name(void)
 {
     write_file("rules.yaml", RULES);
@@ -403,6 +420,7 @@ static void prints_json(void)
 static const struct test TESTS[] = {
     {"judges as promtool does", judges_as_promtool},
     {"shows what differs and what became of the alert", shows_what_differs},
+    {"says when Prometheus 2 would pass a test", says_when_prometheus_2_would_pass},
     {"chooses tests by name", chooses_by_name},
     {"a part is enough when asked for", a_part_is_enough},
     {"a file that is missing or broken is a mistake", missing_files_are_mistakes},
