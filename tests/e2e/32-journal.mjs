@@ -31,16 +31,7 @@ const start = async () => {
 };
 const alerts = async () => JSON.parse((await fetchText(`${w.url}/api/v1/alerts`)).text).data.alerts;
 const state = async (name) => (await alerts()).find((a) => a.labels.alertname === name)?.state ?? "inactive";
-// What the receiver heard, without what a group's message only repeats.
-const heard = (name) => {
-  const way = [];
-  for (const h of w.hooks)
-    for (const a of h.body.alerts) {
-      const step = `${a.status} ${a.startsAt}`;
-      if (a.labels.alertname === name && !way.includes(step)) way.push(step);
-    }
-  return way.map((x) => x.split(" ")[0]).join(" ");
-};
+const heard = (name) => w.heard(name);
 const messages = (name) => w.hooks.filter((h) => h.body.alerts.some((a) => a.labels.alertname === name)).length;
 
 await run([

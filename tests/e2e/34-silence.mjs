@@ -31,15 +31,7 @@ const extra = `inhibit_rules:
 `;
 let collector = await w.collector({ rules: [rules], extra });
 const amtool = (...args) => execFileSync("amtool", [`--alertmanager.url=${w.url}`, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
-const heard = (name) => {
-  const way = [];
-  for (const h of w.hooks)
-    for (const a of h.body.alerts) {
-      const step = `${a.status} ${a.startsAt}`;
-      if (a.labels.alertname === name && !way.includes(step)) way.push(step);
-    }
-  return way.map((x) => x.split(" ")[0]).join(" ");
-};
+const heard = (name) => w.heard(name);
 const v2 = async (path) => JSON.parse((await fetchText(`${w.url}/api/v2/${path}`)).text);
 
 await run([

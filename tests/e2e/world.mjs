@@ -138,6 +138,17 @@ export class World {
       .map((a) => `${a.status} ${a.labels.alertname} ${a.labels.service ?? ""} ${a.startsAt}`);
   }
 
+  /** The states of an alert that the receiver heard, in order, without what a group only repeats. */
+  heard(name) {
+    const way = [];
+    for (const h of this.hooks)
+      for (const a of h.body.alerts) {
+        const step = `${a.status} ${a.startsAt}`;
+        if (a.labels.alertname === name && !way.includes(step)) way.push(step);
+      }
+    return way.map((x) => x.split(" ")[0]).join(" ");
+  }
+
   /** First webhook at or after `since` that matches; null after timeoutMs. */
   hook(match, since, timeoutMs) {
     const found = this.hooks.find((h) => h.at >= since && match(h));
