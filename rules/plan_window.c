@@ -69,7 +69,7 @@ static bool states_grow(struct window_node *w, size_t n)
 {
     size_t size = stride(w);
     if (n > w->room) {
-        size_t room = n + n / 2;
+        size_t room = w->n ? n + n / 8 : n;
         unsigned char *grown = realloc(w->state, room * size);
         if (!grown)
             return false;
