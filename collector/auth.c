@@ -18,7 +18,7 @@ static size_t host_len(const char *host)
     return strcspn(host, ":");
 }
 
-static bool names_loopback(const char *host)
+bool auth_host_loopback(const char *host)
 {
     size_t n = host_len(host);
     if (n == 9 && strncasecmp(host, "localhost", 9) == 0)
@@ -107,7 +107,7 @@ enum auth_verdict auth_check(const struct auth *a, const struct auth_request *r)
 {
     if (!r->host || !*r->host)
         return AUTH_NO_HOST;
-    if (a->loopback && !names_loopback(r->host) &&
+    if (a->loopback && !auth_host_loopback(r->host) &&
         !(a->external_host && same_host(r->host, a->external_host)))
         return AUTH_FOREIGN_HOST;
     if (r->origin && !origin_ok(a, r))

@@ -47,3 +47,5 @@ int auth_policy(const char *key, const char *address, bool has_token, bool insec
     struct err *err);
 // "https://h:1/x" -> "h:1" in ret (cut to size); false when it is not a URL with a host.
 bool auth_url_host(const char *url, char *ret, size_t size);
+// localhost, 127.x.y.z or [::1], with or without a port.
+bool auth_host_loopback(const char *host);

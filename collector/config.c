@@ -59,16 +59,31 @@ static const struct key {
 
 // --- reading one value ---------------------------------------------------------------------------
 
+static void add_diag(struct config_reader *r, enum diag_severity severity,
+    const struct yaml_node *n, const char *code, const char *hint, const char *fmt, va_list ap)
+{
+    char msg[256];
+    vsnprintf(msg, sizeof(msg), fmt, ap);
+    int len = n->end > n->offset ? (int)(n->end - n->offset) : 1;
+    diags_add(r->d, severity, code, n->line, n->col, len, hint, "%s", msg);
+}
+
 void config_bad(struct config_reader *r, const struct yaml_node *n, const char *code,
     const char *hint, const char *fmt, ...)
 {
-    char msg[256];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(msg, sizeof(msg), fmt, ap);
+    add_diag(r, DIAG_ERROR, n, code, hint, fmt, ap);
     va_end(ap);
-    int len = n->end > n->offset ? (int)(n->end - n->offset) : 1;
-    diags_add(r->d, DIAG_ERROR, code, n->line, n->col, len, hint, "%s", msg);
+}
+
+void config_warn(struct config_reader *r, const struct yaml_node *n, const char *code,
+    const char *hint, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    add_diag(r, DIAG_WARNING, n, code, hint, fmt, ap);
+    va_end(ap);
 }
 
 const char *config_keep(struct config_reader *r, const char *text)

@@ -16,6 +16,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "collector/inhibit.h"
+#include "collector/receiver.h"
 #include "collector/route.h"
 #include "collector/time_interval.h"
 #include <stdbool.h>
@@ -24,15 +25,10 @@
 
 #define CONFIG_FILE_MAX (1u << 20)
 
-struct config_webhook {
-    const char *url, *url_file; // one of the two; url_file is read at each start and reload
-    bool send_resolved;         // default true
-    size_t max_alerts;          // 0 = all
-};
 struct config_receiver {
     const char *name;
-    struct config_webhook *webhooks;
-    size_t n_webhooks;
+    struct integration *integrations;
+    size_t n;
 };
 struct config {
     struct arena arena;

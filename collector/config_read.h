@@ -9,10 +9,13 @@ struct config_reader {
     struct config *c;
     struct diags *d;
     const char *file; // paths are relative to its folder; NULL = to the working directory
+    const struct yaml_node *global; // Alertmanager's, NULL = none
     bool oom;
 };
 
 void config_bad(struct config_reader *r, const struct yaml_node *n, const char *code,
+    const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void config_warn(struct config_reader *r, const struct yaml_node *n, const char *code,
     const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 // A scalar without NUL bytes; adds to diags and returns NULL otherwise.
 const char *config_scalar(struct config_reader *r, const struct yaml_node *n, const char *key);
@@ -37,6 +40,11 @@ bool config_alerting_key(const char *name);
 size_t config_alerting_names(const char **ret); // CONFIG_ALERTING_KEYS of them
 void config_alerting(struct config_reader *r, const struct yaml_node *root);
 
+void config_http(struct config_reader *r, const struct yaml_node *n, struct receiver_http *to);
+void config_tls(struct config_reader *r, const struct yaml_node *n, struct receiver_http *to);
+// KEY or KEY_file: takes it if it is one of the two.
+bool config_secret(struct config_reader *r, const struct yaml_node *key,
+    const struct yaml_node *v, const char *name, struct receiver_secret *to);
 void config_global(struct config_reader *r, const struct yaml_node *n);
 void config_intervals(struct config_reader *r, const struct yaml_node *n, const char *key);
 void config_route(struct config_reader *r, const struct yaml_node *n);

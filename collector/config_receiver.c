@@ -1,75 +1,256 @@
 // SPDX-License-Identifier: Apache-2.0
-// `receivers` of the configuration: who is told, and how.
+// `receivers` of the configuration: who is told, and how. What a kind's keys are stands in its table.
 #include "collector/auth.h"
 #include "collector/config_read.h"
 #include <stdio.h>
 #include <string.h>
 
-#define RECEIVERS_MAX 256
+#define RECEIVERS_MAX  256
+#define TRY_TIMEOUT_MS 10000
+#define NAMES_MAX      64
 
-static const char *const RECEIVER_NOT_YET[] = {"email_configs", "slack_configs",
-    "pagerduty_configs", "opsgenie_configs", "victorops_configs", "pushover_configs",
-    "telegram_configs", "discord_configs", "msteams_configs", "msteamsv2_configs",
+static const char *const RECEIVER_NOT_YET[] = {"victorops_configs", "pushover_configs",
     "sns_configs", "webex_configs", "wechat_configs", "jira_configs", "rocketchat_configs",
     "incidentio_configs", "mattermost_configs", NULL};
-static const char *const WEBHOOK_NOT_YET[] = {"http_config", "timeout", "payload", NULL};
+static const char *const COMMON[] = {
+    "send_resolved", "http_config", "secret_file", "insecure", "timeout", NULL};
 
-static void webhook(
-    struct config_reader *r, const struct yaml_node *n, struct config_webhook *w)
+// {{ template "slack.default.title" . }}: what Alertmanager says when nothing is said.
+static bool is_default(const char *s)
 {
-    w->send_resolved = true;
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "C001", NULL, "a webhook is a map with `url` or `url_file`");
-        return;
-    }
-    for (size_t i = 0; i < n->n; i++) {
-        const char *key = n->keys[i]->text;
-        const struct yaml_node *v = n->items[i];
-        if (v->kind == YAML_NULL)
-            continue;
-        if (strcmp(key, "url") == 0) {
-            const char *s = config_scalar(r, v, key);
-            char host[300];
-            bool http = s && (strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0);
-            if (s && (!http || !auth_url_host(s, host, sizeof(host))))
-                config_bad(
-                    r, v, "C001", "e.g. http://127.0.0.1:7319/", "`url` is not an http URL");
-            else if (s)
-                w->url = config_keep(r, s);
-        } else if (strcmp(key, "url_file") == 0) {
-            w->url_file = config_path(r, v, key);
-        } else if (strcmp(key, "send_resolved") == 0) {
-            config_bool(r, v, key, &w->send_resolved);
-        } else if (strcmp(key, "max_alerts") == 0) {
-            uint64_t max = 0;
-            config_count(r, v, key, 0, 1000000, &max);
-            w->max_alerts = (size_t)max;
-        } else {
-            config_other_key(r, n->keys[i], WEBHOOK_NOT_YET, "webhook_configs");
-        }
-    }
-    if (yaml_get(n, "url") && yaml_get(n, "url_file"))
-        config_bad(r, n, "C001", NULL, "a webhook has `url` or `url_file`, not both");
-    else if (!yaml_get(n, "url") && !yaml_get(n, "url_file"))
-        config_bad(r, n, "C001", NULL, "a webhook needs `url` or `url_file`");
+    char name[64], end[8];
+    return sscanf(s, " {{ template \"%63[a-z0-9_.]\" . %7s", name, end) == 2 &&
+           strstr(name, ".default.") && strcmp(end, "}}") == 0;
 }
 
-static void webhooks(
-    struct config_reader *r, const struct yaml_node *n, struct config_receiver *to)
+static void text(
+    struct config_reader *r, const struct yaml_node *v, const char *key, const char **ret)
 {
-    if (n->kind != YAML_SEQ || n->n > RECEIVERS_MAX) {
+    const char *s = config_scalar(r, v, key);
+    if (!s || is_default(s))
+        return;
+    if (strstr(s, "{{"))
+        config_bad(r, v, "C003", "messages have a fixed form; annotations may use templates",
+            "`%s` with a template is not supported yet", key);
+    else
+        *ret = config_keep(r, s);
+}
+
+static bool is_http(const char *url, char host[static 300])
+{
+    bool tls = strncmp(url, "https://", 8) == 0;
+    return (tls || strncmp(url, "http://", 7) == 0) && auth_url_host(url, host, 300);
+}
+
+static void number(
+    struct config_reader *r, const struct yaml_node *v, const char *key, const char **ret)
+{
+    const char *s = config_scalar(r, v, key);
+    const char *digits = s && *s == '-' ? s + 1 : s;
+    if (!s)
+        return;
+    if (!*digits || strspn(digits, "0123456789") != strlen(digits) || strlen(digits) > 18)
+        config_bad(r, v, "C001", NULL, "`%s` is a whole number", key);
+    else
+        *ret = config_keep(r, s);
+}
+
+// One of two words; true for the first.
+static bool word(struct config_reader *r, const struct yaml_node *v, const char *key,
+    const char *yes, const char *no)
+{
+    const char *s = config_scalar(r, v, key);
+    if (s && strcmp(s, yes) != 0 && strcmp(s, no) != 0)
         config_bad(
-            r, n, "C001", NULL, "`webhook_configs` is a list of at most %d", RECEIVERS_MAX);
+            r, v, "C001", NULL, "`%s` is %s%s%s", key, yes, *no ? " or " : " or left out", no);
+    return s && strcmp(s, yes) == 0;
+}
+
+// Takes the value if the key is the field's (or, in `global`, what fills it).
+static bool field(struct config_reader *r, const struct receiver_field *f, const char *name,
+    const struct yaml_node *key, const struct yaml_node *v, struct integration *to)
+{
+    void *at = (char *)to + f->offset;
+    char host[300];
+    if (f->type == RECEIVER_SECRET || f->type == RECEIVER_URL) {
+        struct receiver_secret *s = at;
+        if (!config_secret(r, key, v, name, s))
+            return false;
+        if (s->text && key->text[strlen(name)])
+            return true; // this was the file
+        if (f->type == RECEIVER_URL && s->text && !is_http(s->text, host))
+            config_bad(
+                r, v, "C001", "e.g. http://127.0.0.1:7319/", "`%s` is not an http URL", name);
+        char hint[96];
+        snprintf(hint, sizeof(hint), "%s_file: PATH", name);
+        if (f->type == RECEIVER_SECRET && s->text)
+            config_warn(r, v, "C007", hint, "`%s` is a secret in the configuration", name);
+        return true;
+    }
+    if (strcmp(key->text, name) != 0)
+        return false;
+    switch (f->type) {
+    case RECEIVER_TEXT: text(r, v, name, at); break;
+    case RECEIVER_BOOL: config_bool(r, v, name, at); break;
+    case RECEIVER_NUMBER: number(r, v, name, at); break;
+    case RECEIVER_FORMAT: *(bool *)at = word(r, v, name, "standard", "alertmanager"); break;
+    case RECEIVER_PARSE_MODE:
+        *(const char **)at = word(r, v, name, "HTML", "") ? "HTML" : "";
+        break;
+    case RECEIVER_SECRET:
+    case RECEIVER_URL: break;
+    }
+    return true;
+}
+
+static bool common(struct config_reader *r, const struct yaml_node *key,
+    const struct yaml_node *v, struct integration *to)
+{
+    const char *name = key->text;
+    uint64_t most = 0;
+    if (strcmp(name, "send_resolved") == 0)
+        config_bool(r, v, name, &to->send_resolved);
+    else if (strcmp(name, "tls_config") == 0 && to->kind->mail)
+        config_tls(r, v, &to->http);
+    else if (strcmp(name, "timeout") == 0)
+        config_duration(r, v, name, 100, 60000, &to->timeout_ms);
+    else if (to->kind->mail)
+        return false;
+    else if (strcmp(name, "http_config") == 0)
+        config_http(r, v, &to->http);
+    else if (strcmp(name, "secret_file") == 0)
+        to->secret_file = config_path(r, v, name);
+    else if (strcmp(name, "insecure") == 0)
+        config_bool(r, v, name, &to->insecure);
+    else if (strcmp(name, "max_alerts") == 0 && to->kind == &RECEIVER_WEBHOOK &&
+             config_count(r, v, name, 0, 1000000, &most))
+        to->max_alerts = (size_t)most;
+    else
+        return strcmp(name, "max_alerts") == 0 && to->kind == &RECEIVER_WEBHOOK;
+    return true;
+}
+
+static void unknown(
+    struct config_reader *r, const struct yaml_node *key, const struct receiver_kind *kind)
+{
+    const char *names[NAMES_MAX];
+    size_t n = 0;
+    char hint[96] = "";
+    for (const char *const *s = kind->not_yet; *s; s++)
+        if (strcmp(*s, key->text) == 0) {
+            config_other_key(r, key, kind->not_yet, kind->key);
+            return;
+        }
+    for (const char *const *s = COMMON; *s; s++)
+        names[n++] = *s;
+    for (const struct receiver_field *f = kind->fields; f->name && n < NAMES_MAX; f++)
+        names[n++] = f->name;
+    const char *near = diag_nearest(key->text, key->len, names, n);
+    if (near)
+        snprintf(hint, sizeof(hint), "did you mean `%s`?", near);
+    config_bad(
+        r, key, "C001", near ? hint : NULL, "unknown key `%.60s` in %s", key->text, kind->key);
+}
+
+static bool given(const struct yaml_node *n, const char *name, bool file)
+{
+    char named[80];
+    const struct yaml_node *v = yaml_get(n, name);
+    snprintf(named, sizeof(named), "%s_file", name);
+    const struct yaml_node *f = file ? yaml_get(n, named) : NULL;
+    return (v && v->kind != YAML_NULL) || (f && f->kind != YAML_NULL);
+}
+
+// What the integration does not say, from `global`; and what nobody says.
+static void rest(struct config_reader *r, const struct yaml_node *n, struct integration *to)
+{
+    for (const struct receiver_field *f = to->kind->fields; f->name; f++) {
+        bool secret = f->type == RECEIVER_SECRET || f->type == RECEIVER_URL;
+        const struct receiver_secret *s = (const void *)((const char *)to + f->offset);
+        if (secret && s->text && s->file)
+            config_bad(r, n, "C001", NULL, "`%s` or `%s_file`, not both", f->name, f->name);
+        if (given(n, f->name, secret))
+            continue;
+        bool found = false;
+        for (size_t i = 0; r->global && f->global && i < r->global->n; i++)
+            if (r->global->items[i]->kind != YAML_NULL)
+                found |= field(r, f, f->global, r->global->keys[i], r->global->items[i], to);
+        if (f->needed && !found && secret)
+            config_bad(r, n, "C001", NULL, "%s need `%s` or `%s_file`", to->kind->key, f->name,
+                f->name);
+        else if (f->needed && !found)
+            config_bad(r, n, "C001", NULL, "%s need `%s`", to->kind->key, f->name);
+    }
+    if (to->key.text && to->kind->mail && !to->mail.user)
+        config_bad(r, n, "C001", NULL, "a password without `auth_username`");
+}
+
+// What is told must not be read on the way.
+static void plain(struct config_reader *r, const struct yaml_node *n, struct integration *to)
+{
+    char host[300];
+    if (to->url.text && strncmp(to->url.text, "http://", 7) == 0 &&
+        is_http(to->url.text, host) && !auth_host_loopback(host) && !to->insecure) {
+        // Alertmanager's file has no such key, and is to be taken as it is.
+        if (r->file)
+            config_warn(r, n, "C007", NULL, "alerts go to %.100s over plain http", host);
+        else
+            config_bad(r, n, "C004", "or `insecure: true` on a network you trust",
+                "%.100s is not this machine: https is needed", host);
+    }
+    to->insecure |= r->file != NULL;
+}
+
+static void integration(struct config_reader *r, const struct yaml_node *n,
+    const struct receiver_kind *kind, struct integration *to)
+{
+    to->kind = kind;
+    to->send_resolved = kind->send_resolved;
+    to->timeout_ms = TRY_TIMEOUT_MS;
+    to->mail.require_tls = true;
+    const struct yaml_node *http = r->global ? yaml_get(r->global, "http_config") : NULL;
+    if (http && !kind->mail && !yaml_get(n, "http_config"))
+        config_http(r, http, &to->http);
+    if (n->kind != YAML_MAP) {
+        config_bad(r, n, "C001", NULL, "%s are a list of maps", kind->key);
         return;
     }
-    to->webhooks = arena_alloc(&r->c->arena, (n->n + 1) * sizeof(*to->webhooks));
-    if (!to->webhooks) {
+    for (size_t i = 0; i < n->n && !r->oom; i++) {
+        const struct yaml_node *key = n->keys[i], *v = n->items[i];
+        bool taken = v->kind == YAML_NULL || common(r, key, v, to);
+        for (const struct receiver_field *f = kind->fields; f->name && !taken; f++)
+            taken = field(r, f, f->name, key, v, to);
+        if (!taken)
+            unknown(r, key, kind);
+    }
+    if (r->oom)
+        return;
+    rest(r, n, to);
+    plain(r, n, to);
+}
+
+static void integrations(struct config_reader *r, const struct yaml_node *n,
+    const struct receiver_kind *kind, struct config_receiver *to)
+{
+    if (n->kind == YAML_NULL)
+        return;
+    if (n->kind != YAML_SEQ || n->n > RECEIVERS_MAX) {
+        config_bad(
+            r, n, "C001", NULL, "`%s` is a list of at most %d", kind->key, RECEIVERS_MAX);
+        return;
+    }
+    struct integration *all = arena_alloc(&r->c->arena, (to->n + n->n + 1) * sizeof(*all));
+    if (!all) {
         r->oom = true;
         return;
     }
-    to->n_webhooks = n->n;
-    for (size_t i = 0; i < n->n; i++)
-        webhook(r, n->items[i], &to->webhooks[i]);
+    if (to->n)
+        memcpy(all, to->integrations, to->n * sizeof(*all));
+    to->integrations = all;
+    for (size_t i = 0; i < n->n && !r->oom; i++) {
+        all[to->n].number = i;
+        integration(r, n->items[i], kind, &all[to->n++]);
+    }
 }
 
 static void receiver(
@@ -82,11 +263,15 @@ static void receiver(
     }
     for (size_t i = 0; i < n->n; i++) {
         const char *key = n->keys[i]->text;
+        const struct receiver_kind *kind = NULL;
+        for (size_t k = 0; k < RECEIVER_KINDS; k++)
+            if (strcmp(RECEIVERS[k]->key, key) == 0)
+                kind = RECEIVERS[k];
         if (strcmp(key, "name") == 0) {
             const char *s = config_scalar(r, n->items[i], key);
             to->name = s ? config_keep(r, s) : "";
-        } else if (strcmp(key, "webhook_configs") == 0) {
-            webhooks(r, n->items[i], to);
+        } else if (kind) {
+            integrations(r, n->items[i], kind, to);
         } else {
             config_other_key(r, n->keys[i], RECEIVER_NOT_YET, "a receiver");
         }

@@ -19,7 +19,9 @@ struct fact {
     uint64_t alert_id, fingerprint;
     bool firing;
     struct labels *labels, *annotations;
-    char *generator_url;
+    char *generator_url, *group, *file;
+    int line;
+    double value;
     int64_t starts_at_ms, ends_at_ms, active_at_ms, cause_ms, decided_ms;
 };
 
@@ -50,7 +52,7 @@ struct deliver {
     struct map groups; // key -> struct group
     struct item *head, *tail;
     struct item *flying; // == head while in flight
-    struct buf body;
+    struct buf body, path;
     bool hold;     // no repeats now
     bool rendered; // body and message stand for head
     struct deliver_message message;
@@ -72,6 +74,8 @@ static void fact_unref(struct fact *f)
     free(f->labels);
     free(f->annotations);
     free(f->generator_url);
+    free(f->group);
+    free(f->file);
     free(f);
 }
 
@@ -167,12 +171,16 @@ static struct fact *fact_new(const struct deliver *d, const struct notice *n)
     }
     f->generator_url = strdup(buf_cstr(&url));
     buf_done(&url);
+    f->group = strdup(n->group ? n->group : "");
+    f->file = strdup(n->file ? n->file : "");
+    f->line = n->line;
+    f->value = n->value;
     f->starts_at_ms = n->starts_at_ms;
     f->ends_at_ms = n->ends_at_ms;
     f->active_at_ms = n->active_at_ms;
     f->cause_ms = n->cause_ms;
     f->decided_ms = n->decided_ms;
-    if (!f->labels || !f->annotations || !f->generator_url) {
+    if (!f->labels || !f->annotations || !f->generator_url || !f->group || !f->file) {
         fact_unref(f);
         return NULL;
     }
@@ -242,6 +250,7 @@ struct deliver *deliver_new(const struct deliver_options *o)
         d->o.queue_max = DELIVER_QUEUE_MAX;
     map_init(&d->groups);
     buf_init(&d->body, DELIVER_BODY_MAX);
+    buf_init(&d->path, DELIVER_PATH_MAX);
     d->random = o->seed | 1;
     return d;
 }
@@ -268,6 +277,7 @@ void deliver_free(struct deliver *d)
         group_free(g);
     map_done(&d->groups);
     buf_done(&d->body);
+    buf_done(&d->path);
     free(d->changed);
     free(d->told);
     free(d);
@@ -471,8 +481,23 @@ static void show(
         .ends_at_ms = f->ends_at_ms,
         .generator_url = f->generator_url,
         .fingerprint = f->fingerprint,
+        .value = f->value,
+        .active_at_ms = f->active_at_ms,
+        .cause_ms = f->cause_ms,
+        .decided_ms = f->decided_ms,
+        .group = f->group,
+        .file = f->file,
+        .line = f->line,
     };
     *ret_active = f->active_at_ms;
+}
+
+static int make(struct deliver *d, const struct webhook_message *m)
+{
+    buf_reset(&d->body);
+    buf_reset(&d->path);
+    return d->o.make ? d->o.make(d->o.make_ctx, m, &d->body, &d->path)
+                     : webhook_body(m, &d->body);
 }
 
 // What the receiver knows with the item's changes applied, sorted by fingerprint. The number of
@@ -519,22 +544,20 @@ static ssize_t render(struct deliver *d, const struct item *it)
     if (!changed && it->changes.n)
         goto out;
     key_of(d, g, alerts, active, n, d->message.key);
-    buf_reset(&d->body);
     struct webhook_message m = {
         .receiver = d->o.receiver,
         .external_url = d->o.external_url,
         .group_key = g->key,
+        .delivery_key = d->message.key,
         .group_labels = g->labels,
         .alerts = alerts,
         .n = n,
         .max_alerts = d->o.max_alerts,
     };
-    rc = webhook_body(&m, &d->body);
+    rc = make(d, &m);
     // Too large for anybody: as many alerts as surely fit, the rest is counted in the message.
-    for (m.max_alerts = n / 2; rc == -EMSGSIZE && m.max_alerts; m.max_alerts /= 2) {
-        buf_reset(&d->body);
-        rc = webhook_body(&m, &d->body);
-    }
+    for (m.max_alerts = n / 2; rc == -EMSGSIZE && m.max_alerts; m.max_alerts /= 2)
+        rc = make(d, &m);
     if (rc == 0)
         rc = (ssize_t)n;
 out:
@@ -544,6 +567,7 @@ out:
     d->changed = members;
     d->message.changed = members;
     d->message.body = &d->body;
+    d->message.path = buf_cstr(&d->path);
     return rc;
 }
 

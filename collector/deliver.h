@@ -30,7 +30,9 @@
 #define DELIVER_TRIES_MAX  3 // of what the receiver refuses
 #define DELIVER_BODY_MAX   (32u << 20)
 #define DELIVER_KEY_MAX    40
+#define DELIVER_PATH_MAX   4096
 
+struct webhook_message;
 struct deliver_options {
     const char *receiver; // borrowed, like all text here
     const char *external_url;
@@ -44,6 +46,9 @@ struct deliver_options {
     size_t max_alerts; // 0 = all
     size_t queue_max;  // 0 = DELIVER_QUEUE_MAX
     uint64_t seed;     // of the jitter
+    // Makes the body of a message and what its URL ends in. NULL: Alertmanager's body.
+    int (*make)(void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path);
+    void *make_ctx;
 };
 
 struct deliver;
@@ -75,6 +80,7 @@ struct deliver_member {
 };
 struct deliver_message {
     const struct buf *body; // until deliver_done
+    const char *path;       // the same; "" mostly
     char key[DELIVER_KEY_MAX];
     int64_t cause_ms, decided_ms; // newest of the members that changed; 0 = a repeat
     const struct deliver_member *changed;

@@ -4,24 +4,23 @@
 #include "base/map.h"
 #include "base/num.h"
 #include "base/secret.h"
+#include "collector/receiver_wire.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define TRY_TIMEOUT_MS 10000
-#define REPLY_KEPT     256 // bytes of an answer shown in the log
+#define REPLY_KEPT 256 // bytes of an answer shown in the log
 
 struct lane {
     struct lane_options o;
     char id[BOARD_NAME_MAX + 48];
     struct deliver *deliver;
     CURL *curl;
-    struct curl_slist *headers;
+    struct receiver_wire *wire;
     bool flying;
     struct deliver_message message;
-    char url[2048];
     char error[CURL_ERROR_SIZE];
     char reply[REPLY_KEPT];
     size_t reply_len;
@@ -128,62 +127,35 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     return len;
 }
 
-static bool header_add(struct lane *t, const char *line)
-{
-    struct curl_slist *more = curl_slist_append(t->headers, line);
-    if (more)
-        t->headers = more;
-    return more != NULL;
-}
-
 void lane_launch(struct lane *t, int64_t now, bool durable)
 {
-    char line[128];
     if (t->flying || !deliver_take(t->deliver, now, &t->message))
         return;
-    curl_slist_free_all(t->headers);
-    t->headers = NULL;
     t->reply_len = 0;
     t->reply[0] = '\0';
     t->error[0] = '\0';
     t->retry_after_ms = -1;
-    // An empty Expect saves the round trip curl would wait for with a larger body.
-    bool ok = header_add(t, "Content-Type: application/json") && header_add(t, "Expect:");
-    snprintf(line, sizeof(line), "Idempotency-Key: %s", t->message.key);
-    ok = ok && header_add(t, line);
-    if (!durable)
-        ok = ok && header_add(t, "Tocsin-Durable: false");
-    if (t->message.cause_ms) {
-        snprintf(line, sizeof(line), "Tocsin-Cause-Ms: %lld", (long long)t->message.cause_ms);
-        ok = ok && header_add(t, line);
-        snprintf(
-            line, sizeof(line), "Tocsin-Decided-Ms: %lld", (long long)t->message.decided_ms);
-        ok = ok && header_add(t, line);
-    }
-    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
-    curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, (const char *)t->message.body->data);
-    curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->message.body->len);
-    t->flying = ok && curl_multi_add_handle(t->o.multi, t->curl) == CURLM_OK;
+    t->flying =
+        receiver_wire_try(t->wire, t->curl, &t->message, clock_wall_ms(&t->o.clock), durable) &&
+        curl_multi_add_handle(t->o.multi, t->curl) == CURLM_OK;
     if (!t->flying)
         deliver_done(t->deliver, now, 0, -1);
 }
 
 void lane_landed(struct lane *t, CURLcode code, int64_t now)
 {
-    long status = 0;
-    if (code == CURLE_OK)
-        curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    int status = receiver_wire_status(t->wire, t->curl, code);
     curl_multi_remove_handle(t->o.multi, t->curl);
     t->flying = false;
 
-    enum deliver_verdict v = deliver_done(t->deliver, now, (int)status, t->retry_after_ms);
+    enum deliver_verdict v = deliver_done(t->deliver, now, status, t->retry_after_ms);
     // deliver_done keeps message.changed until the next take, so it may still be read here.
-    t->shown.last_status = (int)status;
+    t->shown.last_status = status;
     if (v == DELIVER_SENT) {
         t->shown.last_sent_ms = clock_wall_ms(&t->o.clock);
         t->shown.failing_since_ms = 0;
         t->shown.last_error[0] = '\0';
-        show_members(t, BOARD_SENT, (int)status);
+        show_members(t, BOARD_SENT, status);
         log_info("alert_delivered", "receiver=%s alerts=%zu tries=%u delay_ms=%lld",
             log_q(t->shown.name), t->message.n_changed, t->message.tries + 1,
             (long long)(t->message.decided_ms ? t->shown.last_sent_ms - t->message.decided_ms
@@ -193,8 +165,8 @@ void lane_landed(struct lane *t, CURLcode code, int64_t now)
     }
     if (!t->shown.failing_since_ms)
         t->shown.failing_since_ms = clock_wall_ms(&t->o.clock);
-    if (status)
-        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "HTTP %ld%s%s", status,
+    if (code == CURLE_OK)
+        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "HTTP %d%s%s", status,
             t->reply_len ? ": " : "", t->reply);
     else
         snprintf(t->shown.last_error, sizeof(t->shown.last_error), "%s",
@@ -202,17 +174,17 @@ void lane_landed(struct lane *t, CURLcode code, int64_t now)
     switch (v) {
     case DELIVER_SENT: break;
     case DELIVER_RETRY:
-        show_members(t, BOARD_RETRYING, (int)status);
+        show_members(t, BOARD_RETRYING, status);
         log_warn("alert_delivery_failed", "receiver=%s tries=%u error=%s", log_q(t->shown.name),
             t->message.tries + 1, log_q(t->shown.last_error));
         break;
     case DELIVER_DROPPED:
-        show_members(t, BOARD_DROPPED, (int)status);
+        show_members(t, BOARD_DROPPED, status);
         log_error("alert_delivery_dropped", "receiver=%s tries=%u error=%s",
             log_q(t->shown.name), t->message.tries + 1, log_q(t->shown.last_error));
         break;
     case DELIVER_GONE:
-        show_members(t, BOARD_DROPPED, (int)status);
+        show_members(t, BOARD_DROPPED, status);
         log_error("receiver_gone", "receiver=%s hint=%s", log_q(t->shown.name),
             log_q("it answered 410 Gone; nothing more is sent to it until a restart"));
         break;
@@ -220,33 +192,20 @@ void lane_landed(struct lane *t, CURLcode code, int64_t now)
     lane_show(t);
 }
 
-// Told apart on the status page: the second webhook of a receiver, the second route to it.
+// Told apart on the status page: the second webhook of a receiver, the second route to it. The first
+// webhook is nobody's second.
 static void name(struct lane *t)
 {
     const struct lane_options *o = &t->o;
-    char integration[24] = "";
-    if (o->receiver->n_webhooks > 1)
-        snprintf(integration, sizeof(integration), "/%zu", o->integration);
-    snprintf(t->shown.name, sizeof(t->shown.name), "%.80s%s", o->receiver->name, integration);
+    const struct integration *i = &o->receiver->integrations[o->integration];
+    const char *kind = i->kind == &RECEIVER_WEBHOOK ? "" : i->kind->name;
+    char integration[48] = "";
+    if (o->receiver->n > 1)
+        snprintf(integration, sizeof(integration), "/%s%zu", kind, i->number);
+    snprintf(t->shown.name, sizeof(t->shown.name), "%.60s%s", o->receiver->name, integration);
     uint64_t route = hash_bytes(o->route->key, strlen(o->route->key), 0);
-    snprintf(t->id, sizeof(t->id), "%s/%zu@%016" PRIx64, o->receiver->name, o->integration,
-        o->route->parent ? route : 0);
-}
-
-static int read_url(struct lane *t, struct err *err)
-{
-    const struct config_webhook *w = &t->o.receiver->webhooks[t->o.integration];
-    char *secret = NULL;
-    int rc = w->url_file ? secret_read(w->url_file, &secret, err) : 0;
-    const char *url = secret ? secret : w->url;
-    if (rc == 0 && strlen(url) >= sizeof(t->url)) {
-        err_set(err, "receiver %s: the URL is too long", t->shown.name);
-        rc = -EINVAL;
-    }
-    if (rc == 0)
-        strcpy(t->url, url);
-    secret_free(secret);
-    return rc;
+    snprintf(t->id, sizeof(t->id), "%.100s/%s%zu@%016" PRIx64, o->receiver->name, kind,
+        i->number, o->route->parent ? route : 0);
 }
 
 static int open_queue(struct lane *t, struct err *err)
@@ -254,42 +213,34 @@ static int open_queue(struct lane *t, struct err *err)
     const struct route *route = t->o.route;
     uint64_t seed = 0;
     random_bytes(&seed, sizeof(seed));
-    const struct config_webhook *w = &t->o.receiver->webhooks[t->o.integration];
+    const struct integration *i = &t->o.receiver->integrations[t->o.integration];
     struct deliver_options o = {
         .receiver = t->o.receiver->name,
         .external_url = t->o.external_url,
         .route_key = route->key,
         .group_by = route->group_by,
         .n_group_by = route->n_group_by,
-        .group_by_all = route->group_by_all,
+        .group_by_all = route->group_by_all || i->kind->one_alert,
         .group_wait_ms = route->group_wait_ms,
         .repeat_ms = route->repeat_interval_ms,
-        .send_resolved = w->send_resolved,
-        .max_alerts = w->max_alerts,
+        .send_resolved = i->send_resolved,
+        .max_alerts = i->max_alerts,
         .seed = seed,
+        .make = receiver_wire_make,
+        .make_ctx = t->wire,
     };
     t->deliver = deliver_new(&o);
     t->curl = curl_easy_init();
     if (t->deliver && t->curl)
         return 0;
-    err_set(err, "receiver %s: out of memory", t->shown.name);
+    err_set(err, "out of memory");
     return -ENOMEM;
 }
 
 static int open_connection(struct lane *t, struct err *err)
 {
     curl_easy_setopt(t->curl, CURLOPT_PRIVATE, t);
-    CURLcode code = curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(t->curl, CURLOPT_URL, t->url);
-    if (code != CURLE_OK) {
-        err_set(err, "receiver %s: %s", t->shown.name, curl_easy_strerror(code));
-        return -EINVAL;
-    }
-    curl_easy_setopt(t->curl, CURLOPT_POST, 1L);
     curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(t->curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, (long)TRY_TIMEOUT_MS);
     curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "tocsin-collector");
     curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->error);
@@ -297,7 +248,7 @@ static int open_connection(struct lane *t, struct err *err)
     curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
-    return 0;
+    return receiver_wire_setup(t->wire, t->curl, err);
 }
 
 struct lane *lane_open(const struct lane_options *o, struct err *err)
@@ -309,7 +260,9 @@ struct lane *lane_open(const struct lane_options *o, struct err *err)
     }
     t->o = *o;
     name(t);
-    if (read_url(t, err) < 0 || open_queue(t, err) < 0 || open_connection(t, err) < 0) {
+    if (receiver_wire_open(&o->receiver->integrations[o->integration], &t->wire, err) < 0 ||
+        open_queue(t, err) < 0 || open_connection(t, err) < 0) {
+        err_prefix(err, "receiver %s", t->shown.name);
         lane_close(t);
         return NULL;
     }
@@ -324,7 +277,7 @@ void lane_close(struct lane *t)
     if (t->flying)
         curl_multi_remove_handle(t->o.multi, t->curl);
     curl_easy_cleanup(t->curl);
-    curl_slist_free_all(t->headers);
     deliver_free(t->deliver);
+    receiver_wire_close(t->wire);
     free(t);
 }

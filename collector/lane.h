@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One integration of one route: its queue (deliver.h), and the connection that empties it. At most one
- * request is in flight, so order is kept, and a hung receiver delays nobody else. No redirects, 10 s
- * per try, connections stay open.
- *
- * Headers beside the body: Idempotency-Key (the same over retries and restarts for the same content),
- * Tocsin-Cause-Ms (newest sample time that made a member change), Tocsin-Decided-Ms, and
- * Tocsin-Durable: false when the journal does not have what is told yet.
+ * One integration of one route: its queue (deliver.h), and the connection that empties it
+ * (receiver_wire.h). At most one request is in flight, so order is kept, and a hung receiver delays
+ * nobody else. Connections stay open.
  *
  * Belongs to the notify thread, which drives curl and hands finished transfers back.
  */

@@ -534,7 +534,7 @@ static bool open_route(void *ctx, const struct route *route)
         return false;
     }
     n->first[route->number] = n->n_lanes;
-    for (size_t i = 0; i < r->n_webhooks; i++) {
+    for (size_t i = 0; i < r->n; i++) {
         struct lane_options lo = {.route = route,
             .receiver = r,
             .integration = i,

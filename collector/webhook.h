@@ -19,9 +19,15 @@ struct webhook_alert {
     int64_t starts_at_ms, ends_at_ms; // ends_at only when resolved
     const char *generator_url;
     uint64_t fingerprint;
+    // What Alertmanager's body has no place for. Times are 0 and text NULL when not known.
+    double value;
+    int64_t active_at_ms, cause_ms, decided_ms;
+    const char *group, *file; // of the rule
+    int line;
 };
 struct webhook_message {
     const char *receiver, *external_url, *group_key;
+    const char *delivery_key;
     const struct labels *group_labels;
     const struct webhook_alert *alerts;
     size_t n;

@@ -126,7 +126,7 @@ static void the_file_is_taken_with_paths_of_its_own(void)
                               "", &c, &report),
         0);
     snprintf(want, sizeof(want), "%s/hook.url", test_tmpdir());
-    CU_ASSERT_STRING_EQUAL(c.receivers[0].webhooks[0].url_file, want);
+    CU_ASSERT_STRING_EQUAL(c.receivers[0].integrations[0].url.file, want);
     config_done(&c);
     buf_done(&report);
 }

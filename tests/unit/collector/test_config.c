@@ -19,7 +19,7 @@ static const char WHOLE[] =
     "receivers:\n"
     "  - name: r\n"
     "    webhook_configs:\n"
-    "      - {url: 'http://h/x', send_resolved: false, max_alerts: 7}\n"
+    "      - {url: 'https://h/x', send_resolved: false, max_alerts: 7}\n"
     "      - {url_file: /f}\n"
     "  - name: other\n";
 
@@ -56,11 +56,11 @@ static void reads_every_key(void)
     CU_ASSERT_EQUAL(c.route->repeat_interval_ms, 3600000);
     const struct config_receiver *r = config_receiver(&c, "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(r);
-    CU_ASSERT_EQUAL_FATAL(r->n_webhooks, 2);
-    CU_ASSERT_FALSE(r->webhooks[0].send_resolved);
-    CU_ASSERT_TRUE(r->webhooks[1].send_resolved);
-    CU_ASSERT_EQUAL(r->webhooks[0].max_alerts, 7);
-    CU_ASSERT_STRING_EQUAL(r->webhooks[1].url_file, "/f");
+    CU_ASSERT_EQUAL_FATAL(r->n, 2);
+    CU_ASSERT_FALSE(r->integrations[0].send_resolved);
+    CU_ASSERT_TRUE(r->integrations[1].send_resolved);
+    CU_ASSERT_EQUAL(r->integrations[0].max_alerts, 7);
+    CU_ASSERT_STRING_EQUAL(r->integrations[1].url.file, "/f");
     config_done(&c);
 }
 
@@ -130,10 +130,10 @@ static void each_mistake_has_its_text(void)
         {"inhibit_rules: [{sources: x}]", "unknown key `sources`"},
         {"route: {receiver: a, group_by: ['...', x]}\nreceivers: [{name: a}]", "stands alone"},
         {"route: {receiver: a}\nreceivers: [{name: a}, {name: a}]", "there twice"},
-        {"route: {receiver: a}\nreceivers: [{name: a, slack_configs: []}]",
-            "`slack_configs` in a receiver is not"},
+        {"route: {receiver: a}\nreceivers: [{name: a, sns_configs: []}]",
+            "`sns_configs` in a receiver is not"},
         {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{}]}]",
-            "needs `url` or `url_file`"},
+            "need `url` or `url_file`"},
         {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'ftp://x'}]}]",
             "not an http URL"},
         {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://x', url_file: y}]}]",

@@ -100,16 +100,19 @@ static struct route route;
 static struct notify *start_at(
     struct receiver *const *r, size_t n, struct time_limits times, struct clock clock)
 {
-    static struct config_webhook hooks[4];
+    static struct integration hooks[4];
     static struct config_receiver receiver;
     static const char *by[] = {"alertname"};
     struct err err;
     memset(hooks, 0, sizeof(hooks));
     for (size_t i = 0; i < n; i++) {
-        hooks[i].url = r[i]->url;
+        hooks[i].kind = &RECEIVER_WEBHOOK;
+        hooks[i].number = i;
+        hooks[i].timeout_ms = 10000;
+        hooks[i].url.text = r[i]->url;
         hooks[i].send_resolved = true;
     }
-    receiver = (struct config_receiver){.name = "oncall", .webhooks = hooks, .n_webhooks = n};
+    receiver = (struct config_receiver){.name = "oncall", .integrations = hooks, .n = n};
     route = (struct route){.key = "{}"};
     config = (struct config){.route = &route, .receivers = &receiver, .n_receivers = 1};
     route.receiver = "oncall";

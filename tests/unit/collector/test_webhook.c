@@ -14,11 +14,25 @@ static const struct label SUMMARY[] = {{"summary", "a \"quoted\" text\nof two li
 static const struct label GROUP[] = {{"alertname", "Slow"}};
 static const struct labels L1 = {WEB1, 3}, L2 = {WEB2, 3}, A = {SUMMARY, 1}, G = {GROUP, 1};
 static const struct webhook_alert ALERTS[] = {
-    {&L1, &A, true, 1764044401123, 0, "http://c/graph?g0.expr=up&g0.tab=1", 0xabcULL},
-    {&L2, &A, false, 1764044400000, 1764044460050, "", 0xffffffffffffffffULL},
+    {.labels = &L1,
+        .annotations = &A,
+        .firing = true,
+        .starts_at_ms = 1764044401123,
+        .generator_url = "http://c/graph?g0.expr=up&g0.tab=1",
+        .fingerprint = 0xabcULL},
+    {.labels = &L2,
+        .annotations = &A,
+        .starts_at_ms = 1764044400000,
+        .ends_at_ms = 1764044460050,
+        .generator_url = "",
+        .fingerprint = 0xffffffffffffffffULL},
 };
-static const struct webhook_message MESSAGE = {
-    "oncall", "http://c", "{}:{alertname=\"Slow\"}", &G, ALERTS, 2, 0};
+static const struct webhook_message MESSAGE = {.receiver = "oncall",
+    .external_url = "http://c",
+    .group_key = "{}:{alertname=\"Slow\"}",
+    .group_labels = &G,
+    .alerts = ALERTS,
+    .n = 2};
 
 static void whole_body(void)
 {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The ways to tell somebody: one struct receiver_kind per message format, one table of them. A kind says
+ * which keys it has in the configuration and makes the body of a message; it knows neither files
+ * nor sockets. receiver_wire.h moves the bytes.
+ *
+ *     slack_configs:            kind "slack": keys read by config_receiver.c into
+ *       - channel: '#ops'   --> struct integration --> make(message) --> body, path of the URL
+ *
+ * Kinds with one_alert get a message per alert instead of one per group: an incident at PagerDuty or
+ * Opsgenie is opened and closed by the alert it is about.
+ *
+ * Integrations live in the configuration and never change. Sources: the services' own API
+ * documentation, and Alertmanager's for the keys.
+ */
+#pragma once
+#include "base/buf.h"
+#include "collector/webhook.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// A secret: in a file, or (Alertmanager's older way) in the configuration itself. Both NULL: none.
+struct receiver_secret {
+    const char *text, *file;
+};
+// http_config and its parts.
+struct receiver_http {
+    const char *user; // basic_auth
+    struct receiver_secret password;
+    const char *scheme; // of authorization; NULL = Bearer
+    struct receiver_secret credentials;
+    const char *ca_file, *cert_file, *key_file;
+    bool insecure_skip_verify;
+};
+struct integration {
+    const struct receiver_kind *kind;
+    size_t number; // among those of its kind in the receiver
+    struct receiver_secret url;
+    struct receiver_secret key; // the service's: routing key, API key, bot token, mail password
+    const char *secret_file;    // signs what is sent, see sign.h
+    struct receiver_http http;
+    bool send_resolved, insecure; // insecure: http beyond this machine is wanted
+    bool standard;                // webhooks: format standard
+    size_t max_alerts;            // 0 = all
+    int64_t timeout_ms;           // of one try
+    const char *title, *text;     // instead of ours
+    struct {
+        const char *channel, *username, *icon_emoji, *icon_url, *chat_id, *topic, *parse_mode;
+        bool silently;
+    } chat;
+    struct {
+        const char *client, *client_url, *severity, *component, *group, *class, *source, *tags,
+            *priority, *entity;
+    } incident;
+    struct {
+        const char *to, *from, *smarthost, *hello, *user, *subject;
+        bool require_tls;
+    } mail;
+};
+
+enum receiver_type {
+    RECEIVER_TEXT,   // no template
+    RECEIVER_SECRET, // NAME or NAME_file
+    RECEIVER_URL,    // the same, and an http URL
+    RECEIVER_BOOL,
+    RECEIVER_NUMBER,     // kept as text
+    RECEIVER_FORMAT,     // alertmanager or standard
+    RECEIVER_PARSE_MODE, // HTML or none
+};
+struct receiver_field {
+    const char *name, *global; // global: the key of `global` that fills it in; NULL = none
+    enum receiver_type type;
+    size_t offset; // in struct integration
+    bool needed;
+};
+struct receiver_kind {
+    const char *name, *key; // "slack", "slack_configs"
+    const char *url;        // where none is given; NULL = has to be
+    const char *auth; // scheme under which key goes into Authorization; NULL = it does not
+    bool send_resolved, one_alert, mail;
+    const struct receiver_field *fields;
+    const char *const *not_yet; // keys Alertmanager has and we do not; NULL at the end
+    // key: the secret's text, "" if there is none. path is added to the URL, and stays empty
+    // mostly. 0, -EMSGSIZE, -ENOMEM.
+    int (*make)(const struct integration *i, const char *key, const struct webhook_message *m,
+        struct buf *body, struct buf *path);
+};
+
+extern const struct receiver_kind RECEIVER_WEBHOOK, RECEIVER_SLACK, RECEIVER_DISCORD,
+    RECEIVER_TEAMS, RECEIVER_TEAMS_CARD, RECEIVER_PAGERDUTY, RECEIVER_OPSGENIE,
+    RECEIVER_TELEGRAM, RECEIVER_NTFY, RECEIVER_EMAIL;
+#define RECEIVER_KINDS 10
+extern const struct receiver_kind *const RECEIVERS[RECEIVER_KINDS];

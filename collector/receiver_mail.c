@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mail, as RFC 5322 wants it: a head, and plain text in base64. libcurl speaks SMTP (receiver_wire.c).
+#include "collector/receiver.h"
+#include "collector/receiver_text.h"
+#include <openssl/evp.h>
+#include <string.h>
+#include <time.h>
+
+#define SUBJECT_MAX 200
+#define TEXT_MAX    200000
+#define LINE_BYTES  57 // 76 characters of base64
+#define WORD_BYTES  42 // of an encoded word, which is at most 75 characters
+
+static bool ascii(const char *s)
+{
+    for (; *s; s++)
+        if (*s < ' ' || *s > '~')
+            return false;
+    return true;
+}
+
+static void add_base64(const void *data, size_t len, struct buf *out)
+{
+    unsigned char text[LINE_BYTES / 3 * 4 + 4];
+    EVP_EncodeBlock(text, data, (int)len);
+    buf_adds(out, (const char *)text);
+}
+
+// Letters beyond ASCII as encoded words of RFC 2047, none of which cuts a character.
+static void add_subject(const char *s, struct buf *out)
+{
+    buf_adds(out, "Subject: ");
+    if (ascii(s) && strlen(s) <= SUBJECT_MAX) {
+        buf_adds(out, s);
+    } else {
+        for (size_t len = strlen(s), at = 0; at < len;) {
+            size_t n = len - at < WORD_BYTES ? len - at : WORD_BYTES;
+            while (n > 1 && at + n < len && ((unsigned char)s[at + n] & 0xC0) == 0x80)
+                n--;
+            buf_adds(out, at ? "\r\n =?utf-8?B?" : "=?utf-8?B?");
+            add_base64(s + at, n, out);
+            buf_adds(out, "?=");
+            at += n;
+        }
+    }
+    buf_adds(out, "\r\n");
+}
+
+static void add_date(int64_t ms, struct buf *out)
+{
+    static const char *const DAYS[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char *const MONTHS[] = {
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t t = (time_t)(ms / 1000);
+    struct tm tm;
+    if (gmtime_r(&t, &tm))
+        buf_addf(out, "Date: %s, %02d %s %04d %02d:%02d:%02d +0000\r\n", DAYS[tm.tm_wday],
+            tm.tm_mday, MONTHS[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static int make(const struct integration *i, const char *key, const struct webhook_message *m,
+    struct buf *body, struct buf *path)
+{
+    struct buf text;
+    int64_t newest = 0;
+    (void)key;
+    (void)path;
+    buf_init(&text, 1u << 20);
+    for (size_t k = 0; k < m->n; k++)
+        newest = m->alerts[k].decided_ms > newest ? m->alerts[k].decided_ms : newest;
+    buf_addf(body, "From: %s\r\nTo: %s\r\n", i->mail.from, i->mail.to);
+    if (i->mail.subject)
+        text_add(i->mail.subject, TEXT_PLAIN, SUBJECT_MAX, &text);
+    else
+        text_title(m, SUBJECT_MAX, &text);
+    for (size_t k = 0; k < text.len; k++) // a label must not write a header
+        if (text.data[k] < ' ' || text.data[k] == 0x7F)
+            text.data[k] = ' ';
+    add_subject(buf_cstr(&text), body);
+    if (newest)
+        add_date(newest, body);
+    buf_addf(body, "Message-ID: <%s@tocsin>\r\n", m->delivery_key);
+    buf_adds(body, "MIME-Version: 1.0\r\nAuto-Submitted: auto-generated\r\n"
+                   "Content-Type: text/plain; charset=utf-8\r\n"
+                   "Content-Transfer-Encoding: base64\r\n\r\n");
+    buf_reset(&text);
+    text_alerts(m, TEXT_PLAIN, TEXT_MAX, &text);
+    buf_addf(&text, "\n\n%s\n", m->external_url);
+    for (size_t at = 0; at < text.len; at += LINE_BYTES) {
+        add_base64(
+            text.data + at, text.len - at < LINE_BYTES ? text.len - at : LINE_BYTES, body);
+        buf_adds(body, "\r\n");
+    }
+    int rc = text.failed ? text.failed : body->failed;
+    buf_done(&text);
+    return rc;
+}
+
+static const struct receiver_field FIELDS[] = {
+    {"to", NULL, RECEIVER_TEXT, offsetof(struct integration, mail.to), true},
+    {"from", "smtp_from", RECEIVER_TEXT, offsetof(struct integration, mail.from), true},
+    {"smarthost", "smtp_smarthost", RECEIVER_TEXT, offsetof(struct integration, mail.smarthost),
+        true},
+    {"hello", "smtp_hello", RECEIVER_TEXT, offsetof(struct integration, mail.hello), false},
+    {"auth_username", "smtp_auth_username", RECEIVER_TEXT,
+        offsetof(struct integration, mail.user), false},
+    {"auth_password", "smtp_auth_password", RECEIVER_SECRET, offsetof(struct integration, key),
+        false},
+    {"require_tls", "smtp_require_tls", RECEIVER_BOOL,
+        offsetof(struct integration, mail.require_tls), false},
+    {"subject", NULL, RECEIVER_TEXT, offsetof(struct integration, mail.subject), false},
+    {0},
+};
+static const char *const NOT_YET[] = {
+    "headers", "html", "text", "auth_secret", "auth_secret_file", "auth_identity", NULL};
+
+const struct receiver_kind RECEIVER_EMAIL = {.name = "email",
+    .key = "email_configs",
+    .mail = true,
+    .fields = FIELDS,
+    .not_yet = NOT_YET,
+    .make = make};

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/receiver_wire.h"
+#include "base/secret.h"
+#include "collector/auth.h"
+#include "collector/sign.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define URL_MAX    2048
+#define SMTPS_PORT ":465"
+
+struct receiver_wire {
+    const struct integration *i;
+    char *url, *key, *password, *credentials;
+    char *header; // Authorization, or NULL
+    struct sign_keys sign;
+    struct curl_slist *headers, *to;
+    const struct buf *body;
+    size_t sent; // of a mail
+};
+
+// The text of the secret, malloc'ed; *ret stays NULL when there is none.
+static int read_secret(const struct receiver_secret *s, char **ret, struct err *err)
+{
+    if (s->file)
+        return secret_read(s->file, ret, err);
+    *ret = s->text ? strdup(s->text) : NULL;
+    if (!s->text || *ret)
+        return 0;
+    err_set(err, "out of memory");
+    return -ENOMEM;
+}
+
+static char *joined(const char *a, const char *b, const char *c)
+{
+    char *s = NULL;
+    return asprintf(&s, "%s%s%s", a, b, c) < 0 ? NULL : s;
+}
+
+// http://user:secret@host is left to curl; what matters is where it goes.
+static int read_url(struct receiver_wire *w, struct err *err)
+{
+    const struct integration *i = w->i;
+    char host[300];
+    if (i->kind->mail) {
+        const char *at = i->mail.smarthost, *colon = strrchr(at, ':');
+        bool tls = colon && strcmp(colon, SMTPS_PORT) == 0;
+        w->url = joined(tls ? "smtps://" : "smtp://", at, "/");
+        if (w->url && i->mail.hello) {
+            char *named = joined(w->url, i->mail.hello, "");
+            free(w->url);
+            w->url = named;
+        }
+        return w->url ? 0 : -ENOMEM;
+    }
+    int rc = read_secret(&i->url, &w->url, err);
+    if (rc == 0 && !w->url && !(w->url = strdup(i->kind->url)))
+        rc = -ENOMEM;
+    if (rc < 0)
+        return rc;
+    bool tls = strncmp(w->url, "https://", 8) == 0;
+    if (strlen(w->url) >= URL_MAX || (!tls && strncmp(w->url, "http://", 7) != 0) ||
+        !auth_url_host(w->url, host, sizeof(host))) {
+        err_set(err, "%s does not hold an http URL", i->url.file ? i->url.file : "`url`");
+        return -EINVAL;
+    }
+    if (tls || i->insecure || auth_host_loopback(host))
+        return 0;
+    err_set(err,
+        "%s: beyond this machine a URL is https, or `insecure: true` says it need not be",
+        i->url.file ? i->url.file : "`url`");
+    return -EPERM;
+}
+
+static int read_signing(struct receiver_wire *w, struct err *err)
+{
+    char *text = NULL;
+    if (!w->i->secret_file)
+        return 0;
+    int rc = secret_read(w->i->secret_file, &text, err);
+    if (rc == 0 && (rc = sign_keys_parse(text, &w->sign, err)) < 0)
+        err_prefix(err, "%s", w->i->secret_file);
+    secret_free(text);
+    return rc;
+}
+
+static int add_recipients(struct receiver_wire *w)
+{
+    for (const char *at = w->i->mail.to; *at;) {
+        char one[320];
+        at += strspn(at, ", ");
+        size_t len = strcspn(at, ",");
+        const char *open = memchr(at, '<', len);
+        const char *from = open ? open + 1 : at;
+        size_t n = len - (size_t)(from - at);
+        const char *close = memchr(from, '>', n);
+        n = close ? (size_t)(close - from) : n;
+        while (n && from[n - 1] == ' ')
+            n--;
+        at += len;
+        if (!n)
+            continue;
+        snprintf(one, sizeof(one), "<%.*s>", (int)n, from);
+        struct curl_slist *more = curl_slist_append(w->to, one);
+        if (!more)
+            return -ENOMEM;
+        w->to = more;
+    }
+    return 0;
+}
+
+int receiver_wire_open(const struct integration *i, struct receiver_wire **ret, struct err *err)
+{
+    struct receiver_wire *w = calloc(1, sizeof(*w));
+    err_set(err, "out of memory"); // until something better is known
+    if (!w)
+        return -ENOMEM;
+    w->i = i;
+    int rc = read_url(w, err);
+    if (rc == 0)
+        rc = read_secret(&i->key, &w->key, err);
+    if (rc == 0)
+        rc = read_secret(&i->http.password, &w->password, err);
+    if (rc == 0)
+        rc = read_secret(&i->http.credentials, &w->credentials, err);
+    if (rc == 0)
+        rc = read_signing(w, err);
+    if (rc == 0 && i->kind->mail)
+        rc = add_recipients(w);
+    const char *scheme = i->http.scheme ? i->http.scheme : "Bearer", *secret = w->credentials;
+    if (i->kind->auth && w->key) {
+        scheme = i->kind->auth;
+        secret = w->key;
+    }
+    if (rc == 0 && secret) {
+        char *start = joined("Authorization: ", scheme, " ");
+        w->header = start ? joined(start, secret, "") : NULL;
+        free(start);
+        rc = w->header ? 0 : -ENOMEM;
+    }
+    if (rc < 0) {
+        receiver_wire_close(w);
+        return rc;
+    }
+    *ret = w;
+    return 0;
+}
+
+void receiver_wire_close(struct receiver_wire *w)
+{
+    if (!w)
+        return;
+    secret_free(w->url);
+    secret_free(w->key);
+    secret_free(w->password);
+    secret_free(w->credentials);
+    secret_free(w->header);
+    sign_keys_wipe(&w->sign);
+    curl_slist_free_all(w->headers);
+    curl_slist_free_all(w->to);
+    free(w);
+}
+
+int receiver_wire_make(
+    void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path)
+{
+    const struct receiver_wire *w = ctx;
+    return w->i->kind->make(w->i, w->key ? w->key : "", m, body, path);
+}
+
+// --- what curl is told -----------------------------------------------------------------------------
+
+static size_t read_mail(char *to, size_t size, size_t n, void *ctx)
+{
+    struct receiver_wire *w = ctx;
+    size_t left = w->body->len - w->sent, take = size * n < left ? size * n : left;
+    if (take)
+        memcpy(to, w->body->data + w->sent, take);
+    w->sent += take;
+    return take;
+}
+
+static void setup_mail(struct receiver_wire *w, CURL *easy)
+{
+    const struct integration *i = w->i;
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(easy, CURLOPT_URL, w->url);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, read_mail);
+    curl_easy_setopt(easy, CURLOPT_READDATA, w);
+    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, i->mail.from);
+    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, w->to);
+    curl_easy_setopt(
+        easy, CURLOPT_USE_SSL, (long)(i->mail.require_tls ? CURLUSESSL_ALL : CURLUSESSL_TRY));
+    if (i->mail.user) {
+        curl_easy_setopt(easy, CURLOPT_USERNAME, i->mail.user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, w->key ? w->key : "");
+    }
+}
+
+static void setup_http(struct receiver_wire *w, CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    if (w->i->http.user) {
+        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        curl_easy_setopt(easy, CURLOPT_USERNAME, w->i->http.user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, w->password ? w->password : "");
+    }
+}
+
+int receiver_wire_setup(struct receiver_wire *w, CURL *easy, struct err *err)
+{
+    const struct receiver_http *h = &w->i->http;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, w->url);
+    if (code != CURLE_OK) {
+        err_set(err, "%s", curl_easy_strerror(code));
+        return -EINVAL;
+    }
+    if (w->i->kind->mail)
+        setup_mail(w, easy);
+    else
+        setup_http(w, easy);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)w->i->timeout_ms);
+    if (h->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, h->ca_file);
+    if (h->cert_file)
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, h->cert_file);
+    if (h->key_file)
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, h->key_file);
+    if (h->insecure_skip_verify) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    return 0;
+}
+
+static bool header(struct receiver_wire *w, const char *line)
+{
+    struct curl_slist *more = curl_slist_append(w->headers, line);
+    if (more)
+        w->headers = more;
+    return more != NULL;
+}
+
+static bool number(struct receiver_wire *w, const char *name, int64_t value)
+{
+    char line[96];
+    snprintf(line, sizeof(line), "%s: %lld", name, (long long)value);
+    return header(w, line);
+}
+
+static bool named(struct receiver_wire *w, const char *name, const char *value)
+{
+    char line[SIGN_TEXT_MAX + 64];
+    snprintf(line, sizeof(line), "%s: %s", name, value);
+    return header(w, line);
+}
+
+static bool sign(struct receiver_wire *w, const struct deliver_message *m, int64_t wall_ms)
+{
+    char text[SIGN_TEXT_MAX];
+    if (!named(w, "webhook-id", m->key) || !number(w, "webhook-timestamp", wall_ms / 1000))
+        return false;
+    return !w->sign.n || (sign_message(&w->sign, m->key, wall_ms / 1000, m->body->data,
+                              m->body->len, text) == 0 &&
+                             named(w, "webhook-signature", text));
+}
+
+static bool try_url(struct receiver_wire *w, CURL *easy, const char *path)
+{
+    size_t n = strlen(w->url);
+    bool slashes = n && w->url[n - 1] == '/' && *path == '/';
+    bool none = n && w->url[n - 1] != '/' && *path != '/';
+    if (!*path)
+        return true;
+    char *whole = joined(w->url, none ? "/" : "", path + slashes);
+    bool ok = whole && curl_easy_setopt(easy, CURLOPT_URL, whole) == CURLE_OK; // copied
+    secret_free(whole);
+    return ok;
+}
+
+bool receiver_wire_try(struct receiver_wire *w, CURL *easy, const struct deliver_message *m,
+    int64_t wall_ms, bool durable)
+{
+    curl_slist_free_all(w->headers);
+    w->headers = NULL;
+    w->body = m->body;
+    w->sent = 0;
+    if (w->i->kind->mail)
+        return true;
+    // An empty Expect saves the round trip curl would wait for with a larger body.
+    bool ok = header(w, "Content-Type: application/json") && header(w, "Expect:");
+    ok = ok && named(w, "Idempotency-Key", m->key) && sign(w, m, wall_ms);
+    ok = ok && (!w->header || header(w, w->header));
+    ok = ok && (durable || header(w, "Tocsin-Durable: false"));
+    if (m->cause_ms)
+        ok = ok && number(w, "Tocsin-Cause-Ms", m->cause_ms) &&
+             number(w, "Tocsin-Decided-Ms", m->decided_ms);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, w->headers);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *)m->body->data);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)m->body->len);
+    return ok && try_url(w, easy, m->path);
+}
+
+int receiver_wire_status(const struct receiver_wire *w, CURL *easy, CURLcode code)
+{
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    if (!w->i->kind->mail)
+        return code == CURLE_OK ? (int)status : 0;
+    if (code == CURLE_OK)
+        return 200;
+    // 5yz is for good, 4yz may pass; a refused login too may pass, once the server is well again.
+    return status >= 550 && status < 560 ? 400 : 0;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * An integration on the wire: its URL and secrets, read from their files when it is opened, and what
+ * libcurl is told for one try. A message is POSTed, a mail is spoken as SMTP. Redirects are never
+ * followed, and nothing here gets into a log.
+ *
+ * Headers: those of Standard Webhooks (webhook-id is the delivery key, the same over retries and
+ * restarts for the same content; webhook-timestamp is of the try; webhook-signature when there is a
+ * secret), Idempotency-Key, Tocsin-Cause-Ms (newest sample time that made a member change),
+ * Tocsin-Decided-Ms, and Tocsin-Durable: false when the journal does not have it yet.
+ *
+ * Belongs to the notify thread. The integration is borrowed.
+ */
+#pragma once
+#include "base/err.h"
+#include "collector/deliver.h"
+#include "collector/receiver.h"
+#include <curl/curl.h>
+
+struct receiver_wire;
+// 0; -errno with err, which names the file but not what is in it.
+int receiver_wire_open(
+    const struct integration *i, struct receiver_wire **ret, struct err *err);
+void receiver_wire_close(struct receiver_wire *w); // NULL allowed
+// For deliver_options: ctx is the struct receiver_wire.
+int receiver_wire_make(
+    void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path);
+// All that is the same for every try. 0; -EINVAL with err.
+int receiver_wire_setup(struct receiver_wire *w, CURL *easy, struct err *err);
+// What is of this try. The message stays until the try has ended. False: no memory.
+bool receiver_wire_try(struct receiver_wire *w, CURL *easy, const struct deliver_message *m,
+    int64_t wall_ms, bool durable);
+// How it ended, as an HTTP status; 0 = no answer.
+int receiver_wire_status(const struct receiver_wire *w, CURL *easy, CURLcode code);
