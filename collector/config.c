@@ -466,6 +466,23 @@ int config_print(struct buf *out)
         "#    webhook_configs:\n"
         "#      - url: http://127.0.0.1:7319/        # or url_file\n"
         "#        send_resolved: true\n"
-        "#        max_alerts: 0\n");
+        "#        max_alerts: 0\n"
+        "#        format: alertmanager               # or standard, which says more\n"
+        "#        secret_file: /etc/tocsin/signing   # whsec_..., one or two lines: signs what is sent\n"
+        "#        http_config: {authorization: {credentials_file: /etc/tocsin/hook-token}}\n"
+        "# Beyond this machine a URL is https, or `insecure: true` stands beside it. What else there is:\n");
+    for (size_t i = 1; i < RECEIVER_KINDS; i++) {
+        buf_addf(out, "#    %s:", RECEIVERS[i]->key);
+        for (const struct receiver_field *f = RECEIVERS[i]->fields; f->name; f++)
+            buf_addf(out, "%s %s%s%s", f == RECEIVERS[i]->fields ? "" : ",", f->name,
+                f->type == RECEIVER_SECRET || f->type == RECEIVER_URL ? "[_file]" : "",
+                f->needed ? "" : "?");
+        buf_addc(out, '\n');
+    }
+    buf_adds(out,
+        "#time_intervals:\n"
+        "#  - name: nights\n"
+        "#    time_intervals:\n"
+        "#      - {times: [{start_time: '22:00', end_time: '24:00'}], location: Europe/Berlin}\n");
     return out->failed;
 }

@@ -195,7 +195,7 @@ static void plain(struct config_reader *r, const struct yaml_node *n, struct int
         if (r->file)
             config_warn(r, n, "C007", NULL, "alerts go to %.100s over plain http", host);
         else
-            config_bad(r, n, "C004", "or `insecure: true` on a network you trust",
+            config_bad(r, n, "C008", "or `insecure: true` on a network you trust",
                 "%.100s is not this machine: https is needed", host);
     }
     to->insecure |= r->file != NULL;

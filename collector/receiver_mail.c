@@ -46,6 +46,15 @@ static void add_subject(const char *s, struct buf *out)
     buf_adds(out, "\r\n");
 }
 
+// As configured; a line break would begin another header.
+static void add_addresses(const char *name, const char *list, struct buf *out)
+{
+    buf_addf(out, "%s: ", name);
+    for (const char *c = list; *c; c++)
+        buf_addc(out, (unsigned char)*c < ' ' ? ' ' : *c);
+    buf_adds(out, "\r\n");
+}
+
 static void add_date(int64_t ms, struct buf *out)
 {
     static const char *const DAYS[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -68,7 +77,8 @@ static int make(const struct integration *i, const char *key, const struct webho
     buf_init(&text, 1u << 20);
     for (size_t k = 0; k < m->n; k++)
         newest = m->alerts[k].decided_ms > newest ? m->alerts[k].decided_ms : newest;
-    buf_addf(body, "From: %s\r\nTo: %s\r\n", i->mail.from, i->mail.to);
+    add_addresses("From", i->mail.from, body);
+    add_addresses("To", i->mail.to, body);
     if (i->mail.subject)
         text_add(i->mail.subject, TEXT_PLAIN, SUBJECT_MAX, &text);
     else

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define URL_MAX    2048
-#define SMTPS_PORT ":465"
+#define URL_MAX     2048
+#define ADDRESS_MAX 320
+#define SMTPS_PORT  ":465"
 
 struct receiver_wire {
     const struct integration *i;
@@ -16,6 +17,7 @@ struct receiver_wire {
     char *header; // Authorization, or NULL
     struct sign_keys sign;
     struct curl_slist *headers, *to;
+    char from[ADDRESS_MAX];
     const struct buf *body;
     size_t sent; // of a mail
 };
@@ -85,29 +87,39 @@ static int read_signing(struct receiver_wire *w, struct err *err)
     return rc;
 }
 
-static int add_recipients(struct receiver_wire *w)
+// "Name <a@b>, c@d": the next address as SMTP wants it, <a@b>. False: none is left.
+static bool next_address(const char **list, char ret[static ADDRESS_MAX])
 {
-    for (const char *at = w->i->mail.to; *at;) {
-        char one[320];
-        at += strspn(at, ", ");
+    for (const char *at = *list; *(at += strspn(at, ", "));) {
         size_t len = strcspn(at, ",");
-        const char *open = memchr(at, '<', len);
-        const char *from = open ? open + 1 : at;
+        const char *open = memchr(at, '<', len), *from = open ? open + 1 : at;
         size_t n = len - (size_t)(from - at);
         const char *close = memchr(from, '>', n);
         n = close ? (size_t)(close - from) : n;
         while (n && from[n - 1] == ' ')
             n--;
-        at += len;
-        if (!n)
-            continue;
-        snprintf(one, sizeof(one), "<%.*s>", (int)n, from);
+        *list = at += len;
+        snprintf(ret, ADDRESS_MAX, "<%.*s>", (int)n, from);
+        if (n)
+            return true;
+    }
+    return false;
+}
+
+static int read_addresses(struct receiver_wire *w, struct err *err)
+{
+    const char *to = w->i->mail.to, *from = w->i->mail.from;
+    char one[ADDRESS_MAX];
+    while (next_address(&to, one)) {
         struct curl_slist *more = curl_slist_append(w->to, one);
         if (!more)
             return -ENOMEM;
         w->to = more;
     }
-    return 0;
+    if (w->to && next_address(&from, w->from))
+        return 0;
+    err_set(err, "`to` or `from` has no address");
+    return -EINVAL;
 }
 
 int receiver_wire_open(const struct integration *i, struct receiver_wire **ret, struct err *err)
@@ -127,7 +139,7 @@ int receiver_wire_open(const struct integration *i, struct receiver_wire **ret, 
     if (rc == 0)
         rc = read_signing(w, err);
     if (rc == 0 && i->kind->mail)
-        rc = add_recipients(w);
+        rc = read_addresses(w, err);
     const char *scheme = i->http.scheme ? i->http.scheme : "Bearer", *secret = w->credentials;
     if (i->kind->auth && w->key) {
         scheme = i->kind->auth;
@@ -189,7 +201,7 @@ static void setup_mail(struct receiver_wire *w, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, read_mail);
     curl_easy_setopt(easy, CURLOPT_READDATA, w);
-    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, i->mail.from);
+    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, w->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, w->to);
     curl_easy_setopt(
         easy, CURLOPT_USE_SSL, (long)(i->mail.require_tls ? CURLUSESSL_ALL : CURLUSESSL_TRY));

@@ -21,7 +21,15 @@ static const char WHOLE[] =
     "    webhook_configs:\n"
     "      - {url: 'https://h/x', send_resolved: false, max_alerts: 7}\n"
     "      - {url_file: /f}\n"
-    "  - name: other\n";
+    "  - name: other\n"
+    "    slack_configs: [{channel: '#a', http_config: {basic_auth: {username: u, password_file: p}}}]\n"
+    "    email_configs: [{to: x@y, auth_username: u, auth_password_file: /p, subject: s}]\n"
+    "global: {slack_api_url: 'https://s/x', smtp_from: a@b, smtp_smarthost: 'm:25'}\n"
+    "time_intervals:\n"
+    "  - name: t\n"
+    "    time_intervals:\n"
+    "      - {location: Europe/Berlin, weekdays: [monday], times: [{start_time: '01:00', end_time: "
+    "'02:00'}]}\n";
 
 // Parses, and returns the text of the first mistake ("" = none).
 static const char *first(const char *text, struct config *c)
@@ -61,6 +69,15 @@ static void reads_every_key(void)
     CU_ASSERT_TRUE(r->integrations[1].send_resolved);
     CU_ASSERT_EQUAL(r->integrations[0].max_alerts, 7);
     CU_ASSERT_STRING_EQUAL(r->integrations[1].url.file, "/f");
+    r = config_receiver(&c, "other");
+    CU_ASSERT_EQUAL_FATAL(r->n, 2);
+    CU_ASSERT_PTR_EQUAL(r->integrations[0].kind, &RECEIVER_SLACK);
+    CU_ASSERT_STRING_EQUAL(r->integrations[0].url.text, "https://s/x"); // of global
+    CU_ASSERT_FALSE(r->integrations[0].send_resolved);                  // as Alertmanager's
+    CU_ASSERT_STRING_EQUAL(r->integrations[0].http.password.file, "p");
+    CU_ASSERT_STRING_EQUAL(r->integrations[1].mail.smarthost, "m:25");
+    CU_ASSERT_TRUE(r->integrations[1].mail.require_tls);
+    CU_ASSERT_EQUAL(c.n_intervals, 1);
     config_done(&c);
 }
 
@@ -139,6 +156,33 @@ static void each_mistake_has_its_text(void)
         {"route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://x', url_file: y}]}]",
             "not both"},
         {"route: {receiver: a}\nreceivers: [{webhook_configs: []}]", "needs a `name`"},
+#define WITH(x) "route: {receiver: a}\nreceivers: [{name: a, " x "}]"
+        {WITH("webhook_configs: [{url: 'http://far.example/'}]"), "is not this machine"},
+        {WITH("webhook_configs: [{url: 'http://127.evil.example/'}]"), "is not this machine"},
+        {WITH("webhook_configs: [{url: 'https://x', format: xml}]"),
+            "standard or alertmanager"},
+        {WITH("webhook_configs: [{url: 'https://x', http_config: {proxy_url: 'http://p'}}]"),
+            "`proxy_url` in http_config is not supported yet"},
+        {WITH("webhook_configs: [{url: 'https://x', http_config: {follow_redirects: true}}]"),
+            "redirects are not followed"},
+        {WITH("webhook_configs: [{url: 'https://x', max_alert: 1}]"),
+            "unknown key `max_alert`"},
+        {WITH("slack_configs: [{channel: x}]"), "need `api_url` or `api_url_file`"},
+        {WITH("slack_configs: [{api_url: 'https://x', title: '{{ .CommonLabels.x }}'}]"),
+            "`title` with a template is not supported yet"},
+        {WITH("slack_configs: [{api_url: 'https://x', fields: []}]"),
+            "`fields` in slack_configs is not supported yet"},
+        {WITH("pagerduty_configs: [{service_key: x}]"),
+            "`service_key` in pagerduty_configs is not supported yet"},
+        {WITH("pagerduty_configs: [{}]"), "need `routing_key` or `routing_key_file`"},
+        {WITH("telegram_configs: [{bot_token_file: x, chat_id: '@ops'}]"), "is a whole number"},
+        {WITH("telegram_configs: [{bot_token_file: x, chat_id: 1, parse_mode: MarkdownV2}]"),
+            "is HTML"},
+        {WITH("email_configs: [{to: a@b}]"), "need `from`"},
+        {WITH("email_configs: [{to: a@b, from: c@d, smarthost: 'h:25', http_config: {}}]"),
+            "unknown key `http_config`"},
+        {"global: {smtp_auth_identity: x}", "`smtp_auth_identity` in global is not supported"},
+        {"global: {slack_api_uri: x}", "unknown key `slack_api_uri`"},
         {"- a\n- b", "map of keys"},
         {"state_dir: a\nstate_dir: b", "state_dir"},
         {"a: [", ""},
@@ -152,6 +196,24 @@ static void each_mistake_has_its_text(void)
         CU_ASSERT_TRUE(ok);
         config_done(&c);
     }
+}
+
+// A template that only says what is said anyway is none; a secret that is written down is told.
+static void what_alertmanagers_users_write_is_taken(void)
+{
+    static const char TEXT[] = WITH(
+        "slack_configs: [{api_url: 'https://x', text: '{{ template \"slack.default.text\" . }}'}], "
+        "pagerduty_configs: [{routing_key: abc}]");
+    struct config c;
+    struct diags d;
+    diags_init(&d);
+    CU_ASSERT_EQUAL(config_parse(TEXT, sizeof(TEXT) - 1, &c, &d), 0);
+    CU_ASSERT_EQUAL_FATAL(d.n, 1);
+    CU_ASSERT_EQUAL(d.items[0].severity, DIAG_WARNING);
+    CU_ASSERT_STRING_EQUAL(d.items[0].msg, "`routing_key` is a secret in the configuration");
+    CU_ASSERT_STRING_EQUAL(d.items[0].hint, "routing_key_file: PATH");
+    diags_done(&d);
+    config_done(&c);
 }
 
 static void a_near_miss_is_named(void)
@@ -203,6 +265,7 @@ static const struct test TESTS[] = {
     {"nothing gives the defaults", nothing_gives_the_defaults},
     {"what is printed parses to the defaults", what_is_printed_parses_to_the_defaults},
     {"each mistake has its text", each_mistake_has_its_text},
+    {"what Alertmanager's users write is taken", what_alertmanagers_users_write_is_taken},
     {"a near miss is named", a_near_miss_is_named},
     {"all mistakes are told at once", all_mistakes_are_told_at_once},
     {"every failed allocation is an error", every_failed_allocation_is_an_error},

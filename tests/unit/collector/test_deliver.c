@@ -319,6 +319,22 @@ static void repeats(void)
     deliver_free(d);
 }
 
+static void held_repeats(void)
+{
+    struct deliver_options o = {.repeat_ms = 60000, .send_resolved = true};
+    struct deliver *d = open_queue(&o);
+    struct deliver_message m;
+    add(d, "Slow", 1, true, 0);
+    expect(d, 0, "F1", 200);
+    deliver_hold(d, true);
+    CU_ASSERT_EQUAL(deliver_next(d), INT64_MAX);
+    CU_ASSERT_FALSE(deliver_take(d, 70000, &m));
+    deliver_hold(d, false);
+    CU_ASSERT_TRUE(deliver_take(d, 70000, &m));
+    CU_ASSERT_STRING_EQUAL(shape(&m), "F1");
+    deliver_free(d);
+}
+
 static void no_resolved_wanted(void)
 {
     struct deliver_options o = {.send_resolved = false};
@@ -422,6 +438,7 @@ static const struct test TESTS[] = {
     {"waits group_wait unless it is a page", waits_for_the_group},
     {"lets others pass a waiting group", waiting_group_lets_others_pass},
     {"repeats a standing state after repeat_interval", repeats},
+    {"repeats nothing while held", held_repeats},
     {"tells no resolved when none is wanted", no_resolved_wanted},
     {"refuses more than the queue holds and counts it", bounded},
     {"says nothing of a pending alert", pending_says_nothing},
