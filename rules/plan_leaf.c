@@ -7,7 +7,10 @@
 int leaf_open(struct plan *p, struct leaf *l)
 {
     const struct expr *param, *x = l->n.x;
-    l->selector = x->kind == EXPR_SELECTOR ? x : expr_inner(range_operands(x, &param)->lhs);
+    l->range = x->kind == EXPR_SELECTOR ? NULL : range_operands(x, &param);
+    l->range_ms = l->range ? l->range->range_ms : 0;
+    l->selector = l->range ? expr_inner(l->range->lhs) : x;
+    l->offset_ms = l->selector->offset_ms;
     l->hears.m = l->selector->matchers;
     l->hears.n = l->selector->n_matchers;
     l->hears.ids = &l->ids;
@@ -248,8 +251,7 @@ static int64_t due_again(
         return INT64_MIN; // one is still to come; a histogram lives only until the next sample
     if (!present || el->state == ELEMENT_NO_DATA)
         return INT64_MAX;
-    return el->sample_ms + p->eval->o.lookback_ms + p->eval->o.compat_2_42 +
-           l->selector->offset_ms;
+    return el->sample_ms + p->eval->o.lookback_ms + p->eval->o.compat_2_42 + l->offset_ms;
 }
 
 static bool look(
@@ -275,7 +277,7 @@ static int select_bring(struct plan *p, struct node *n, int64_t t_ms)
         node_reshaped(p, n);
     if (l->wake_ms > t_ms)
         return 0;
-    int64_t at_ms = t_ms - l->selector->offset_ms, wake = INT64_MAX;
+    int64_t at_ms = t_ms - l->offset_ms, wake = INT64_MAX;
     for (uint32_t i = 0; i < l->ids.n; i++) {
         if (l->slot[i].due_ms <= t_ms) {
             struct element *el = &n->out.vector.e[i], before = *el;

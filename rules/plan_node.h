@@ -71,7 +71,8 @@ enum { SILENCE_ASK, SILENCE_NO, SILENCE_YES };
 // as an empty place without labels until there are many.
 struct leaf {
     struct node n;
-    const struct expr *selector;
+    const struct expr *selector, *range; // range: of a window
+    int64_t offset_ms, range_ms;         // theirs: an expression is far away
     bool keep_name;
     struct listener hears;
     struct series_ids ids;

@@ -127,8 +127,8 @@ void plan_sample(void *plan, uint32_t id, int64_t t_ms, double v)
 void plan_soon(const struct plan_expr *x, int reads)
 {
     size_t n = reads < 3 ? x->n : 0;
-    if (reads == 3)
-        __builtin_prefetch(x);
+    for (size_t k = 0; reads == 3 && k < 2; k++)
+        __builtin_prefetch((const char *)x + 64 * k);
     for (size_t i = 0; i < n && i < 16; i++) {
         const struct node *node = x->step[i].node;
         for (size_t k = 0; reads == 2 && k < NODE_LINES; k++)

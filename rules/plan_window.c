@@ -306,12 +306,12 @@ static int window_bring(struct plan *p, struct node *n, int64_t t_ms)
 {
     struct window_node *w = (struct window_node *)n;
     struct leaf *l = &w->l;
-    const struct expr *param, *range = range_operands(n->x, &param);
     const uint32_t *from;
-    bool moved, param_moved = param && n->seen[0] != n->child[0]->version;
-    l->keep_name = range_keeps_name(n->x->fn->id);
-    if (!w->call.kind)
+    bool moved, param_moved = n->n && !n->fixed && n->seen[0] != n->child[0]->version;
+    if (!w->call.kind) {
         w->call = slide_call(n->x->fn->id, p->eval->o.compat_2_42);
+        l->keep_name = range_keeps_name(n->x->fn->id);
+    }
     int rc = leaf_select(p, l, &from, &moved);
     if (rc < 0)
         return rc;
@@ -323,12 +323,12 @@ static int window_bring(struct plan *p, struct node *n, int64_t t_ms)
     if (rc == 0 && (l->wake_ms <= t_ms || param_moved || t_ms < w->reached_ms)) {
         struct move m = {.p = p,
             .w = w,
-            .range = range,
-            .param = param ? &n->in[0] : NULL,
+            .range = l->range,
+            .param = n->n ? &n->in[0] : NULL,
             .t_ms = t_ms,
-            .win = {.range_ms = range->range_ms, .t_ms = t_ms}};
-        m.win.to_ms = t_ms - l->selector->offset_ms;
-        m.win.from_ms = m.win.to_ms - range->range_ms;
+            .win = {.range_ms = l->range_ms, .t_ms = t_ms}};
+        m.win.to_ms = t_ms - l->offset_ms;
+        m.win.from_ms = m.win.to_ms - l->range_ms;
         m.follow = (struct follow){.e = p->eval,
             .call = &w->call,
             .left_ms = m.win.from_ms - p->eval->o.compat_2_42,
