@@ -1,70 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Function calls: which functions there are, and those that map one element to one element.
+// Function calls on operands.
 #include "rules/date.h"
 #include "rules/eval_node.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-
-bool function_supported(const struct function *f)
-{
-    switch (f->id) {
-    case FN_ABS:
-    case FN_ABSENT:
-    case FN_ABSENT_OVER_TIME:
-    case FN_ACOS:
-    case FN_ACOSH:
-    case FN_ASIN:
-    case FN_ASINH:
-    case FN_ATAN:
-    case FN_ATANH:
-    case FN_CEIL:
-    case FN_CLAMP:
-    case FN_CLAMP_MAX:
-    case FN_CLAMP_MIN:
-    case FN_COS:
-    case FN_COSH:
-    case FN_DAY_OF_MONTH:
-    case FN_DAY_OF_WEEK:
-    case FN_DAY_OF_YEAR:
-    case FN_DAYS_IN_MONTH:
-    case FN_DEG:
-    case FN_EXP:
-    case FN_FLOOR:
-    case FN_HISTOGRAM_AVG:
-    case FN_HISTOGRAM_COUNT:
-    case FN_HISTOGRAM_FRACTION:
-    case FN_HISTOGRAM_QUANTILE:
-    case FN_HISTOGRAM_STDDEV:
-    case FN_HISTOGRAM_STDVAR:
-    case FN_HISTOGRAM_SUM:
-    case FN_HOUR:
-    case FN_LABEL_JOIN:
-    case FN_LABEL_REPLACE:
-    case FN_LN:
-    case FN_LOG10:
-    case FN_LOG2:
-    case FN_MINUTE:
-    case FN_MONTH:
-    case FN_PI:
-    case FN_RAD:
-    case FN_ROUND:
-    case FN_SCALAR:
-    case FN_SGN:
-    case FN_SIN:
-    case FN_SINH:
-    case FN_SORT:
-    case FN_SORT_DESC:
-    case FN_SQRT:
-    case FN_TAN:
-    case FN_TANH:
-    case FN_TIME:
-    case FN_TIMESTAMP:
-    case FN_VECTOR:
-    case FN_YEAR: return true;
-    default: return range_call_supported(f->id);
-    }
-}
 
 static double date_part(int id, double v)
 {
@@ -230,8 +170,6 @@ int apply_call(struct eval *e, const struct expr *x, const struct value *in, int
     struct value *ret)
 {
     ret->type = x->fn->result;
-    if (!function_supported(x->fn))
-        return eval_fail(e, "function %s is not supported yet", x->fn->name);
     switch (x->fn->id) {
     case FN_TIME: ret->scalar = (double)t_ms / 1000; return 0;
     case FN_PI: ret->scalar = M_PI; return 0;

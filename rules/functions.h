@@ -118,4 +118,3 @@ struct function {
 };
 const struct function *function_find(const char *name, size_t len); // NULL
 const char *const *function_names(size_t *ret_n);                   // sorted
-bool function_supported(const struct function *f); // the evaluator implements it

@@ -207,10 +207,9 @@ static struct expr *call(struct parser *p)
         return NULL;
     }
     // Before its arguments, which may be something that only this function takes.
-    if (e->fn->experimental || !function_supported(e->fn)) {
-        parser_fail(p, e->fn->experimental ? "T303" : "T301", p->tok.start, p->tok.end, "",
-            "function `%s` is %snot supported yet", e->fn->name,
-            e->fn->experimental ? "experimental and " : "");
+    if (e->fn->experimental) {
+        parser_fail(p, "T303", p->tok.start, p->tok.end, "",
+            "function `%s` is experimental and not supported yet", e->fn->name);
         return NULL;
     }
     if (!parser_advance(p) || !arguments(p, &e->args, &e->n_args))
