@@ -77,9 +77,6 @@ const struct code CODES_EXPR[] = {
 };
 
 const struct code CODES_LATER[] = {
-    ERROR("T301", "no-function-yet",
-        .summary = "a function of Prometheus that is not supported yet",
-        .text = "It is refused, since a wrong answer would be worse than none.\n"),
     ERROR("T302", "no-syntax-yet", .summary = "a form of expression that is not supported yet",
         .text =
             "Experimental in Prometheus 3 and off there by default: arithmetic in durations,\n"
