@@ -121,7 +121,7 @@ export class Peers extends World {
     if (wait) await until("alertmanager", async () => (await fetchText(`http://127.0.0.1:${this.amPort}/-/ready`)).status === 200, 20000);
   }
   post(alerts) {
-    return fetchText(`http://127.0.0.1:${this.amPort}/api/v2/alerts`, { method: "POST", body: JSON.stringify(alerts), headers: { "content-type": "application/json" } });
+    return fetchText(`http://127.0.0.1:${this.amPort}/api/v2/alerts`, { method: "POST", body: JSON.stringify(alerts), headers: { "content-type": "application/json" }, timeout: 60000 });
   }
   async prometheus({ rules, every = "500ms", scrape = "", managers }) {
     this.promPort ??= await freePort();
