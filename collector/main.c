@@ -23,6 +23,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@
 #define START_GRACE_MS  5000 // agents back off up to some seconds while we are away
 #define NOTIFY_GRACE_MS 3000
 #define DESCRIPTORS     65536
+#define LARGE_BLOCK     (1 << 20)
 #define REPORT_MAX      (4u << 20)
 
 static const char HELP[] =
@@ -160,6 +162,13 @@ static void raise_descriptors(void)
         r.rlim_cur = want;
         (void)setrlimit(RLIMIT_NOFILE, &r);
     }
+}
+
+// Left to itself glibc takes ever larger blocks from the heaps once one was freed, and what a storm
+// needed for a moment stays with us.
+static void return_large_blocks(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 }
 
 // Messages carry our URL before the ui port is open, so port 0 is settled first.
@@ -466,6 +475,7 @@ static int run(struct daemon *d)
     log_open("tocsin-collector", (enum log_level)log_level_parse(d->config.log_level));
     make_state_dir(d->config.state_dir);
     raise_descriptors();
+    return_large_blocks();
     settle_port(d);
     name_ourselves(d);
     d->self.version = TOCSIN_VERSION;

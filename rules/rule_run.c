@@ -65,29 +65,51 @@ static int record_value(struct engine *e, struct group_state *g, struct rule_sta
     return rc;
 }
 
-static int alert_series(struct engine *e, const struct alert *a, const char *name,
-    enum alert_state state, struct labels *ret)
+// Labels of one written series after the other: who records them keeps a copy.
+struct scratch {
+    struct label *l;
+    size_t cap;
+};
+
+static void label_put(struct labels *to, struct label *l, const char *name, const char *value)
 {
-    struct label *pair = eval_alloc(e->eval, a->labels->n + 2, sizeof(*pair));
-    size_t n = a->labels->n;
-    if (!pair)
-        return -ENOMEM;
-    memcpy(pair, a->labels->l, n * sizeof(*pair));
-    pair[n++] = (struct label){LABEL_NAME, name};
-    if (state != ALERT_INACTIVE)
-        pair[n++] = (struct label){"alertstate", alert_state_name(state)};
-    return labels_make(&e->eval->arena, pair, n, ret) ? 0 : -ENOMEM;
+    size_t at = 0;
+    while (at < to->n && strcmp(l[at].name, name) < 0)
+        at++;
+    if (at == to->n || strcmp(l[at].name, name) != 0) {
+        memmove(&l[at + 1], &l[at], (to->n - at) * sizeof(*l));
+        to->n++;
+    }
+    l[at] = (struct label){name, value};
 }
 
-static int write_alert(
-    struct engine *e, struct rule_state *r, const struct alert *a, int64_t t_ms)
+static int alert_series(struct engine *e, struct scratch *s, const struct alert *a,
+    const char *name, enum alert_state state, struct labels *ret)
+{
+    size_t n = a->labels->n;
+    if (n + 2 > s->cap) {
+        struct label *l = eval_alloc(e->eval, n + 2, sizeof(*l));
+        if (!l)
+            return -ENOMEM;
+        *s = (struct scratch){l, n + 2};
+    }
+    memcpy(s->l, a->labels->l, n * sizeof(*s->l));
+    *ret = (struct labels){s->l, n};
+    label_put(ret, s->l, LABEL_NAME, name);
+    if (state != ALERT_INACTIVE)
+        label_put(ret, s->l, "alertstate", alert_state_name(state));
+    return 0;
+}
+
+static int write_alert(struct engine *e, struct rule_state *r, struct scratch *s,
+    const struct alert *a, int64_t t_ms)
 {
     struct labels l;
-    int rc = alert_series(e, a, "ALERTS", a->state, &l);
+    int rc = alert_series(e, s, a, "ALERTS", a->state, &l);
     if (rc == 0)
         rc = recorded_write(&r->recorded, &e->src, &l, t_ms, 1, NULL);
     if (rc == 0)
-        rc = alert_series(e, a, "ALERTS_FOR_STATE", ALERT_INACTIVE, &l);
+        rc = alert_series(e, s, a, "ALERTS_FOR_STATE", ALERT_INACTIVE, &l);
     if (rc == 0)
         rc = recorded_write(
             &r->recorded, &e->src, &l, t_ms, (double)(a->active_at_ms / 1000), NULL);
@@ -98,11 +120,12 @@ static int write_alert(
 static int write_alerts(
     struct engine *e, struct rule_state *r, int64_t t_ms, bool grid, size_t first_transition)
 {
+    struct scratch s = {0};
     int rc = 0;
     if (grid) {
         recorded_begin(&r->recorded);
         for (size_t i = 0; rc == 0 && i < r->alerts.n; i++)
-            rc = write_alert(e, r, &r->alerts.slot[i]->a, t_ms);
+            rc = write_alert(e, r, &s, &r->alerts.slot[i]->a, t_ms);
         if (rc == 0)
             recorded_end(&r->recorded, &e->src, t_ms);
         return rc;
@@ -111,12 +134,12 @@ static int write_alerts(
         const struct transition *t = &e->out.t[i];
         struct labels l;
         if (t->from != ALERT_INACTIVE) {
-            rc = alert_series(e, t->alert, "ALERTS", t->from, &l);
+            rc = alert_series(e, &s, t->alert, "ALERTS", t->from, &l);
             if (rc == 0)
                 recorded_stale(&r->recorded, &e->src, &l, t_ms);
         }
         if (rc == 0 && t->to != ALERT_INACTIVE)
-            rc = write_alert(e, r, t->alert, t_ms);
+            rc = write_alert(e, r, &s, t->alert, t_ms);
     }
     return rc;
 }

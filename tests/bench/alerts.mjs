@@ -5,6 +5,7 @@
 //
 //     sh tests/bench/alerts.sh [alerts, 10000]
 
+import { readFileSync, readdirSync } from "node:fs";
 import { cpuSeconds, rssKiB } from "../e2e/world.mjs";
 import { Ours, Peers, installed, now, quantile, sleep, until } from "../drills/rig.mjs";
 
@@ -24,10 +25,23 @@ function watch(w) {
   };
 }
 
+/** CPU seconds of the threads of these names: what tells, without what decides. */
+function threadSeconds(pid, names) {
+  let ticks = 0;
+  for (const t of readdirSync(`/proc/${pid}/task`)) {
+    const f = readFileSync(`/proc/${pid}/task/${t}/stat`, "utf8");
+    if (!names.includes(f.slice(f.indexOf("(") + 1, f.lastIndexOf(")")))) continue;
+    const v = f.slice(f.lastIndexOf(")") + 2).split(" ");
+    ticks += Number(v[11]) + Number(v[12]);
+  }
+  return ticks / 100;
+}
+
 async function measure(w, pid, burst) {
   const seen = watch(w);
   const idle = rssKiB(pid);
   const cpu = cpuSeconds(pid);
+  const telling = threadSeconds(pid, ["notify", "journal"]);
   const at = now();
   await burst();
   await until("all alerts", () => seen().size === count, 120000, 50).catch(() => {});
@@ -39,6 +53,7 @@ async function measure(w, pid, burst) {
     half: quantile(t, 0.5) / 1000,
     last: Math.max(...t) / 1000,
     cpu: cpuSeconds(pid) - cpu,
+    telling: threadSeconds(pid, ["notify", "journal"]) - telling,
     peak: rssKiB(pid, "VmHWM") / 1024,
     idle: idle / 1024,
   };
@@ -46,7 +61,7 @@ async function measure(w, pid, burst) {
 
 const show = (name, r) =>
   console.log(
-    `  ${name.padEnd(14)} told ${r.told} of ${count} in ${r.messages} messages: half ${r.half.toFixed(2)} s, last ${r.last.toFixed(2)} s; ${r.cpu.toFixed(2)} CPU-s; peak ${r.peak.toFixed(0)} MiB, idle before ${r.idle.toFixed(0)} MiB`,
+    `  ${name.padEnd(14)} told ${r.told} of ${count} in ${r.messages} messages: half ${r.half.toFixed(2)} s, last ${r.last.toFixed(2)} s; ${r.cpu.toFixed(2)} CPU-s${r.telling ? ` (${r.telling.toFixed(2)} of them to journal and tell)` : ""}; peak ${r.peak.toFixed(0)} MiB, idle before ${r.idle.toFixed(0)} MiB`,
   );
 
 async function tocsin(w, by) {
