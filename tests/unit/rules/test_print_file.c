@@ -87,6 +87,10 @@ static const struct {
     {"only the first document",
         G "  - {record: a, expr: a+b}\n---\n" G "  - {record: a, expr: a+b}\n",
         G "  - {record: a, expr: a + b}\n---\n" G "  - {record: a, expr: a+b}\n"},
+    {"a byte order mark",
+        "\xef\xbb\xbf" G "  - record: a\n    expr: a+b\n  - record: b\n    expr: " LONG "\n",
+        "\xef\xbb\xbf" G "  - record: a\n    expr: a + b\n  - record: b\n    expr: |\n      " A
+        "\n      " B "\n"},
     {"JSON", "{\"groups\": [{\"rules\": [{\"record\": \"a\", \"expr\": \"a+b\"}]}]}",
         "{\"groups\": [{\"rules\": [{\"record\": \"a\", \"expr\": \"a + b\"}]}]}"},
     {"an expr elsewhere is none of ours",
@@ -111,9 +115,12 @@ static void only_expressions_change(void)
                 expected);
         CU_ASSERT_EQUAL(rc, 0);
         CU_ASSERT_STRING_EQUAL(buf_cstr(&out), expected);
-        CU_ASSERT_EQUAL(made.n_edits, CASES[i].expected ? 1 : 0);
+        CU_ASSERT_EQUAL(made.n_edits > 0, CASES[i].expected != NULL);
         CU_ASSERT_EQUAL(made.left_alone > 0, i >= n - LEFT_ALONE);
-        CU_ASSERT_EQUAL(d.n, made.left_alone);
+        size_t told = 0;
+        for (size_t k = 0; k < d.n; k++)
+            told += strcmp(d.items[k].code, "T046") == 0;
+        CU_ASSERT_EQUAL(told, made.left_alone);
         char *once = strdup(buf_cstr(&out));
         CU_ASSERT_EQUAL(format(once), 0);
         CU_ASSERT_STRING_EQUAL(buf_cstr(&out), once);
