@@ -189,18 +189,14 @@ static int make_samples(struct trial *t, size_t i, int64_t step_ms, int64_t end_
 static const char *why_anew(const struct expr *x, const char *kind)
 {
     const struct expr *param;
-    if (x->kind == EXPR_SELECTOR && x->at != AT_NONE)
-        return "`@` nails it to one time";
-    if (x->kind != EXPR_CALL || !expr_reads_window(x))
-        return NULL;
-    const struct expr *range = range_operands(x, &param);
-    if (range->kind == EXPR_SUBQUERY)
-        return "a subquery: its steps are evaluated each time";
-    if (expr_inner(range->lhs)->at != AT_NONE)
-        return "`@` nails it to one time";
     if (!strcmp(kind, "window") && !slide_moves(x->fn->id))
         return "this function reads all samples of its window each time";
-    return NULL;
+    if (strcmp(kind, "timer") != 0)
+        return NULL;
+    if (x->kind == EXPR_CALL && expr_reads_window(x) &&
+        range_operands(x, &param)->kind == EXPR_SUBQUERY)
+        return "`@` nails its subquery, or a part of that, to one time";
+    return "`@` nails it to one time";
 }
 
 struct describing {

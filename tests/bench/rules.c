@@ -57,7 +57,8 @@ static void fail(const char *what)
 static void fleet_open(
     struct fleet *f, size_t agents, size_t services, int interval_ms, bool batch)
 {
-    struct pipeline_options o = {.engine = {.batch = batch, .node_elements_max = 2000000},
+    struct pipeline_options o = {
+        .engine = {.batch = batch, .elements_max = 4000000, .node_elements_max = 4000000},
         .store = {.retention_ms = 600000,
             .series_per_agent = (size_t)AGENT_MAX * PER_SERVICE,
             .series_max = 4000000,
