@@ -122,10 +122,13 @@ static enum accuracy of_call(const struct expr *x)
     case FN_ABSENT:
     case FN_ABSENT_OVER_TIME: return a == ACCURACY_UNSTABLE ? a : ACCURACY_EXACT;
     case FN_SUM_OVER_TIME: return nasty(x) ? jumps(ACCURACY_NEAR) : a;
-    case FN_EXP:
     case FN_LN:
     case FN_LOG2:
     case FN_LOG10:
+        // Steep at zero.
+        return a == ACCURACY_EXACT || positive(x->args[0]) ? loosest(a, ACCURACY_NEAR)
+                                                           : ACCURACY_UNSTABLE;
+    case FN_EXP:
     case FN_SIN:
     case FN_COS:
     case FN_ATAN:
@@ -191,8 +194,8 @@ static enum accuracy of_binary(const struct expr *x)
     case OP_MUL: return both;
     case OP_DIV: return r == ACCURACY_EXACT || positive(x->rhs) ? both : ACCURACY_UNSTABLE;
     case OP_MOD: return jumps(both);
-    case OP_POW: return both == ACCURACY_EXACT ? ACCURACY_NEAR : ACCURACY_UNSTABLE;
-    case OP_ATAN2: return loosest(both, ACCURACY_NEAR);
+    case OP_POW:
+    case OP_ATAN2: return both == ACCURACY_EXACT ? ACCURACY_NEAR : ACCURACY_UNSTABLE;
     case OP_TRIM_UPPER:
     case OP_TRIM_LOWER: return jumps(both);
     case OP_EQ:
