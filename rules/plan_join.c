@@ -51,7 +51,9 @@ struct draft {
     uint32_t *first;      // where a key's candidates begin in `by_key`
     uint32_t *by_key;
     uint32_t n_keys, n_pairs;
-    bool several; // candidates under one key
+    bool several;          // candidates under one key
+    struct labels *labels; // of the pairs
+    bool views;            // into the many side
 };
 
 static int draft_keys(struct eval *e, const struct expr *x, struct draft *d)
@@ -96,8 +98,7 @@ static int draft_keys(struct eval *e, const struct expr *x, struct draft *d)
 }
 
 // The labels of all pairs. 1; 0 when there are too many.
-static int draft_pairs(
-    struct eval *e, const struct expr *x, struct draft *d, struct labels **ret, bool *ret_views)
+static int draft_pairs(struct eval *e, const struct expr *x, struct draft *d)
 {
     size_t total = 0, most = (d->many->n + d->one->n) * PAIRS_PER_ELEMENT;
     for (size_t i = 0; i < d->many->n; i++) {
@@ -109,24 +110,24 @@ static int draft_pairs(
             return 0;
     }
     d->n_pairs = (uint32_t)total;
-    struct labels *l = eval_alloc(e, total, sizeof(*l));
-    if (!l)
-        return eval_full(e, total, sizeof(*l));
+    d->labels = eval_alloc(e, total, sizeof(*d->labels));
+    if (!d->labels)
+        return eval_full(e, total, sizeof(*d->labels));
+    d->views = true;
     for (size_t i = 0; i < d->many->n; i++) {
         uint32_t key = d->many_key[i];
         const struct labels *many = &d->many->e[i].labels;
         if (key == GROUP_NONE)
             continue;
         for (uint32_t k = 0; k < (x->n_include ? d->candidates[key] : 1); k++) {
-            struct labels *pair = &l[d->pair[i] + k];
+            struct labels *pair = &d->labels[d->pair[i] + k];
             const struct element *one = &d->one->e[d->by_key[d->first[key] + k]];
             int rc = pair_labels(e, x, many, &one->labels, pair);
             if (rc < 0)
                 return rc;
-            *ret_views &= !pair->n || pair->l == many->l || pair->l == many->l + 1;
+            d->views &= !pair->n || pair->l == many->l || pair->l == many->l + 1;
         }
     }
-    *ret = l;
     return 1;
 }
 
@@ -152,16 +153,15 @@ static int join_structure(struct plan *p, struct operator_node *o)
     struct join_node *n = (struct join_node *)o;
     const struct expr *x = o->n.x;
     struct draft d = {.many = &o->n.in[swapped(x)].vector, .one = &o->n.in[!swapped(x)].vector};
-    struct labels *l = NULL;
-    bool views = true;
     int rc = draft_keys(p->eval, x, &d);
-    if (rc == 0)
-        rc = draft_pairs(p->eval, x, &d, &l, &views);
+    if (rc < 0)
+        return rc;
+    rc = draft_pairs(p->eval, x, &d);
     if (rc <= 0)
         return rc;
     rc = join_keep(n, x, &d);
     if (rc == 0)
-        rc = operator_twins(p, l, n->n_pairs, &n->place);
+        rc = operator_twins(p, d.labels, n->n_pairs, &n->place);
     uint32_t places = n->n_pairs;
     if (rc == 0 && n->place) {
         // A pair whose labels were there before shares the place of the first.
@@ -169,12 +169,12 @@ static int join_structure(struct plan *p, struct operator_node *o)
         for (uint32_t i = 0; i < n->n_pairs; i++) {
             bool first = n->place[i] == i;
             if (first)
-                l[places] = l[i];
+                d.labels[places] = d.labels[i];
             n->place[i] = first ? places++ : n->place[n->place[i]];
         }
     }
     if (rc == 0)
-        rc = operator_places(p, o, l, places, !views);
+        rc = operator_places(p, o, d.labels, places, !d.views);
     return rc < 0 ? rc : 1;
 }
 
