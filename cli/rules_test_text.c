@@ -2,6 +2,7 @@
 #include "cli/rules_test_text.h"
 #include "base/num.h"
 #include "cli/text.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,7 @@ struct view {
     struct buf line;     // of a cell
     struct buf below;    // long texts, below each other
     size_t equal;
+    bool nan; // expected and got
     bool failed;
 };
 
@@ -194,6 +196,7 @@ static void sample_row(
 static void sample_pair(struct view *v, const struct rule_test_pair *p)
 {
     const struct rule_test_item *x = p->expected, *y = p->got;
+    v->nan |= x && y && isnan(x->value) && isnan(y->value);
     if (x && y && !labels_equal(&x->labels, &y->labels)) {
         sample_row(v, x, NULL);
         sample_row(v, NULL, y);
@@ -217,6 +220,9 @@ static void print_pairs(struct view *v, const struct rule_test_case *c)
     }
     if (samples)
         close_table(v);
+    if (v->nan)
+        fputs("    NaN is equal to nothing, in promtool too: expect a sample of `x != x`\n",
+            v->out);
     if (v->equal)
         fprintf(v->out, "    and %zu as expected\n", v->equal);
 }

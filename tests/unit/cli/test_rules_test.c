@@ -310,6 +310,14 @@ static void shows_what_differs(void)
     CU_ASSERT_STRING_EQUAL(out, expected);
 }
 
+static void says_that_nan_equals_nothing(void)
+{
+    write_file("nan.yaml",
+        "tests:\n- interval: 1m\n" EXPR("0", "vector(NaN)", "{labels: '{}', value: .nan}"));
+    CU_ASSERT_EQUAL(RUN(path_of("nan.yaml")), CLI_NO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "    {}  NaN       NaN\n    NaN is equal to nothing"));
+}
+
 static void says_when_prometheus_2_would_pass(void)
 {
     write_file("old.yaml", "tests:\n- interval: 1m\n" TEST(X) EXPR(
@@ -420,6 +428,7 @@ static void prints_json(void)
 static const struct test TESTS[] = {
     {"judges as promtool does", judges_as_promtool},
     {"shows what differs and what became of the alert", shows_what_differs},
+    {"says that NaN is equal to nothing", says_that_nan_equals_nothing},
     {"says when Prometheus 2 would pass a test", says_when_prometheus_2_would_pass},
     {"chooses tests by name", chooses_by_name},
     {"a part is enough when asked for", a_part_is_enough},
