@@ -38,7 +38,7 @@ static void write_values(const struct history *h, const struct series *s, struct
     }
 }
 
-void trial_write(const struct trial *t, struct buf *out)
+void trial_write_series(const struct trial *t, struct buf *out)
 {
     if (t->rule_file)
         buf_addf(out, "rule_files: [%s]\n", t->rule_file);
@@ -55,6 +55,11 @@ void trial_write(const struct trial *t, struct buf *out)
         write_values(t->h, s, out);
         buf_adds(out, "'\n");
     }
+}
+
+void trial_write(const struct trial *t, struct buf *out)
+{
+    trial_write_series(t, out);
     buf_adds(out, "    promql_expr_test:\n");
     for (size_t q = 0; q < t->n_q; q++)
         for (size_t m = 0; m < t->n_t; m++) {
@@ -173,23 +178,53 @@ static void run(struct promtool *p, const struct trial *t, const char *file)
     pclose(f);
 }
 
-static void *open_promtool(const struct trial *t)
+static void write_file(const char *file, const struct buf *text)
+{
+    FILE *f = fopen(file, "we");
+    if (text->failed || !f || fwrite(text->data, 1, text->len, f) != text->len)
+        abort();
+    fclose(f);
+}
+
+bool promtool_here(void)
 {
     static int known = -1;
-    char file[600];
     if (known < 0)
         known = system("promtool --version 2>&1 | grep -q 'version 2.42'") == 0;
-    if (!known || !t->compat_2_42)
+    return known;
+}
+
+bool promtool_passes(const struct buf *text)
+{
+    char file[600], cmd[1200];
+    snprintf(file, sizeof(file), "%s/alerts.yml", test_tmpdir());
+    write_file(file, text);
+    snprintf(cmd, sizeof(cmd), "promtool test rules %s 2>&1", file);
+    FILE *f = popen(cmd, "re");
+    struct buf said;
+    buf_init(&said, 16u << 20);
+    if (!f || buf_add_stream(&said, f) < 0)
+        abort();
+    bool passed = pclose(f) == 0 && strstr(buf_cstr(&said), "SUCCESS");
+    if (!passed)
+        printf("%s\n", buf_cstr(&said));
+    buf_done(&said);
+    return passed;
+}
+
+static void *open_promtool(const struct trial *t)
+{
+    char file[600];
+    if (!promtool_here() || !t->compat_2_42)
         return NULL;
     struct promtool *p = calloc(1, sizeof(*p));
     struct buf text;
+    if (!p)
+        abort();
     buf_init(&text, 64u << 20);
     trial_write(t, &text);
     snprintf(file, sizeof(file), "%s/oracle.yml", test_tmpdir());
-    FILE *f = fopen(file, "we");
-    if (!p || text.failed || !f || fwrite(text.data, 1, text.len, f) != text.len)
-        abort();
-    fclose(f);
+    write_file(file, &text);
     buf_done(&text);
     arena_init(&p->arena, 0);
     p->n_t = t->n_t;

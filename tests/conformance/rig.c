@@ -226,6 +226,55 @@ static bool show_alert(
     return true;
 }
 
+struct writing {
+    const char *rule;
+    struct buf *out;
+    bool any;
+};
+
+static void write_pairs(const struct labels *l, const char *key, struct buf *out)
+{
+    buf_addf(out, "%s: {", key);
+    for (size_t i = 0; i < l->n; i++) {
+        if (!strcmp(l->l[i].name, "alertname"))
+            continue;
+        buf_addf(out, "%s: '", l->l[i].name);
+        for (const char *c = l->l[i].value; *c; c++)
+            buf_addf(out, *c == '\'' ? "''" : "%c", *c);
+        buf_adds(out, "', ");
+    }
+    buf_adds(out, "}\n");
+}
+
+static bool write_alert(
+    void *ctx, const struct rule_group *g, const struct rule *r, const struct alert *a)
+{
+    struct writing *w = ctx;
+    (void)g;
+    if (a->state != ALERT_FIRING || strcmp(r->name, w->rule) != 0)
+        return true;
+    if (!w->any)
+        buf_adds(w->out, "        exp_alerts:\n");
+    w->any = true;
+    write_pairs(a->labels, "          - exp_labels", w->out);
+    write_pairs(a->annotations, "            exp_annotations", w->out);
+    return true;
+}
+
+void rig_write_alerts(
+    const struct rig *g, const struct rules *rules, int64_t t_ms, struct buf *out)
+{
+    for (size_t i = 0; i < rules->n; i++) {
+        const struct drafted *d = &rules->r[i];
+        struct writing w = {d->name, out, false};
+        if (!d->alert || d->recorded || d->left_out || accuracy_of(d->x.root) != ACCURACY_EXACT)
+            continue;
+        buf_addf(out, "      - eval_time: %lldms\n        alertname: %s\n", (long long)t_ms,
+            d->name);
+        engine_each_alert(g->e, write_alert, &w);
+    }
+}
+
 void rig_alerts(const struct rig *g, struct arena *a, struct result *ret)
 {
     struct showing s = {a, ret, true};

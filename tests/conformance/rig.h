@@ -49,6 +49,10 @@ void rig_open(struct rig *g, const struct history *h, const struct rules *rules,
 void rig_close(struct rig *g);
 void rig_feed(struct rig *g, const struct arrival *a);
 void rig_advance(struct rig *g, int64_t now_ms);
+// What fires now, as cases of promtool's alert_rule_test at t_ms: labels and annotations of every
+// rule whose values are exact.
+void rig_write_alerts(
+    const struct rig *g, const struct rules *rules, int64_t t_ms, struct buf *out);
 // Rows of ALERTS (value 1) and ALERTS_FOR_STATE (seconds), or of the firing alerts' plain labels.
 void rig_alerts(const struct rig *g, struct arena *a, struct result *ret);
 void rig_firing(const struct rig *g, struct arena *a, struct result *ret);

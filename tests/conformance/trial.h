@@ -81,5 +81,9 @@ void trial_done(struct trial *t);
 // of each in ret (room for n_q, or NULL).
 size_t trial_run(struct trial *t, unsigned pairs, struct tally *tally, struct mismatch *ret);
 struct eval_options trial_options(const struct trial *t);
-// The trial as a promtool test file.
+// The trial as a promtool test file; the part of it that is its series.
 void trial_write(const struct trial *t, struct buf *out);
+void trial_write_series(const struct trial *t, struct buf *out);
+bool promtool_here(void); // 2.42
+// Whether all tests of the file pass; what promtool says is printed when not.
+bool promtool_passes(const struct buf *text);

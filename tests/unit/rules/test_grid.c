@@ -191,6 +191,10 @@ static bool grid_equals_promtool(struct scenario *s, size_t *ticks, size_t *aler
         return false;
     }
     struct rig g;
+    struct buf file;
+    buf_init(&file, 64u << 20);
+    trial_write_series(&t, &file);
+    buf_adds(&file, "    alert_rule_test:\n");
     rig_open(&g, &s->h, &s->rules, NULL, s->grid_ms, true);
     bool same = true;
     for (size_t k = 0; k < n && same; k++) {
@@ -201,6 +205,8 @@ static bool grid_equals_promtool(struct scenario *s, size_t *ticks, size_t *aler
         rig_alerts(&g, &t.arena, &got);
         promtool_evaluator.read(oracle, 0, k, &t.arena, &want);
         same = result_compare(&want, &got, 0, 0) == SAME;
+        if (k % 9 == 8)
+            rig_write_alerts(&g, &s->rules, m[k].t_ms, &file);
         ++*ticks;
         *alerts += got.n;
         if (!same)
@@ -208,6 +214,8 @@ static bool grid_equals_promtool(struct scenario *s, size_t *ticks, size_t *aler
                 "other alerts than promtool's", s, m[k].t_ms, "promtool", &want, "here", &got);
     }
     CU_ASSERT_TRUE(same);
+    CU_ASSERT_TRUE(promtool_passes(&file));
+    buf_done(&file);
     rig_close(&g);
     promtool_evaluator.close(oracle);
     trial_done(&t);
@@ -513,7 +521,7 @@ static void arrival_fires_what_is_true(void)
 }
 
 static const struct test TESTS[] = {
-    {"alerts are promtool's at every tick", ticks_are_promtools},
+    {"alerts are promtool's at every tick, to their annotations", ticks_are_promtools},
     {"alerts are the model's, in whatever order and pieces samples come in",
         order_is_all_the_same},
     {"evaluate: arrival never fires for what is false, nor later than the grid",
