@@ -164,7 +164,8 @@ static char *sorted(struct buf *b)
     size_t n = 0;
     for (char *l = strtok_r(text, "\n", &save); l && n < 40000; l = strtok_r(NULL, "\n", &save))
         line[n++] = l;
-    qsort(line, n, sizeof(line[0]), by_text);
+    if (n > 1)
+        qsort(line, n, sizeof(line[0]), by_text);
     struct buf out;
     buf_init(&out, 1u << 24);
     for (size_t i = 0; i < n; i++)
