@@ -333,8 +333,7 @@ const struct code CODES_CONFIG[] = {
         .text =
             "A secret belongs into a file of its own, named by the key with `_file` at its end.\n"
             "Alertmanager's file is taken as it is, so there both are warnings.\n"),
-    ERROR("C008", "config-plain",
-        .summary = "alerts would go to another machine without TLS",
+    ERROR("C008", "config-plain", .summary = "alerts would go to another machine without TLS",
         .text =
             "Beyond this machine the URL of a receiver is https, or `insecure: true` stands beside\n"
             "it: on a network you trust.\n"),

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RECEIVERS_MAX  256
+#define RECEIVERS_MAX  1000
 #define TRY_TIMEOUT_MS 10000
 #define NAMES_MAX      64
 

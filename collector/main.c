@@ -16,6 +16,7 @@
 #include "collector/ingest.h"
 #include "collector/inventory.h"
 #include "collector/notify.h"
+#include "collector/receiver_wire.h"
 #include "collector/restart.h"
 #include "collector/rulefiles.h"
 #include "collector/self.h"
@@ -106,6 +107,24 @@ static void log_lines(struct buf *report)
         log_error("config_error", "line=%s", log_q(line));
 }
 
+// Whether what receivers need besides the configuration is there and may be read.
+static bool check_receivers(const struct config *c, struct buf *report)
+{
+    size_t errors = 0;
+    for (size_t i = 0; i < c->n_receivers; i++)
+        for (size_t k = 0; k < c->receivers[i].n; k++) {
+            struct receiver_wire *wire = NULL;
+            struct err err = {0};
+            if (receiver_wire_open(&c->receivers[i].integrations[k], &wire, &err) < 0) {
+                buf_addf(
+                    report, "error[C006]: receiver %s: %s\n", c->receivers[i].name, err.msg);
+                errors++;
+            }
+            receiver_wire_close(wire);
+        }
+    return errors == 0;
+}
+
 static int check_only(const struct options *o)
 {
     struct config c;
@@ -113,6 +132,8 @@ static int check_only(const struct options *o)
     struct ruleset *set = NULL;
     buf_init(&report, REPORT_MAX);
     int status = read_config(o, &c, &text, &report);
+    if (status == 0 && !check_receivers(&c, &report))
+        status = EXIT_CONFIG;
     if (status == 0 && rulefiles_read(c.rules, c.n_rules, &set, &report) < 0)
         status = EXIT_CONFIG;
     size_t rules = 0;

@@ -5,6 +5,25 @@
 #include <errno.h>
 #include <stdlib.h>
 
+// The same bytes as a file of Alertmanager's, with paths of its own.
+static void as_alertmanagers(const uint8_t *data, size_t size)
+{
+    struct config c;
+    struct diags d;
+    diags_init(&d);
+    config_defaults(&c);
+    c.alertmanager_file = "folder/alertmanager.yml";
+    int rc = config_alertmanager(&c, (const char *)data, size, &d);
+    if ((rc == 0 && d.errors) || (rc == -EINVAL && !d.errors))
+        abort();
+    for (size_t i = 0; rc == 0 && i < c.n_receivers; i++)
+        for (size_t k = 0; k < c.receivers[i].n; k++)
+            if (!c.receivers[i].integrations[k].kind)
+                abort();
+    diags_done(&d);
+    config_done(&c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,5 +43,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_done(&out);
     diags_done(&d);
     config_done(&c);
+    as_alertmanagers(data, size);
     return 0;
 }
