@@ -35,6 +35,7 @@ struct item {
     struct group *group;
     struct facts changes; // empty: a repeat
     int64_t queued_ms;
+    unsigned tries, refused;
 };
 
 struct group {
@@ -43,6 +44,7 @@ struct group {
     struct facts known;    // firing at the receiver, sorted by fingerprint
     struct item *last;     // newest queued item that is not in flight
     size_t items;          // queued, in flight included
+    int64_t retry_at_ms;   // of its first item, which failed
     int64_t not_before_ms; // group_wait; the group's, so that its items never pass each other
     int64_t last_sent_ms;
 };
@@ -53,13 +55,13 @@ struct deliver {
     struct item *head, *tail;
     struct item *flying; // == head while in flight
     struct buf body, path;
-    bool hold;     // no repeats now
-    bool rendered; // body and message stand for head
+    bool hold; // no repeats now
     struct deliver_message message;
     struct deliver_member *changed;
     struct deliver_told *told;
     size_t n_told, cap_told;
-    unsigned tries, refused;
+    unsigned fails; // in a row: tries of a receiver that is away, groups it chokes on
+    const struct group *choked; // the last of these; only compared
     int64_t retry_at_ms;
     uint64_t random;
     struct deliver_stats stats;
@@ -397,12 +399,17 @@ int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms)
     return facts_put(&g->known, f);
 }
 
+static int64_t due_of(const struct group *g)
+{
+    return g->retry_at_ms > g->not_before_ms ? g->retry_at_ms : g->not_before_ms;
+}
+
 // The item that is next: the oldest that may go. A group that waits holds back only itself.
 static struct item *item_due(const struct deliver *d, int64_t now_ms, struct item **ret_before)
 {
     struct item *before = NULL;
     for (struct item *it = d->head; it; before = it, it = it->next) {
-        if (it->group->not_before_ms <= now_ms) {
+        if (due_of(it->group) <= now_ms) {
             *ret_before = before;
             return it;
         }
@@ -440,12 +447,10 @@ int64_t deliver_next(const struct deliver *d)
     struct group *g;
     if (d->flying || d->stats.gone)
         return INT64_MAX;
-    if (d->rendered)
-        return d->retry_at_ms;
     int64_t due = d->head ? INT64_MAX : repeat_due(d, &g);
     for (const struct item *it = d->head; it; it = it->next) {
-        if (it->group->not_before_ms < due)
-            due = it->group->not_before_ms;
+        if (due_of(it->group) < due)
+            due = due_of(it->group);
         if (due <= it->queued_ms)
             break; // it is due; usually the first one is
     }
@@ -596,11 +601,12 @@ static void finish(struct deliver *d, bool told, int64_t now_ms)
     if (g->last == it)
         g->last = NULL;
     g->items--;
+    g->retry_at_ms = 0;
     item_free(it);
     group_release(d, g);
     d->flying = NULL;
-    d->rendered = false;
-    d->tries = d->refused = 0;
+    d->fails = 0;
+    d->choked = NULL;
     d->retry_at_ms = 0;
 }
 
@@ -610,7 +616,7 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
     struct group *g = NULL;
     if (d->flying || d->stats.gone || now_ms < d->retry_at_ms)
         return false;
-    while (!d->rendered) {
+    for (ssize_t n = 0; n == 0;) {
         if (!d->head && repeat_due(d, &g) <= now_ms && g && !item_push(d, g, now_ms))
             return false;
         it = item_due(d, now_ms, &before);
@@ -623,19 +629,18 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
             it->next = d->head;
             d->head = it;
         }
-        ssize_t n = render(d, it);
+        n = render(d, it);
         if (n < 0) {
             d->retry_at_ms = now_ms + 1000; // no memory now
             return false;
         }
         if (it->group->last == it)
             it->group->last = NULL; // what stands in the message changes no more
-        d->rendered = n > 0;
         if (n == 0)
             finish(d, false, now_ms);
     }
     d->flying = d->head;
-    d->message.tries = d->tries;
+    d->message.tries = d->head->tries;
     *ret = d->message;
     return true;
 }
@@ -651,6 +656,19 @@ static uint64_t random_below(struct deliver *d, uint64_t limit)
 static bool may_pass(int status)
 {
     return status == 0 || status >= 500 || status == 408 || status == 425 || status == 429;
+}
+
+// It is not about the message: nobody listens, or nobody has time.
+static bool is_away(int status)
+{
+    return status == 0 || status == 429 || (status >= 502 && status <= 504);
+}
+
+static int64_t wait_of(struct deliver *d, unsigned tries)
+{
+    size_t last = sizeof(RETRY_MS) / sizeof(RETRY_MS[0]) - 1;
+    return (int64_t)random_below(
+        d, (uint64_t)RETRY_MS[tries - 1 < last ? tries - 1 : last] + 1);
 }
 
 enum deliver_verdict deliver_done(
@@ -676,18 +694,25 @@ enum deliver_verdict deliver_done(
         }
         return DELIVER_GONE;
     }
-    d->tries++;
+    struct item *it = d->head;
+    it->tries++;
     if (!may_pass(status))
-        d->refused++;
-    if (d->refused >= DELIVER_TRIES_MAX || now_ms - d->head->queued_ms >= DELIVER_GIVE_UP_MS) {
+        it->refused++;
+    if (it->refused >= DELIVER_TRIES_MAX || now_ms - it->queued_ms >= DELIVER_GIVE_UP_MS) {
         d->stats.dropped++;
-        d->stats.alerts_dropped += d->head->changes.n;
+        d->stats.alerts_dropped += it->changes.n;
         finish(d, false, now_ms);
         return DELIVER_DROPPED;
     }
-    size_t last = sizeof(RETRY_MS) / sizeof(RETRY_MS[0]) - 1;
-    int64_t wait = RETRY_MS[d->tries - 1 < last ? d->tries - 1 : last];
-    wait = (int64_t)random_below(d, (uint64_t)wait + 1);
+    // What it answers may be meant for this message only: meanwhile the others have their turn. If it
+    // chokes on them too it is the receiver, and all wait.
+    bool choked = !is_away(status) && retry_after_ms < 0;
+    if (choked)
+        it->group->retry_at_ms = now_ms + wait_of(d, it->tries);
+    if (choked && d->choked == it->group)
+        return DELIVER_RETRY;
+    d->choked = choked ? it->group : NULL;
+    int64_t wait = wait_of(d, ++d->fails);
     if (retry_after_ms >= 0)
         wait = retry_after_ms < DELIVER_GIVE_UP_MS ? retry_after_ms : DELIVER_GIVE_UP_MS;
     d->retry_at_ms = now_ms + wait;

@@ -14,7 +14,8 @@
  *
  * Retry while younger than 24 h: network errors, time-outs, 5xx, 408, 425, 429. Other 4xx and
  * redirects: three tries, then dropped and counted. 410: everything is dropped from then on.
- * The message of a try is the message of its retries, so the delivery key stands.
+ * The message of a try is the message of its retries, so the delivery key stands. While one group's
+ * message fails others go on: what the receiver chokes on keeps back only its own group.
  *
  * Copies what it needs of a notice. now_ms never falls; belongs to one thread.
  */

@@ -425,12 +425,69 @@ static void no_memory(void)
     }
 }
 
+// The receiver cannot read one group's message, and says 500 each time; those behind it get through.
+static void what_it_chokes_on(void)
+{
+    struct deliver *d = open_queue(NULL);
+    struct deliver_message m;
+    char key[DELIVER_KEY_MAX] = "";
+    int tries = 0;
+    add(d, "Poison", 1, true, 0);
+    for (int64_t t = 0; t <= 60000; t++) {
+        if (t % 10000 == 1000)
+            add(d, "Other", 2, true, t);
+        if (t % 10000 == 6000)
+            add(d, "Other", 2, false, t);
+        if (t < deliver_next(d) || !deliver_take(d, t, &m))
+            continue;
+        bool poison = strcmp(shape(&m), "F1") == 0;
+        if (poison && key[0])
+            CU_ASSERT_STRING_EQUAL(m.key, key);
+        if (poison) {
+            CU_ASSERT_EQUAL(m.tries, tries);
+            memcpy(key, m.key, sizeof(key));
+            tries++;
+        } else {
+            CU_ASSERT_TRUE(t % 5000 >= 1000 && t % 5000 <= 1500); // at most one try in front
+        }
+        deliver_done(d, t, poison ? 500 : 200, -1);
+    }
+    struct deliver_stats s;
+    deliver_stats(d, &s);
+    CU_ASSERT_EQUAL(s.sent, 12);
+    CU_ASSERT_EQUAL(s.queued, 1);
+    CU_ASSERT_TRUE(tries >= 12 && tries < 120);
+    deliver_free(d);
+}
+
+// All of a broken receiver's groups share its back-off.
+static void broken_for_all(void)
+{
+    struct deliver *d = open_queue(NULL);
+    struct deliver_message m;
+    char name[16];
+    int tries = 0;
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "A%d", i);
+        add(d, name, 1, true, 0);
+    }
+    for (int64_t t = 0; t <= 60000; t++)
+        if (t >= deliver_next(d) && deliver_take(d, t, &m)) {
+            tries++;
+            deliver_done(d, t, 500, -1);
+        }
+    CU_ASSERT_TRUE(tries >= 12 && tries < 120);
+    deliver_free(d);
+}
+
 static const struct test TESTS[] = {
     {"sends a new group at once, members of one drain together", first_at_once},
     {"sends another group in its own message", other_group_other_message},
     {"shows the whole group", whole_group},
     {"never swallows firing and resolved while one hangs", keeps_every_episode},
     {"loses nothing and keeps order over a minute without receiver", down_for_a_minute},
+    {"what it chokes on keeps back its own group only", what_it_chokes_on},
+    {"a receiver that fails at everything is not tried more often", broken_for_all},
     {"drops what is refused three times, and its resolved", refused_three_times},
     {"gives up after a day", gives_up_after_a_day},
     {"waits as long as Retry-After says", obeys_retry_after},
