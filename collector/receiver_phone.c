@@ -75,7 +75,8 @@ static int ntfy(const struct integration *i, const char *key, const struct webho
 }
 
 static const struct receiver_field TELEGRAM_FIELDS[] = {
-    {"bot_token", NULL, RECEIVER_SECRET, offsetof(struct integration, key), true},
+    {"bot_token", "telegram_bot_token", RECEIVER_SECRET, offsetof(struct integration, key),
+        true},
     {"api_url", "telegram_api_url", RECEIVER_URL, offsetof(struct integration, url), false},
     {"chat_id", NULL, RECEIVER_NUMBER, offsetof(struct integration, chat.chat_id), true},
     {"message", NULL, RECEIVER_TEXT, offsetof(struct integration, text), false},
