@@ -37,10 +37,13 @@
 #define TOCSIN_VERSION "0.1.0"
 #endif
 
-#define EXIT_USAGE      2
-#define EXIT_CONFIG     78
-#define FRAMES_MAX      4096
-#define NOTICES_MAX     16384
+#define EXIT_USAGE  2
+#define EXIT_CONFIG 78
+#define FRAMES_MAX  4096
+#define NOTICES_MAX 16384
+// Between two looks at an arrival rule that is never at rest, for it reads all agents: what a sample
+// waits at most, and what bounds the cost of such a rule.
+#define ARRIVAL_GAP_MS  50
 #define START_GRACE_MS  5000 // agents back off up to some seconds while we are away
 #define NOTIFY_GRACE_MS 3000
 #define DESCRIPTORS     65536
@@ -273,6 +276,7 @@ static int make_shard(struct daemon *d, struct ruleset *set, struct err *err)
         .board = d->board,
         .started_ms = clock_wall_ms(&d->clock)};
     struct shard_options so = {.pipeline = {.engine = {.interval_ms = c->interval_ms,
+                                                .arrival_gap_ms = ARRIVAL_GAP_MS,
                                                 .grace_ms = c->grace_ms,
                                                 .external_url = d->external_url,
                                                 .clock = &d->clock},
