@@ -2,12 +2,14 @@
 // `receivers` of the configuration: who is told, and how. What a kind's keys are stands in its table.
 #include "collector/auth.h"
 #include "collector/config_read.h"
+#include "collector/receiver_text.h"
 #include <stdio.h>
 #include <string.h>
 
 #define RECEIVERS_MAX  1000
 #define TRY_TIMEOUT_MS 10000
 #define NAMES_MAX      64
+#define RESPONDERS_MAX 50
 
 static const char *const RECEIVER_NOT_YET[] = {"victorops_configs", "pushover_configs",
     "sns_configs", "webex_configs", "wechat_configs", "jira_configs", "rocketchat_configs",
@@ -66,6 +68,54 @@ static bool word(struct config_reader *r, const struct yaml_node *v, const char 
     return s && strcmp(s, yes) == 0;
 }
 
+static void responder(struct config_reader *r, const struct yaml_node *n, struct buf *out)
+{
+    static const char *const TYPES[] = {"team", "user", "escalation", "schedule"};
+    bool typed = false, named = false;
+    buf_addc(out, '{');
+    for (size_t i = 0; n->kind == YAML_MAP && i < n->n; i++) {
+        const char *key = n->keys[i]->text, *value = NULL;
+        bool type = strcmp(key, "type") == 0;
+        if (!type && strcmp(key, "id") != 0 && strcmp(key, "name") != 0 &&
+            strcmp(key, "username") != 0) {
+            config_bad(r, n->keys[i], "C001", NULL, "unknown key `%.60s` in responders", key);
+            continue;
+        }
+        text(r, n->items[i], key, &value);
+        for (size_t k = 0; type && value && k < sizeof(TYPES) / sizeof(TYPES[0]); k++)
+            typed |= strcmp(TYPES[k], value) == 0;
+        named |= !type && value && *value;
+        if (value)
+            text_pair(key, value, out);
+    }
+    buf_addc(out, '}');
+    if (!typed || !named)
+        config_bad(r, n, "C001", "e.g. {type: team, name: ops}",
+            "a responder has a `type` (team, user, escalation, schedule) and a `name`, `id` or "
+            "`username`");
+}
+
+static void responders(
+    struct config_reader *r, const struct yaml_node *n, const char *key, const char **ret)
+{
+    struct buf list;
+    if (n->kind != YAML_SEQ || n->n > RESPONDERS_MAX) {
+        config_bad(r, n, "C001", NULL, "`%s` is a list of at most %d", key, RESPONDERS_MAX);
+        return;
+    }
+    buf_init(&list, CONFIG_FILE_MAX);
+    buf_addc(&list, '[');
+    for (size_t i = 0; i < n->n; i++) {
+        if (i)
+            buf_addc(&list, ',');
+        responder(r, n->items[i], &list);
+    }
+    buf_addc(&list, ']');
+    r->oom |= list.failed != 0;
+    *ret = r->oom ? NULL : config_keep(r, buf_cstr(&list));
+    buf_done(&list);
+}
+
 // Takes the value if the key is the field's (or, in `global`, what fills it).
 static bool field(struct config_reader *r, const struct receiver_field *f, const char *name,
     const struct yaml_node *key, const struct yaml_node *v, struct integration *to)
@@ -91,6 +141,7 @@ static bool field(struct config_reader *r, const struct receiver_field *f, const
         return false;
     switch (f->type) {
     case RECEIVER_TEXT: text(r, v, name, at); break;
+    case RECEIVER_RESPONDERS: responders(r, v, name, at); break;
     case RECEIVER_BOOL: config_bool(r, v, name, at); break;
     case RECEIVER_NUMBER: number(r, v, name, at); break;
     case RECEIVER_FORMAT: *(bool *)at = word(r, v, name, "standard", "alertmanager"); break;

@@ -52,6 +52,7 @@ struct integration {
     struct {
         const char *client, *client_url, *severity, *component, *group, *class, *source, *tags,
             *priority, *entity;
+        const char *responders; // a list, as JSON
     } incident;
     struct {
         const char *to, *from, *smarthost, *hello, *user, *subject;
@@ -65,6 +66,7 @@ enum receiver_type {
     RECEIVER_URL,    // the same, and an http URL
     RECEIVER_BOOL,
     RECEIVER_NUMBER,     // kept as text
+    RECEIVER_RESPONDERS, // a list of maps, kept as JSON
     RECEIVER_FORMAT,     // alertmanager or standard
     RECEIVER_PARSE_MODE, // HTML or none
 };

@@ -168,6 +168,8 @@ static int opsgenie(const struct integration *i, const char *key,
         text_pair("priority", i->incident.priority, body);
     if (i->incident.tags)
         tags(i->incident.tags, body);
+    if (i->incident.responders)
+        buf_addf(body, ",\"responders\":%s", i->incident.responders);
     buf_adds(body, ",\"details\":{");
     details(m->alerts[0].labels, body);
     buf_adds(body, "}}");
@@ -209,10 +211,12 @@ static const struct receiver_field OPSGENIE_FIELDS[] = {
     {"tags", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.tags), false},
     {"priority", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.priority), false},
     {"entity", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.entity), false},
+    {"responders", NULL, RECEIVER_RESPONDERS, offsetof(struct integration, incident.responders),
+        false},
     {0},
 };
 static const char *const OPSGENIE_NOT_YET[] = {
-    "responders", "details", "note", "actions", "update_alerts", NULL};
+    "details", "note", "actions", "update_alerts", NULL};
 
 const struct receiver_kind RECEIVER_OPSGENIE = {.name = "opsgenie",
     .key = "opsgenie_configs",

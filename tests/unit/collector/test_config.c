@@ -24,6 +24,8 @@ static const char WHOLE[] =
     "  - name: other\n"
     "    slack_configs: [{channel: '#a', http_config: {basic_auth: {username: u, password_file: p}}}]\n"
     "    email_configs: [{to: x@y, auth_username: u, auth_password_file: /p, subject: s}]\n"
+    "    opsgenie_configs: [{api_key_file: k, responders: [{type: team, name: 'o\"ps'}, {type: user, "
+    "username: a@b}]}]\n"
     "global: {slack_api_url: 'https://s/x', smtp_from: a@b, smtp_smarthost: 'm:25'}\n"
     "time_intervals:\n"
     "  - name: t\n"
@@ -70,7 +72,9 @@ static void reads_every_key(void)
     CU_ASSERT_EQUAL(r->integrations[0].max_alerts, 7);
     CU_ASSERT_STRING_EQUAL(r->integrations[1].url.file, "/f");
     r = config_receiver(&c, "other");
-    CU_ASSERT_EQUAL_FATAL(r->n, 2);
+    CU_ASSERT_EQUAL_FATAL(r->n, 3);
+    CU_ASSERT_STRING_EQUAL(r->integrations[2].incident.responders,
+        "[{\"type\":\"team\",\"name\":\"o\\\"ps\"},{\"type\":\"user\",\"username\":\"a@b\"}]");
     CU_ASSERT_PTR_EQUAL(r->integrations[0].kind, &RECEIVER_SLACK);
     CU_ASSERT_STRING_EQUAL(r->integrations[0].url.text, "https://s/x"); // of global
     CU_ASSERT_FALSE(r->integrations[0].send_resolved);                  // as Alertmanager's
@@ -185,6 +189,11 @@ static void each_mistake_has_its_text(void)
         {"global: {slack_api_url: 'https://x', slack_api_url_file: y}",
             "`slack_api_url` or `slack_api_url_file`, not both"},
         {"global: {mattermost_webhook_url: x}", "`mattermost_webhook_url` in global is not"},
+        {WITH("opsgenie_configs: [{api_key_file: x, responders: [{type: crowd, name: y}]}]"),
+            "a responder has a `type`"},
+        {WITH(
+             "opsgenie_configs: [{api_key_file: x, responders: [{type: team, name: '{{ .x }}'}]}]"),
+            "`name` with a template"},
         {"global: {slack_api_uri: x}", "unknown key `slack_api_uri`"},
         {"- a\n- b", "map of keys"},
         {"state_dir: a\nstate_dir: b", "state_dir"},

@@ -183,7 +183,8 @@ static void pagerduty(void)
 static void check_opsgenie(void)
 {
     char path[200];
-    struct integration i = {.kind = &RECEIVER_OPSGENIE, .incident.tags = "a, b"};
+    struct integration i = {.kind = &RECEIVER_OPSGENIE,
+        .incident = {.tags = "a, b", .responders = "[{\"type\":\"team\",\"name\":\"x\"}]"}};
     if (message.n > 1)
         return;
     cJSON *j = body_of(&i, path);
@@ -193,6 +194,7 @@ static void check_opsgenie(void)
         WITHIN(j, "message", 130);
         WITHIN(j, "description", 15000);
         IS(j, "tags.1", "b");
+        IS(j, "responders.0.name", "x");
     } else {
         CU_ASSERT_STRING_EQUAL(
             path, "v2/alerts/tocsin-0000000000000abc/close?identifierType=alias");
