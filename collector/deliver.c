@@ -47,6 +47,7 @@ struct group {
     int64_t retry_at_ms;   // of its first item, which failed
     int64_t not_before_ms; // group_wait; the group's, so that its items never pass each other
     int64_t last_sent_ms;
+    int64_t quiet_until_ms; // nobody was to be reminded of it: looked at again then
 };
 
 struct deliver {
@@ -67,6 +68,7 @@ struct deliver {
     struct deliver_stats stats;
 };
 
+#define QUIET_LOOK_MS 10000
 static const int64_t RETRY_MS[] = {0, 500, 1000, 2000, 4000, 5000};
 
 static void fact_unref(struct fact *f)
@@ -429,8 +431,10 @@ static int64_t repeat_due(const struct deliver *d, struct group **ret)
         return due;
     while (map_next(&d->groups, &at, &key, &len, &v)) {
         struct group *g = v;
-        if (g->known.n && !g->items && g->last_sent_ms + d->o.repeat_ms < due) {
-            due = g->last_sent_ms + d->o.repeat_ms;
+        int64_t own = g->last_sent_ms + d->o.repeat_ms;
+        own = own < g->quiet_until_ms ? g->quiet_until_ms : own;
+        if (g->known.n && !g->items && own < due) {
+            due = own;
             *ret = g;
         }
     }
@@ -610,6 +614,14 @@ static void finish(struct deliver *d, bool told, int64_t now_ms)
     d->retry_at_ms = 0;
 }
 
+static bool quiet(const struct deliver *d, const struct group *g)
+{
+    for (size_t i = 0; i < g->known.n; i++)
+        if (!d->o.quiet || !d->o.quiet(d->o.quiet_ctx, g->known.f[i]->labels))
+            return false;
+    return true;
+}
+
 bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret)
 {
     struct item *before = NULL, *it;
@@ -617,8 +629,14 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
     if (d->flying || d->stats.gone || now_ms < d->retry_at_ms)
         return false;
     for (ssize_t n = 0; n == 0;) {
-        if (!d->head && repeat_due(d, &g) <= now_ms && g && !item_push(d, g, now_ms))
-            return false;
+        if (!d->head && repeat_due(d, &g) <= now_ms && g) {
+            if (quiet(d, g)) {
+                g->quiet_until_ms = now_ms + QUIET_LOOK_MS;
+                return false;
+            }
+            if (!item_push(d, g, now_ms))
+                return false;
+        }
         it = item_due(d, now_ms, &before);
         if (!it)
             return false;

@@ -43,6 +43,9 @@ struct deliver_options {
     bool group_by_all;
     int64_t group_wait_ms; // a group's first message; never holds severity page or critical
     int64_t repeat_ms;     // 0 = a standing state is not repeated
+    // Whether nobody is to be reminded of this alert now; NULL = of every one somebody is.
+    bool (*quiet)(void *ctx, const struct labels *l);
+    void *quiet_ctx;
     bool send_resolved;
     size_t max_alerts; // 0 = all
     size_t queue_max;  // 0 = DELIVER_QUEUE_MAX

@@ -223,6 +223,8 @@ static int open_queue(struct lane *t, struct err *err)
         .group_by_all = route->group_by_all || i->kind->one_alert,
         .group_wait_ms = route->group_wait_ms,
         .repeat_ms = route->repeat_interval_ms,
+        .quiet = t->o.quiet,
+        .quiet_ctx = t->o.quiet_ctx,
         .send_resolved = i->send_resolved,
         .max_alerts = i->max_alerts,
         .seed = seed,

@@ -23,6 +23,8 @@ struct lane_options {
     struct board *board; // NULL allowed
     struct clock clock;
     CURLM *multi;
+    bool (*quiet)(void *ctx, const struct labels *l); // see deliver.h
+    void *quiet_ctx;
 };
 struct lane;
 struct lane *lane_open(const struct lane_options *o, struct err *err); // NULL with err

@@ -519,6 +519,14 @@ static void notify_free(struct notify *n)
     free(n);
 }
 
+// A reminder of what is silenced or inhibited is what the mute is against.
+static bool quiet(void *ctx, const struct labels *l)
+{
+    const struct notify *n = ctx;
+    return silences_muting(n->silences, l, wall_ms(n), NULL, 0) ||
+           inhibitor_muted(n->inhibitor, l);
+}
+
 struct opening {
     struct notify *n;
     struct err *err;
@@ -542,7 +550,9 @@ static bool open_route(void *ctx, const struct route *route)
             .external_url = n->o.external_url,
             .board = n->o.board,
             .clock = n->o.clock,
-            .multi = n->multi};
+            .multi = n->multi,
+            .quiet = quiet,
+            .quiet_ctx = n};
         struct lane **grown = realloc(n->lanes, (n->n_lanes + 1) * sizeof(struct lane *));
         if (!grown) {
             err_set(o->err, "out of memory");

@@ -480,7 +480,34 @@ static void broken_for_all(void)
     deliver_free(d);
 }
 
+static bool is_quiet(void *ctx, const struct labels *l)
+{
+    (void)l;
+    return *(const bool *)ctx;
+}
+
+static void nobody_is_reminded_of_what_is_silenced(void)
+{
+    bool silenced = false;
+    struct deliver_options o = {
+        .repeat_ms = 60000, .send_resolved = true, .quiet = is_quiet, .quiet_ctx = &silenced};
+    struct deliver *d = open_queue(&o);
+    struct deliver_message m;
+    add(d, "Slow", 1, true, 0);
+    expect(d, 0, "F1", 200);
+    silenced = true;
+    CU_ASSERT_FALSE(deliver_take(d, 60000, &m));
+    CU_ASSERT_TRUE(deliver_next(d) > 60000);
+    add(d, "Slow", 2, true, 61000); // news is no reminder; who mutes news is the ledger
+    expect(d, 61000, "F1F2", 200);
+    CU_ASSERT_FALSE(deliver_take(d, 121000, &m));
+    silenced = false;
+    expect(d, deliver_next(d), "F1F2", 200);
+    deliver_free(d);
+}
+
 static const struct test TESTS[] = {
+    {"nobody is reminded of what is silenced", nobody_is_reminded_of_what_is_silenced},
     {"sends a new group at once, members of one drain together", first_at_once},
     {"sends another group in its own message", other_group_other_message},
     {"shows the whole group", whole_group},
