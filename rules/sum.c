@@ -51,6 +51,8 @@ double go_max(double a, double b)
         return INFINITY;
     if (isnan(a) || isnan(b))
         return NAN;
+    if (a == 0 && b == 0)
+        return signbit(a) ? b : a;
     return a > b ? a : b;
 }
 
@@ -60,6 +62,8 @@ double go_min(double a, double b)
         return -INFINITY;
     if (isnan(a) || isnan(b))
         return NAN;
+    if (a == 0 && b == 0)
+        return signbit(a) ? a : b;
     return a < b ? a : b;
 }
 

@@ -209,12 +209,12 @@ static void add_families(struct history *h, struct random *r)
     }
 }
 
-static const struct history *sorting;
-static int by_arrival(const void *a, const void *b)
+static int by_arrival(const void *a, const void *b, void *ctx)
 {
+    const struct history *h = ctx;
     const struct arrival *x = a, *y = b;
-    int64_t tx = sorting->series[x->series].s[x->sample].arrive_ms;
-    int64_t ty = sorting->series[y->series].s[y->sample].arrive_ms;
+    int64_t tx = h->series[x->series].s[x->sample].arrive_ms;
+    int64_t ty = h->series[y->series].s[y->sample].arrive_ms;
     if (tx != ty)
         return tx < ty ? -1 : 1;
     if (x->series != y->series)
@@ -232,8 +232,7 @@ void history_sort(struct history *h)
     for (size_t i = 0; i < h->n; i++)
         for (size_t k = 0; k < h->series[i].n; k++)
             h->order[h->n_order++] = (struct arrival){(uint32_t)i, (uint32_t)k};
-    sorting = h;
-    qsort(h->order, h->n_order, sizeof(*h->order), by_arrival);
+    qsort_r(h->order, h->n_order, sizeof(*h->order), by_arrival, h);
 }
 
 static void history_open(struct history *h, int64_t slot_ms)

@@ -50,14 +50,19 @@ static void run_trial(struct trial *t, unsigned pairs, struct tally *tally, uint
     free(m);
 }
 
-// As 2.42 with promtool, then as 3.x among ourselves, without and with silent sources.
-static void run_both(struct trial *t, struct tally *tally, uint64_t seed)
+// As 3.x among ourselves, without and with silent sources.
+static void run_3_x(struct trial *t, struct tally *tally, uint64_t seed)
 {
-    run_trial(t, ~0u, tally, seed);
     t->compat_2_42 = false;
     run_trial(t, 1u << PAIR_LIVE | 1u << PAIR_INCREMENTAL, tally, seed);
     t->silences = true;
     run_trial(t, 1u << PAIR_INCREMENTAL, tally, seed);
+}
+
+static void run_both(struct trial *t, struct tally *tally, uint64_t seed)
+{
+    run_trial(t, ~0u, tally, seed);
+    run_3_x(t, tally, seed);
 }
 
 static size_t with_promtool(const struct tally *t)
@@ -138,7 +143,7 @@ static void listed_expressions_agree(void)
     while (!tally.wrong && budget_more(&b, with_promtool(&tally), &seed)) {
         struct random r = {seed};
         struct history h;
-        struct trial t;
+        struct trial t, newer;
         history_make(&h, &r);
         trial_init(&t, &h);
         ask_file(&t, "tests/conformance/constructs.txt");
@@ -146,6 +151,11 @@ static void listed_expressions_agree(void)
         choose_times(&t, &r);
         run_both(&t, &tally, seed);
         trial_done(&t);
+        trial_init(&newer, &h);
+        ask_file(&newer, "tests/conformance/newer.txt");
+        choose_times(&newer, &r);
+        run_3_x(&newer, &tally, seed);
+        trial_done(&newer);
         history_done(&h);
     }
     end(&tally, &b, "listed expressions");
