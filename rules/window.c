@@ -21,7 +21,7 @@ int window_of_series(struct eval *e, const struct expr *x, uint32_t id, int64_t 
     const struct labels *labels, struct window *w)
 {
     struct points *p = &e->window;
-    int64_t to_ms = eval_time(e, expr_inner(x->lhs), t_ms), last_ms;
+    int64_t to_ms = eval_time(e, expr_inner(x->lhs), t_ms), last_ms = to_ms;
     *w = (struct window){
         .range_ms = x->range_ms, .t_ms = t_ms, .to_ms = to_ms, .labels = labels};
     w->silent = silent_since(e, id, to_ms, &last_ms);
