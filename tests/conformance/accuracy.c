@@ -38,9 +38,7 @@ static bool has_power(const struct expr *x)
     return has_power(x->lhs) || has_power(x->rhs);
 }
 
-// Holds infinities and the largest doubles, or may come near them: sums of those, and of their
-// squares, depend on the order.
-static bool nasty(const struct expr *x)
+bool expr_extreme(const struct expr *x)
 {
     if (!x)
         return false;
@@ -50,9 +48,9 @@ static bool nasty(const struct expr *x)
     if (x->kind == EXPR_SELECTOR)
         return x->name && !strcmp(x->name, "n");
     for (size_t i = 0; i < x->n_args; i++)
-        if (nasty(x->args[i]))
+        if (expr_extreme(x->args[i]))
             return true;
-    return nasty(x->lhs) || nasty(x->rhs);
+    return expr_extreme(x->lhs) || expr_extreme(x->rhs);
 }
 
 // Equal values of different series are likely, so which of them topk takes is anyone's choice.
@@ -121,7 +119,7 @@ static enum accuracy of_call(const struct expr *x)
     case FN_PRESENT_OVER_TIME:
     case FN_ABSENT:
     case FN_ABSENT_OVER_TIME: return a == ACCURACY_UNSTABLE ? a : ACCURACY_EXACT;
-    case FN_SUM_OVER_TIME: return nasty(x) ? jumps(ACCURACY_NEAR) : a;
+    case FN_SUM_OVER_TIME: return expr_extreme(x) ? jumps(ACCURACY_NEAR) : a;
     case FN_LN:
     case FN_LOG2:
     case FN_LOG10:
@@ -145,11 +143,13 @@ static enum accuracy of_call(const struct expr *x)
     case FN_ACOS:
     case FN_ACOSH:
     case FN_ATANH: return a == ACCURACY_EXACT ? ACCURACY_NEAR : ACCURACY_UNSTABLE;
-    case FN_AVG_OVER_TIME: return nasty(x) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_NEAR);
+    case FN_AVG_OVER_TIME:
+        return expr_extreme(x) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_NEAR);
     case FN_STDDEV_OVER_TIME:
     case FN_STDVAR_OVER_TIME:
     case FN_DERIV:
-    case FN_PREDICT_LINEAR: return nasty(x) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_ROUGH);
+    case FN_PREDICT_LINEAR:
+        return expr_extreme(x) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_ROUGH);
     case FN_HISTOGRAM_QUANTILE:
         // Jumps where the rank meets the end of a bucket that is followed by an empty one.
         return a == ACCURACY_EXACT || odd_number(x->args[0]) ? a : ACCURACY_UNSTABLE;
@@ -169,10 +169,10 @@ static enum accuracy of_aggregate(const struct expr *x)
         if (of->kind == EXPR_AGGREGATE && (of->agg == AGG_TOPK || of->agg == AGG_BOTTOMK) &&
             !x->n_names && !x->without && accuracy_of(of->lhs) == ACCURACY_EXACT)
             a = ACCURACY_EXACT;
-        return nasty(of) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_NEAR);
-    case AGG_AVG: return nasty(of) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_NEAR);
+        return expr_extreme(of) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_NEAR);
+    case AGG_AVG: return expr_extreme(of) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_NEAR);
     case AGG_STDDEV:
-    case AGG_STDVAR: return nasty(of) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_ROUGH);
+    case AGG_STDVAR: return expr_extreme(of) ? ACCURACY_UNSTABLE : loosest(a, ACCURACY_ROUGH);
     case AGG_MIN:
     case AGG_MAX:
     case AGG_QUANTILE: return a;

@@ -19,3 +19,6 @@ double accuracy_tolerance(enum accuracy a);
 const char *accuracy_name(enum accuracy a);
 // The value depends on samples after the evaluation time: a negative offset, a late @.
 bool expr_foresees(const struct expr *x);
+// Holds infinities, both zeros and the largest doubles, or may come near them: sums of those, of
+// their squares, and which of two zeros is the larger, depend on the order.
+bool expr_extreme(const struct expr *x);

@@ -267,7 +267,8 @@ void rig_write_alerts(
     for (size_t i = 0; i < rules->n; i++) {
         const struct drafted *d = &rules->r[i];
         struct writing w = {d->name, out, false};
-        if (!d->alert || d->recorded || d->left_out || accuracy_of(d->x.root) != ACCURACY_EXACT)
+        if (!d->alert || d->recorded || d->left_out ||
+            accuracy_of(d->x.root) != ACCURACY_EXACT || expr_extreme(d->x.root))
             continue;
         buf_addf(out, "      - eval_time: %lldms\n        alertname: %s\n", (long long)t_ms,
             d->name);
