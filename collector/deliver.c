@@ -44,26 +44,33 @@ struct group {
     struct facts known;    // firing at the receiver, sorted by fingerprint
     struct item *last;     // newest queued item that is not in flight
     size_t items;          // queued, in flight included
+    bool flying;           // its first item is in flight, so the others wait
     int64_t retry_at_ms;   // of its first item, which failed
     int64_t not_before_ms; // group_wait; the group's, so that its items never pass each other
     int64_t last_sent_ms;
     int64_t quiet_until_ms; // nobody was to be reminded of it: looked at again then
 };
 
+struct flight {
+    struct item *it; // NULL: free; in no list while it is here
+    unsigned fails;  // of the receiver when it was sent
+    struct buf body, path;
+    struct deliver_message message;
+    struct deliver_member *changed;
+};
+
 struct deliver {
     struct deliver_options o;
     struct map groups; // key -> struct group
     struct item *head, *tail;
-    struct item *flying; // == head while in flight
-    struct buf body, path;
+    struct flight flights[DELIVER_FLIGHTS_MAX];
+    size_t flying;
     bool hold; // no repeats now
-    struct deliver_message message;
-    struct deliver_member *changed;
     struct deliver_told *told;
     size_t n_told, cap_told;
     unsigned fails; // in a row: tries of a receiver that is away, groups it chokes on
-    const struct group *choked; // the last of these; only compared
-    int64_t retry_at_ms;
+    const struct group *choked;    // the last of these; only compared
+    int64_t retry_at_ms, named_ms; // named_ms: by Retry-After
     uint64_t random;
     struct deliver_stats stats;
 };
@@ -253,8 +260,12 @@ struct deliver *deliver_new(const struct deliver_options *o)
     if (!d->o.queue_max)
         d->o.queue_max = DELIVER_QUEUE_MAX;
     map_init(&d->groups);
-    buf_init(&d->body, DELIVER_BODY_MAX);
-    buf_init(&d->path, DELIVER_PATH_MAX);
+    if (!d->o.flights || d->o.flights > DELIVER_FLIGHTS_MAX)
+        d->o.flights = d->o.flights ? DELIVER_FLIGHTS_MAX : 1;
+    for (size_t i = 0; i < d->o.flights; i++) {
+        buf_init(&d->flights[i].body, DELIVER_BODY_MAX);
+        buf_init(&d->flights[i].path, DELIVER_PATH_MAX);
+    }
     d->random = o->seed | 1;
     return d;
 }
@@ -280,9 +291,13 @@ void deliver_free(struct deliver *d)
     while (map_next(&d->groups, &at, &key, &len, &g))
         group_free(g);
     map_done(&d->groups);
-    buf_done(&d->body);
-    buf_done(&d->path);
-    free(d->changed);
+    for (size_t i = 0; i < d->o.flights; i++) {
+        if (d->flights[i].it)
+            item_free(d->flights[i].it);
+        buf_done(&d->flights[i].body);
+        buf_done(&d->flights[i].path);
+        free(d->flights[i].changed);
+    }
     free(d->told);
     free(d);
 }
@@ -411,7 +426,7 @@ static struct item *item_due(const struct deliver *d, int64_t now_ms, struct ite
 {
     struct item *before = NULL;
     for (struct item *it = d->head; it; before = it, it = it->next) {
-        if (due_of(it->group) <= now_ms) {
+        if (!it->group->flying && due_of(it->group) <= now_ms) {
             *ret_before = before;
             return it;
         }
@@ -446,19 +461,32 @@ void deliver_hold(struct deliver *d, bool hold)
     d->hold = hold;
 }
 
+static int64_t ready_ms(const struct deliver *d)
+{
+    return d->retry_at_ms > d->named_ms ? d->retry_at_ms : d->named_ms;
+}
+
+// While it fails one message at a time is tried.
+static bool may_fly(const struct deliver *d)
+{
+    return !d->stats.gone && d->flying < (d->fails ? 1 : d->o.flights);
+}
+
 int64_t deliver_next(const struct deliver *d)
 {
     struct group *g;
-    if (d->flying || d->stats.gone)
+    if (!may_fly(d))
         return INT64_MAX;
     int64_t due = d->head ? INT64_MAX : repeat_due(d, &g);
     for (const struct item *it = d->head; it; it = it->next) {
+        if (it->group->flying)
+            continue;
         if (due_of(it->group) < due)
             due = due_of(it->group);
         if (due <= it->queued_ms)
             break; // it is due; usually the first one is
     }
-    return due > d->retry_at_ms ? due : d->retry_at_ms;
+    return due > ready_ms(d) ? due : ready_ms(d);
 }
 
 // The delivery key: the same content has the same key, in every run of the program.
@@ -501,17 +529,17 @@ static void show(
     *ret_active = f->active_at_ms;
 }
 
-static int make(struct deliver *d, const struct webhook_message *m)
+static int make(struct deliver *d, struct flight *f, const struct webhook_message *m)
 {
-    buf_reset(&d->body);
-    buf_reset(&d->path);
-    return d->o.make ? d->o.make(d->o.make_ctx, m, &d->body, &d->path)
-                     : webhook_body(m, &d->body);
+    buf_reset(&f->body);
+    buf_reset(&f->path);
+    return d->o.make ? d->o.make(d->o.make_ctx, m, &f->body, &f->path)
+                     : webhook_body(m, &f->body);
 }
 
 // What the receiver knows with the item's changes applied, sorted by fingerprint. The number of
 // alerts; 0 = there is nothing to tell; -ENOMEM.
-static ssize_t render(struct deliver *d, const struct item *it)
+static ssize_t render(struct deliver *d, struct flight *f, const struct item *it)
 {
     const struct group *g = it->group;
     size_t max = g->known.n + it->changes.n, n = 0, c = 0, k = 0;
@@ -522,7 +550,7 @@ static ssize_t render(struct deliver *d, const struct item *it)
     struct deliver_member *members = calloc(it->changes.n + 1, sizeof(*members));
     if (!alerts || !active || !members)
         goto out;
-    d->message = (struct deliver_message){0};
+    f->message = (struct deliver_message){0};
     for (;;) { // both sets are sorted
         const struct fact *known = k < g->known.n ? g->known.f[k] : NULL;
         const struct fact *change = c < it->changes.n ? it->changes.f[c] : NULL;
@@ -542,48 +570,47 @@ static ssize_t render(struct deliver *d, const struct item *it)
         show(change, change->firing, &alerts[n], &active[n]);
         n++;
         changed = true;
-        members[d->message.n_changed++] =
+        members[f->message.n_changed++] =
             (struct deliver_member){change->alert_id, change->fingerprint, !change->firing};
-        if (change->cause_ms > d->message.cause_ms)
-            d->message.cause_ms = change->cause_ms;
-        if (change->decided_ms > d->message.decided_ms)
-            d->message.decided_ms = change->decided_ms;
+        if (change->cause_ms > f->message.cause_ms)
+            f->message.cause_ms = change->cause_ms;
+        if (change->decided_ms > f->message.decided_ms)
+            f->message.decided_ms = change->decided_ms;
     }
     rc = 0;
     if (!changed && it->changes.n)
         goto out;
-    key_of(d, g, alerts, active, n, d->message.key);
+    key_of(d, g, alerts, active, n, f->message.key);
     struct webhook_message m = {
         .receiver = d->o.receiver,
         .external_url = d->o.external_url,
         .group_key = g->key,
-        .delivery_key = d->message.key,
+        .delivery_key = f->message.key,
         .group_labels = g->labels,
         .alerts = alerts,
         .n = n,
         .max_alerts = d->o.max_alerts,
     };
-    rc = make(d, &m);
+    rc = make(d, f, &m);
     // Too large for anybody: as many alerts as surely fit, the rest is counted in the message.
     for (m.max_alerts = n / 2; rc == -EMSGSIZE && m.max_alerts; m.max_alerts /= 2)
-        rc = make(d, &m);
+        rc = make(d, f, &m);
     if (rc == 0)
         rc = (ssize_t)n;
 out:
     free(alerts);
     free(active);
-    free(d->changed);
-    d->changed = members;
-    d->message.changed = members;
-    d->message.body = &d->body;
-    d->message.path = buf_cstr(&d->path);
+    free(f->changed);
+    f->changed = members;
+    f->message.changed = members;
+    f->message.body = &f->body;
+    f->message.path = buf_cstr(&f->path);
     return rc;
 }
 
-// Takes the head off. told = the receiver has it, so this is what it knows now.
-static void finish(struct deliver *d, bool told, int64_t now_ms)
+// An item that is in no list any more. told = the receiver has it, so this is what it knows now.
+static void finish(struct deliver *d, struct item *it, bool told, int64_t now_ms)
 {
-    struct item *it = d->head;
     struct group *g = it->group;
     d->stats.queued -= it->changes.n;
     for (size_t i = 0; i < it->changes.n; i++) {
@@ -599,19 +626,39 @@ static void finish(struct deliver *d, bool told, int64_t now_ms)
     }
     if (told)
         g->last_sent_ms = now_ms;
-    d->head = it->next;
-    if (!d->head)
-        d->tail = NULL;
-    if (g->last == it)
-        g->last = NULL;
     g->items--;
     g->retry_at_ms = 0;
     item_free(it);
     group_release(d, g);
-    d->flying = NULL;
     d->fails = 0;
     d->choked = NULL;
     d->retry_at_ms = 0;
+}
+
+static void drop(struct deliver *d, struct item *it, int64_t now_ms)
+{
+    d->stats.dropped++;
+    d->stats.alerts_dropped += it->changes.n;
+    finish(d, it, false, now_ms);
+}
+
+// What is taken out changes no more.
+static void take_out(struct deliver *d, struct item *before, struct item *it)
+{
+    *(before ? &before->next : &d->head) = it->next;
+    if (d->tail == it)
+        d->tail = before;
+    it->next = NULL;
+    if (it->group->last == it)
+        it->group->last = NULL;
+}
+
+static void put_back(struct deliver *d, struct item *it)
+{
+    it->next = d->head;
+    d->head = it;
+    if (!d->tail)
+        d->tail = it;
 }
 
 static bool quiet(const struct deliver *d, const struct group *g)
@@ -626,9 +673,13 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
 {
     struct item *before = NULL, *it;
     struct group *g = NULL;
-    if (d->flying || d->stats.gone || now_ms < d->retry_at_ms)
+    if (!may_fly(d) || now_ms < ready_ms(d))
         return false;
-    for (ssize_t n = 0; n == 0;) {
+    unsigned number = 0;
+    while (d->flights[number].it)
+        number++;
+    struct flight *f = &d->flights[number];
+    for (;;) {
         if (!d->head && repeat_due(d, &g) <= now_ms && g) {
             if (quiet(d, g)) {
                 g->quiet_until_ms = now_ms + QUIET_LOOK_MS;
@@ -640,26 +691,23 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
         it = item_due(d, now_ms, &before);
         if (!it)
             return false;
-        if (before) { // a waiting group stands in front: step past it
-            before->next = it->next;
-            if (d->tail == it)
-                d->tail = before;
-            it->next = d->head;
-            d->head = it;
-        }
-        n = render(d, it);
+        ssize_t n = render(d, f, it);
         if (n < 0) {
             d->retry_at_ms = now_ms + 1000; // no memory now
             return false;
         }
-        if (it->group->last == it)
-            it->group->last = NULL; // what stands in the message changes no more
-        if (n == 0)
-            finish(d, false, now_ms);
+        take_out(d, before, it);
+        if (n > 0)
+            break;
+        finish(d, it, false, now_ms);
     }
-    d->flying = d->head;
-    d->message.tries = d->head->tries;
-    *ret = d->message;
+    it->group->flying = true;
+    f->it = it;
+    f->fails = d->fails;
+    d->flying++;
+    f->message.flight = number;
+    f->message.tries = it->tries;
+    *ret = f->message;
     return true;
 }
 
@@ -689,51 +737,68 @@ static int64_t wait_of(struct deliver *d, unsigned tries)
         d, (uint64_t)RETRY_MS[tries - 1 < last ? tries - 1 : last] + 1);
 }
 
-enum deliver_verdict deliver_done(
-    struct deliver *d, int64_t now_ms, int status, int64_t retry_after_ms)
+static enum deliver_verdict gone(struct deliver *d, struct item *it, int64_t now_ms)
 {
-    d->flying = NULL;
+    d->stats.gone = true;
+    drop(d, it, now_ms);
+    while ((it = d->head)) {
+        take_out(d, NULL, it);
+        drop(d, it, now_ms);
+    }
+    return DELIVER_GONE;
+}
+
+// When to try again. Those that flew together and failed together are one failure.
+static void back_off(struct deliver *d, const struct flight *f, struct item *it, int64_t now_ms,
+    int status, int64_t retry_after_ms)
+{
+    bool named = retry_after_ms >= 0, choked = !named && !is_away(status);
+    if (named) {
+        int64_t max = DELIVER_GIVE_UP_MS;
+        int64_t until = now_ms + (retry_after_ms < max ? retry_after_ms : max);
+        d->named_ms = until > d->named_ms ? until : d->named_ms;
+    }
+    // What it answers may be meant for this message only: meanwhile the others have their turn. If it
+    // chokes on them too it is the receiver, and all wait.
+    if (choked)
+        it->group->retry_at_ms = now_ms + wait_of(d, it->tries);
+    if (d->fails > f->fails || (choked && d->choked == it->group))
+        return;
+    d->choked = choked ? it->group : NULL;
+    d->fails++;
+    d->retry_at_ms = named ? 0 : now_ms + wait_of(d, d->fails);
+}
+
+enum deliver_verdict deliver_done(
+    struct deliver *d, unsigned flight, int64_t now_ms, int status, int64_t retry_after_ms)
+{
+    struct flight *f = &d->flights[flight];
+    struct item *it = f->it;
+    f->it = NULL;
+    it->group->flying = false;
+    d->flying--;
     if (status >= 200 && status < 300) {
         d->stats.sent++;
         d->stats.failing_since_ms = 0;
         d->stats.last_sent_ms = now_ms;
-        finish(d, true, now_ms);
+        finish(d, it, true, now_ms);
         return DELIVER_SENT;
     }
     d->stats.failed++;
     if (!d->stats.failing_since_ms)
         d->stats.failing_since_ms = now_ms;
-    if (status == 410) {
-        d->stats.gone = true;
-        while (d->head) {
-            d->stats.dropped++;
-            d->stats.alerts_dropped += d->head->changes.n;
-            finish(d, false, now_ms);
-        }
-        return DELIVER_GONE;
-    }
-    struct item *it = d->head;
+    if (status == 410)
+        return gone(d, it, now_ms);
     it->tries++;
     if (!may_pass(status))
         it->refused++;
-    if (it->refused >= DELIVER_TRIES_MAX || now_ms - it->queued_ms >= DELIVER_GIVE_UP_MS) {
-        d->stats.dropped++;
-        d->stats.alerts_dropped += it->changes.n;
-        finish(d, false, now_ms);
+    if (d->stats.gone || it->refused >= DELIVER_TRIES_MAX ||
+        now_ms - it->queued_ms >= DELIVER_GIVE_UP_MS) {
+        drop(d, it, now_ms);
         return DELIVER_DROPPED;
     }
-    // What it answers may be meant for this message only: meanwhile the others have their turn. If it
-    // chokes on them too it is the receiver, and all wait.
-    bool choked = !is_away(status) && retry_after_ms < 0;
-    if (choked)
-        it->group->retry_at_ms = now_ms + wait_of(d, it->tries);
-    if (choked && d->choked == it->group)
-        return DELIVER_RETRY;
-    d->choked = choked ? it->group : NULL;
-    int64_t wait = wait_of(d, ++d->fails);
-    if (retry_after_ms >= 0)
-        wait = retry_after_ms < DELIVER_GIVE_UP_MS ? retry_after_ms : DELIVER_GIVE_UP_MS;
-    d->retry_at_ms = now_ms + wait;
+    put_back(d, it);
+    back_off(d, f, it, now_ms, status, retry_after_ms);
     return DELIVER_RETRY;
 }
 

@@ -4,7 +4,7 @@
  * the outcome of a try come in, a message comes out; notify.c moves the bytes.
  *
  *     notices of one drain --> changes by group --> queue of items, oldest first
- *                                                     |  one in flight
+ *                                                     |  one of a group in flight
  *     what the receiver knows of a group  <-- applied on success
  *
  * A message holds the whole group as Alertmanager's does: everything that fires, and what this
@@ -26,12 +26,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DELIVER_QUEUE_MAX  100000 // alert changes
-#define DELIVER_GIVE_UP_MS (24 * 3600 * 1000LL)
-#define DELIVER_TRIES_MAX  3 // of what the receiver refuses
-#define DELIVER_BODY_MAX   (32u << 20)
-#define DELIVER_KEY_MAX    40
-#define DELIVER_PATH_MAX   4096
+#define DELIVER_FLIGHTS_MAX 8
+#define DELIVER_QUEUE_MAX   100000 // alert changes
+#define DELIVER_GIVE_UP_MS  (24 * 3600 * 1000LL)
+#define DELIVER_TRIES_MAX   3 // of what the receiver refuses
+#define DELIVER_BODY_MAX    (32u << 20)
+#define DELIVER_KEY_MAX     40
+#define DELIVER_PATH_MAX    4096
 
 struct webhook_message;
 struct deliver_options {
@@ -49,6 +50,7 @@ struct deliver_options {
     bool send_resolved;
     size_t max_alerts; // 0 = all
     size_t queue_max;  // 0 = DELIVER_QUEUE_MAX
+    size_t flights;    // messages in flight at once, each of another group; 0 = 1
     uint64_t seed;     // of the jitter
     // Makes the body of a message and what its URL ends in. NULL: Alertmanager's body.
     int (*make)(void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path);
@@ -61,7 +63,7 @@ void deliver_free(struct deliver *d);
 // The notices of one drain, in order. Those that say nothing to a receiver (pending) are skipped.
 // 0, -ENOMEM (those that did not fit in memory are counted as dropped).
 int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, int64_t now_ms);
-// When deliver_take next has something; INT64_MAX = nothing, or one is in flight.
+// When deliver_take next has something; INT64_MAX = nothing, or what is in flight has to end first.
 int64_t deliver_next(const struct deliver *d);
 
 // While held a standing state is not repeated: the receiver wants to hear nothing at this time.
@@ -89,15 +91,16 @@ struct deliver_message {
     int64_t cause_ms, decided_ms; // newest of the members that changed; 0 = a repeat
     const struct deliver_member *changed;
     size_t n_changed;
-    unsigned tries; // before this one
+    unsigned tries;  // before this one
+    unsigned flight; // for deliver_done
 };
-// Puts the next message in flight. False: nothing is due.
+// Puts the next message in flight. False: nothing is due, or as many as may are in flight.
 bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret);
 
 enum deliver_verdict { DELIVER_SENT, DELIVER_RETRY, DELIVER_DROPPED, DELIVER_GONE };
-// How the try in flight ended. status 0 = no answer; retry_after_ms -1 = none was named.
+// How a try ended. status 0 = no answer; retry_after_ms -1 = none was named.
 enum deliver_verdict deliver_done(
-    struct deliver *d, int64_t now_ms, int status, int64_t retry_after_ms);
+    struct deliver *d, unsigned flight, int64_t now_ms, int status, int64_t retry_after_ms);
 
 struct deliver_stats {
     size_t queued; // alert changes

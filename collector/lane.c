@@ -13,10 +13,9 @@
 
 #define REPLY_KEPT 256 // bytes of an answer shown in the log
 
-struct lane {
-    struct lane_options o;
-    char id[BOARD_NAME_MAX + 48];
-    struct deliver *deliver;
+// What one try needs. The first is there from the start, others when there is something to do for them.
+struct connection {
+    struct lane *lane;
     CURL *curl;
     struct receiver_wire *wire;
     bool flying;
@@ -25,6 +24,12 @@ struct lane {
     char reply[REPLY_KEPT];
     size_t reply_len;
     int64_t retry_after_ms;
+};
+struct lane {
+    struct lane_options o;
+    char id[BOARD_NAME_MAX + 48];
+    struct deliver *deliver;
+    struct connection *connections[DELIVER_FLIGHTS_MAX];
     struct board_receiver shown;
 };
 
@@ -48,13 +53,6 @@ struct deliver *lane_queue(struct lane *l)
     return l->deliver;
 }
 
-struct lane *lane_of(CURL *easy)
-{
-    char *l = NULL;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &l);
-    return (struct lane *)(void *)l;
-}
-
 void lane_show(struct lane *t)
 {
     struct deliver_stats s;
@@ -69,18 +67,19 @@ void lane_show(struct lane *t)
     board_receiver_set(t->o.board, t->o.number, &t->shown);
 }
 
-static void show_members(struct lane *t, enum board_outcome outcome, int status)
+static void show_members(const struct connection *c, enum board_outcome outcome, int status)
 {
+    const struct lane *t = c->lane;
     int64_t wall_ms = clock_wall_ms(&t->o.clock);
-    for (size_t i = 0; t->o.board && i < t->message.n_changed; i++) {
+    for (size_t i = 0; t->o.board && i < c->message.n_changed; i++) {
         struct board_delivery d = {
-            .fingerprint = t->message.changed[i].fingerprint,
+            .fingerprint = c->message.changed[i].fingerprint,
             .receiver = t->o.number,
             .outcome = outcome,
-            .resolved = t->message.changed[i].resolved,
+            .resolved = c->message.changed[i].resolved,
             .status = status,
             .at_ms = wall_ms,
-            .tries = t->message.tries + 1,
+            .tries = c->message.tries + 1,
         };
         board_delivery_set(t->o.board, &d);
     }
@@ -88,11 +87,11 @@ static void show_members(struct lane *t, enum board_outcome outcome, int status)
 
 static size_t on_reply(char *data, size_t size, size_t n, void *ctx)
 {
-    struct lane *t = ctx;
-    size_t room = sizeof(t->reply) - 1 - t->reply_len, take = size * n < room ? size * n : room;
-    memcpy(t->reply + t->reply_len, data, take);
-    t->reply_len += take;
-    t->reply[t->reply_len] = '\0';
+    struct connection *c = ctx;
+    size_t room = sizeof(c->reply) - 1 - c->reply_len, take = size * n < room ? size * n : room;
+    memcpy(c->reply + c->reply_len, data, take);
+    c->reply_len += take;
+    c->reply[c->reply_len] = '\0';
     return size * n;
 }
 
@@ -100,7 +99,7 @@ static size_t on_reply(char *data, size_t size, size_t n, void *ctx)
 static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
     static const char NAME[] = "retry-after:";
-    struct lane *t = ctx;
+    struct connection *c = ctx;
     size_t len = size * n, at = sizeof(NAME) - 1;
     if (len <= at || strncasecmp(data, NAME, at) != 0)
         return len;
@@ -116,49 +115,81 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     memcpy(text, data + at, end - at);
     text[end - at] = '\0';
     if (num_parse_u64(text, end - at, &seconds)) {
-        t->retry_after_ms = seconds < 86400 ? (int64_t)seconds * 1000 : 86400 * 1000;
+        c->retry_after_ms = seconds < 86400 ? (int64_t)seconds * 1000 : 86400 * 1000;
         return len;
     }
     time_t when = curl_getdate(text, NULL);
     if (when != -1) {
-        int64_t wait = (int64_t)when * 1000 - clock_wall_ms(&t->o.clock);
-        t->retry_after_ms = wait > 0 ? wait : 0;
+        int64_t wait = (int64_t)when * 1000 - clock_wall_ms(&c->lane->o.clock);
+        c->retry_after_ms = wait > 0 ? wait : 0;
     }
     return len;
 }
 
-void lane_launch(struct lane *t, int64_t now, bool durable)
+static struct connection *connection_open(struct lane *t, struct err *err);
+
+// The one that is free; NULL: none, and no memory for another.
+static struct connection *connection_free(struct lane *t)
 {
-    if (t->flying || !deliver_take(t->deliver, now, &t->message))
-        return;
-    t->reply_len = 0;
-    t->reply[0] = '\0';
-    t->error[0] = '\0';
-    t->retry_after_ms = -1;
-    t->flying =
-        receiver_wire_try(t->wire, t->curl, &t->message, clock_wall_ms(&t->o.clock), durable) &&
-        curl_multi_add_handle(t->o.multi, t->curl) == CURLM_OK;
-    if (!t->flying)
-        deliver_done(t->deliver, now, 0, -1);
+    struct err err = {0};
+    for (size_t i = 0; i < DELIVER_FLIGHTS_MAX; i++) {
+        if (!t->connections[i])
+            t->connections[i] = connection_open(t, &err);
+        if (!t->connections[i])
+            return NULL; // its secrets cannot be read any more, or memory is out
+        if (!t->connections[i]->flying)
+            return t->connections[i];
+    }
+    return NULL;
 }
 
-void lane_landed(struct lane *t, CURLcode code, int64_t now)
+static bool launch(struct lane *t, int64_t now, bool durable)
 {
-    int status = receiver_wire_status(t->wire, t->curl, code);
-    curl_multi_remove_handle(t->o.multi, t->curl);
-    t->flying = false;
+    if (deliver_next(t->deliver) > now)
+        return false;
+    struct connection *c = connection_free(t);
+    if (!c || !deliver_take(t->deliver, now, &c->message))
+        return false;
+    c->reply_len = 0;
+    c->reply[0] = '\0';
+    c->error[0] = '\0';
+    c->retry_after_ms = -1;
+    c->flying =
+        receiver_wire_try(c->wire, c->curl, &c->message, clock_wall_ms(&t->o.clock), durable) &&
+        curl_multi_add_handle(t->o.multi, c->curl) == CURLM_OK;
+    if (!c->flying)
+        deliver_done(t->deliver, c->message.flight, now, 0, -1);
+    return c->flying;
+}
 
-    enum deliver_verdict v = deliver_done(t->deliver, now, status, t->retry_after_ms);
-    // deliver_done keeps message.changed until the next take, so it may still be read here.
+void lane_launch(struct lane *t, int64_t now, bool durable)
+{
+    while (launch(t, now, durable))
+        ;
+}
+
+void lane_landed(CURL *easy, CURLcode code, int64_t now)
+{
+    char *private = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    struct connection *c = (struct connection *)(void *)private;
+    struct lane *t = c->lane;
+    int status = receiver_wire_status(c->wire, c->curl, code);
+    curl_multi_remove_handle(t->o.multi, c->curl);
+    c->flying = false;
+
+    enum deliver_verdict v =
+        deliver_done(t->deliver, c->message.flight, now, status, c->retry_after_ms);
+    // message.changed is kept until something else takes its flight, so it may still be read here.
     t->shown.last_status = status;
     if (v == DELIVER_SENT) {
         t->shown.last_sent_ms = clock_wall_ms(&t->o.clock);
         t->shown.failing_since_ms = 0;
         t->shown.last_error[0] = '\0';
-        show_members(t, BOARD_SENT, status);
+        show_members(c, BOARD_SENT, status);
         log_info("alert_delivered", "receiver=%s alerts=%zu tries=%u delay_ms=%lld",
-            log_q(t->shown.name), t->message.n_changed, t->message.tries + 1,
-            (long long)(t->message.decided_ms ? t->shown.last_sent_ms - t->message.decided_ms
+            log_q(t->shown.name), c->message.n_changed, c->message.tries + 1,
+            (long long)(c->message.decided_ms ? t->shown.last_sent_ms - c->message.decided_ms
                                               : 0));
         lane_show(t);
         return;
@@ -167,24 +198,24 @@ void lane_landed(struct lane *t, CURLcode code, int64_t now)
         t->shown.failing_since_ms = clock_wall_ms(&t->o.clock);
     if (code == CURLE_OK)
         snprintf(t->shown.last_error, sizeof(t->shown.last_error), "HTTP %d%s%s", status,
-            t->reply_len ? ": " : "", t->reply);
+            c->reply_len ? ": " : "", c->reply);
     else
         snprintf(t->shown.last_error, sizeof(t->shown.last_error), "%s",
-            t->error[0] ? t->error : curl_easy_strerror(code));
+            c->error[0] ? c->error : curl_easy_strerror(code));
     switch (v) {
     case DELIVER_SENT: break;
     case DELIVER_RETRY:
-        show_members(t, BOARD_RETRYING, status);
+        show_members(c, BOARD_RETRYING, status);
         log_warn("alert_delivery_failed", "receiver=%s tries=%u error=%s", log_q(t->shown.name),
-            t->message.tries + 1, log_q(t->shown.last_error));
+            c->message.tries + 1, log_q(t->shown.last_error));
         break;
     case DELIVER_DROPPED:
-        show_members(t, BOARD_DROPPED, status);
+        show_members(c, BOARD_DROPPED, status);
         log_error("alert_delivery_dropped", "receiver=%s tries=%u error=%s",
-            log_q(t->shown.name), t->message.tries + 1, log_q(t->shown.last_error));
+            log_q(t->shown.name), c->message.tries + 1, log_q(t->shown.last_error));
         break;
     case DELIVER_GONE:
-        show_members(t, BOARD_DROPPED, status);
+        show_members(c, BOARD_DROPPED, status);
         log_error("receiver_gone", "receiver=%s hint=%s", log_q(t->shown.name),
             log_q("it answered 410 Gone; nothing more is sent to it until a restart"));
         break;
@@ -229,28 +260,53 @@ static int open_queue(struct lane *t, struct err *err)
         .max_alerts = i->max_alerts,
         .seed = seed,
         .make = receiver_wire_make,
-        .make_ctx = t->wire,
+        .make_ctx = t->connections[0]->wire,
+        .flights = i->kind->mail ? 1 : DELIVER_FLIGHTS_MAX,
     };
     t->deliver = deliver_new(&o);
-    t->curl = curl_easy_init();
-    if (t->deliver && t->curl)
+    if (t->deliver)
         return 0;
     err_set(err, "out of memory");
     return -ENOMEM;
 }
 
-static int open_connection(struct lane *t, struct err *err)
+static void connection_close(struct connection *c)
 {
-    curl_easy_setopt(t->curl, CURLOPT_PRIVATE, t);
-    curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "tocsin-collector");
-    curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->error);
-    curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_reply);
-    curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
-    return receiver_wire_setup(t->wire, t->curl, err);
+    if (!c)
+        return;
+    if (c->flying)
+        curl_multi_remove_handle(c->lane->o.multi, c->curl);
+    curl_easy_cleanup(c->curl);
+    receiver_wire_close(c->wire);
+    free(c);
+}
+
+static struct connection *connection_open(struct lane *t, struct err *err)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+    if (c)
+        c->curl = curl_easy_init();
+    if (!c || !c->curl) {
+        err_set(err, "out of memory");
+        connection_close(c);
+        return NULL;
+    }
+    c->lane = t;
+    curl_easy_setopt(c->curl, CURLOPT_PRIVATE, c);
+    curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "tocsin-collector");
+    curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_reply);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
+    const struct integration *i = &t->o.receiver->integrations[t->o.integration];
+    if (receiver_wire_open(i, &c->wire, err) == 0 &&
+        receiver_wire_setup(c->wire, c->curl, err) == 0)
+        return c;
+    connection_close(c);
+    return NULL;
 }
 
 struct lane *lane_open(const struct lane_options *o, struct err *err)
@@ -262,8 +318,8 @@ struct lane *lane_open(const struct lane_options *o, struct err *err)
     }
     t->o = *o;
     name(t);
-    if (receiver_wire_open(&o->receiver->integrations[o->integration], &t->wire, err) < 0 ||
-        open_queue(t, err) < 0 || open_connection(t, err) < 0) {
+    t->connections[0] = connection_open(t, err);
+    if (!t->connections[0] || open_queue(t, err) < 0) {
         err_prefix(err, "receiver %s", t->shown.name);
         lane_close(t);
         return NULL;
@@ -276,10 +332,8 @@ void lane_close(struct lane *t)
 {
     if (!t)
         return;
-    if (t->flying)
-        curl_multi_remove_handle(t->o.multi, t->curl);
-    curl_easy_cleanup(t->curl);
+    for (size_t i = 0; i < DELIVER_FLIGHTS_MAX; i++)
+        connection_close(t->connections[i]);
     deliver_free(t->deliver);
-    receiver_wire_close(t->wire);
     free(t);
 }

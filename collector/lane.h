@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One integration of one route: its queue (deliver.h), and the connection that empties it
- * (receiver_wire.h). At most one request is in flight, so order is kept, and a hung receiver delays
- * nobody else. Connections stay open.
+ * One integration of one route: its queue (deliver.h), and the connections that empty it
+ * (receiver_wire.h). One request of each group is in flight, so its order is kept, and up to
+ * DELIVER_FLIGHTS_MAX of several, so that a receiver that takes its time gets many groups in time; one
+ * in all while it fails. A hung receiver delays nobody else. Connections stay open.
  *
  * Belongs to the notify thread, which drives curl and hands finished transfers back.
  */
@@ -34,9 +35,8 @@ const char *lane_id(const struct lane *l);
 const char *lane_name(const struct lane *l);
 const struct route *lane_route(const struct lane *l);
 struct deliver *lane_queue(struct lane *l);
-// Puts the next message on the wire, if one is due.
+// Puts on the wire what is due.
 void lane_launch(struct lane *l, int64_t now_ms, bool durable);
-// The lane whose transfer this is.
-struct lane *lane_of(CURL *easy);
-void lane_landed(struct lane *l, CURLcode code, int64_t now_ms);
+// A transfer of some lane has ended.
+void lane_landed(CURL *easy, CURLcode code, int64_t now_ms);
 void lane_show(struct lane *l); // queue lengths to the board

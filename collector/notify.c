@@ -261,7 +261,7 @@ static void reap(struct notify *n)
     while ((m = curl_multi_info_read(n->multi, &left))) {
         CURLcode code = m->data.result;
         if (m->msg == CURLMSG_DONE)
-            lane_landed(lane_of(m->easy_handle), code, now_ms(n)); // m is gone from here on
+            lane_landed(m->easy_handle, code, now_ms(n)); // m is gone from here on
     }
 }
 

@@ -87,7 +87,7 @@ static void expect(struct deliver *d, int64_t t, const char *want, int status)
     struct deliver_message m;
     CU_ASSERT_TRUE_FATAL(deliver_take(d, t, &m));
     CU_ASSERT_STRING_EQUAL(shape(&m), want);
-    deliver_done(d, t, status, -1);
+    deliver_done(d, 0, t, status, -1);
 }
 
 static void first_at_once(void)
@@ -104,7 +104,7 @@ static void first_at_once(void)
     CU_ASSERT_STRING_EQUAL(shape(&m), "F1F2");
     CU_ASSERT_EQUAL(m.n_changed, 2);
     CU_ASSERT_EQUAL(m.cause_ms, 1000);
-    CU_ASSERT_EQUAL(deliver_done(d, 1001, 200, -1), DELIVER_SENT);
+    CU_ASSERT_EQUAL(deliver_done(d, 0, 1001, 200, -1), DELIVER_SENT);
     CU_ASSERT_FALSE(deliver_take(d, 1001, &m));
     deliver_free(d);
 }
@@ -145,7 +145,7 @@ static void keeps_every_episode(void)
     add(d, "Slow", 2, true, 21);
     add(d, "Slow", 1, false, 30);
     CU_ASSERT_FALSE(deliver_take(d, 30, &m)); // one in flight
-    CU_ASSERT_EQUAL(deliver_done(d, 30, 0, -1), DELIVER_RETRY);
+    CU_ASSERT_EQUAL(deliver_done(d, 0, 30, 0, -1), DELIVER_RETRY);
     expect(d, 10000, "F1", 200);
     expect(d, 10000, "R1", 200);
     expect(d, 10000, "F1F2", 200);
@@ -179,7 +179,7 @@ static void down_for_a_minute(void)
             if (key[0])
                 CU_ASSERT_STRING_EQUAL(m.key, key);
             memcpy(key, m.key, sizeof(key));
-            CU_ASSERT_EQUAL(deliver_done(d, t, 503, -1), DELIVER_RETRY);
+            CU_ASSERT_EQUAL(deliver_done(d, 0, t, 503, -1), DELIVER_RETRY);
             if (last_try >= 0 && t - last_try > longest)
                 longest = t - last_try;
             last_try = t;
@@ -189,7 +189,7 @@ static void down_for_a_minute(void)
         CU_ASSERT_TRUE(t <= 65000); // back within one back-off
         messages++;
         strcat(strcat(told, shape(&m)), " ");
-        deliver_done(d, t, 200, -1);
+        deliver_done(d, 0, t, 200, -1);
     }
     CU_ASSERT_STRING_EQUAL(told, "F1 R1 F2 F1 ");
     CU_ASSERT_EQUAL(messages, 4);
@@ -213,7 +213,7 @@ static void refused_three_times(void)
     for (int i = 0; i < 3; i++) {
         CU_ASSERT_TRUE_FATAL(deliver_take(d, 100000 * i, &m));
         CU_ASSERT_EQUAL(
-            deliver_done(d, 100000 * i, 400, -1), i < 2 ? DELIVER_RETRY : DELIVER_DROPPED);
+            deliver_done(d, 0, 100000 * i, 400, -1), i < 2 ? DELIVER_RETRY : DELIVER_DROPPED);
     }
     deliver_stats(d, &s);
     CU_ASSERT_EQUAL(s.dropped, 1);
@@ -231,9 +231,9 @@ static void gives_up_after_a_day(void)
     struct deliver_message m;
     add(d, "Slow", 1, true, 0);
     CU_ASSERT_TRUE_FATAL(deliver_take(d, 1000, &m));
-    CU_ASSERT_EQUAL(deliver_done(d, 1000, 500, -1), DELIVER_RETRY);
+    CU_ASSERT_EQUAL(deliver_done(d, 0, 1000, 500, -1), DELIVER_RETRY);
     CU_ASSERT_TRUE_FATAL(deliver_take(d, DELIVER_GIVE_UP_MS, &m));
-    CU_ASSERT_EQUAL(deliver_done(d, DELIVER_GIVE_UP_MS, 500, -1), DELIVER_DROPPED);
+    CU_ASSERT_EQUAL(deliver_done(d, 0, DELIVER_GIVE_UP_MS, 500, -1), DELIVER_DROPPED);
     deliver_free(d);
 }
 
@@ -243,7 +243,7 @@ static void obeys_retry_after(void)
     struct deliver_message m;
     add(d, "Slow", 1, true, 0);
     CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &m));
-    CU_ASSERT_EQUAL(deliver_done(d, 0, 429, 30000), DELIVER_RETRY);
+    CU_ASSERT_EQUAL(deliver_done(d, 0, 0, 429, 30000), DELIVER_RETRY);
     CU_ASSERT_EQUAL(deliver_next(d), 30000);
     CU_ASSERT_FALSE(deliver_take(d, 29999, &m));
     expect(d, 30000, "F1", 200);
@@ -258,7 +258,7 @@ static void gone_stops(void)
     add(d, "Slow", 1, true, 0);
     add(d, "Down", 1, true, 0);
     CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &m));
-    CU_ASSERT_EQUAL(deliver_done(d, 0, 410, -1), DELIVER_GONE);
+    CU_ASSERT_EQUAL(deliver_done(d, 0, 0, 410, -1), DELIVER_GONE);
     add(d, "Slow", 2, true, 1);
     CU_ASSERT_FALSE(deliver_take(d, 1000000, &m));
     deliver_stats(d, &s);
@@ -312,7 +312,7 @@ static void repeats(void)
     CU_ASSERT_TRUE_FATAL(deliver_take(d, 60000, &m));
     CU_ASSERT_STRING_EQUAL(shape(&m), "F1");
     CU_ASSERT_EQUAL(m.n_changed, 0);
-    deliver_done(d, 60000, 200, -1);
+    deliver_done(d, 0, 60000, 200, -1);
     add(d, "Slow", 1, false, 70000);
     expect(d, 70000, "R1", 200);
     CU_ASSERT_EQUAL(deliver_next(d), INT64_MAX);
@@ -450,7 +450,7 @@ static void what_it_chokes_on(void)
         } else {
             CU_ASSERT_TRUE(t % 5000 >= 1000 && t % 5000 <= 1500); // at most one try in front
         }
-        deliver_done(d, t, poison ? 500 : 200, -1);
+        deliver_done(d, 0, t, poison ? 500 : 200, -1);
     }
     struct deliver_stats s;
     deliver_stats(d, &s);
@@ -474,7 +474,7 @@ static void broken_for_all(void)
     for (int64_t t = 0; t <= 60000; t++)
         if (t >= deliver_next(d) && deliver_take(d, t, &m)) {
             tries++;
-            deliver_done(d, t, 500, -1);
+            deliver_done(d, 0, t, 500, -1);
         }
     CU_ASSERT_TRUE(tries >= 12 && tries < 120);
     deliver_free(d);
@@ -506,6 +506,69 @@ static void nobody_is_reminded_of_what_is_silenced(void)
     deliver_free(d);
 }
 
+// Three may fly: each of another group. The second episode of the first group waits for it.
+static void several_groups_fly(void)
+{
+    struct deliver_options o = {.send_resolved = true, .flights = 3};
+    struct deliver *d = open_queue(&o);
+    struct deliver_message a, b, c, e;
+    add(d, "A", 1, true, 0);
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &a));
+    add(d, "A", 1, false, 0);
+    add(d, "B", 2, true, 0);
+    add(d, "C", 3, true, 0);
+    add(d, "D", 4, true, 0);
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &b));
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &c));
+    CU_ASSERT_STRING_EQUAL(shape(&a), "F1");
+    CU_ASSERT_STRING_EQUAL(shape(&b), "F2");
+    CU_ASSERT_STRING_EQUAL(shape(&c), "F3");
+    CU_ASSERT_FALSE(deliver_take(d, 0, &e));
+    CU_ASSERT_EQUAL(deliver_next(d), INT64_MAX);
+    CU_ASSERT_EQUAL(deliver_done(d, b.flight, 1, 200, -1), DELIVER_SENT);
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 1, &e)); // not A's end: A is still on its way
+    CU_ASSERT_STRING_EQUAL(shape(&e), "F4");
+    CU_ASSERT_EQUAL(deliver_done(d, c.flight, 1, 200, -1), DELIVER_SENT);
+    CU_ASSERT_EQUAL(deliver_next(d), INT64_MAX);
+    CU_ASSERT_EQUAL(deliver_done(d, a.flight, 2, 200, -1), DELIVER_SENT);
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 2, &a));
+    CU_ASSERT_STRING_EQUAL(shape(&a), "R1");
+    CU_ASSERT_EQUAL(deliver_done(d, a.flight, 2, 200, -1), DELIVER_SENT);
+    CU_ASSERT_EQUAL(deliver_done(d, e.flight, 2, 200, -1), DELIVER_SENT);
+    CU_ASSERT_EQUAL(deliver_next(d), INT64_MAX);
+    deliver_free(d);
+}
+
+// The receiver goes away with three in flight: that is one failure, and then one at a time is tried
+// until one gets through.
+static void one_flies_while_it_fails(void)
+{
+    struct deliver_options o = {.send_resolved = true, .flights = 3};
+    struct deliver *d = open_queue(&o);
+    struct deliver_message m[3], more;
+    const char *const names[] = {"A", "B", "C", "D"};
+    for (int i = 0; i < 4; i++)
+        add(d, names[i], i + 1, true, 0);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &m[i]));
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(deliver_done(d, m[i].flight, 0, 503, -1), DELIVER_RETRY);
+    CU_ASSERT_EQUAL(deliver_next(d), 0); // the first wait is none
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &m[0]));
+    CU_ASSERT_FALSE(deliver_take(d, 0, &more));
+    CU_ASSERT_EQUAL(deliver_done(d, m[0].flight, 0, 503, -1), DELIVER_RETRY);
+    deliver_free(d);
+    d = open_queue(&o);
+    for (int i = 0; i < 4; i++)
+        add(d, names[i], i + 1, true, 0);
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &m[0]));
+    CU_ASSERT_TRUE_FATAL(deliver_take(d, 0, &m[1]));
+    CU_ASSERT_EQUAL(deliver_done(d, m[0].flight, 0, 429, 30000), DELIVER_RETRY);
+    CU_ASSERT_EQUAL(deliver_done(d, m[1].flight, 0, 200, -1), DELIVER_SENT);
+    CU_ASSERT_EQUAL(deliver_next(d), 30000); // Retry-After stands, whatever else got through
+    deliver_free(d);
+}
+
 static const struct test TESTS[] = {
     {"nobody is reminded of what is silenced", nobody_is_reminded_of_what_is_silenced},
     {"sends a new group at once, members of one drain together", first_at_once},
@@ -515,6 +578,8 @@ static const struct test TESTS[] = {
     {"loses nothing and keeps order over a minute without receiver", down_for_a_minute},
     {"what it chokes on keeps back its own group only", what_it_chokes_on},
     {"a receiver that fails at everything is not tried more often", broken_for_all},
+    {"has one message of each group in flight, and some of several", several_groups_fly},
+    {"has one in flight while the receiver fails", one_flies_while_it_fails},
     {"drops what is refused three times, and its resolved", refused_three_times},
     {"gives up after a day", gives_up_after_a_day},
     {"waits as long as Retry-After says", obeys_retry_after},

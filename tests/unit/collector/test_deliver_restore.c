@@ -123,7 +123,7 @@ static void attempt(struct world *w, bool down, bool crash)
     }
     if (!down)
         hear(w, &m);
-    deliver_done(w->d, w->now_ms, down ? 503 : 200, -1);
+    deliver_done(w->d, 0, w->now_ms, down ? 503 : 200, -1);
     write_down(w, crash);
 }
 
