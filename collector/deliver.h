@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DELIVER_FLIGHTS_MAX 8
+#define DELIVER_FLIGHTS_MAX 32
 #define DELIVER_QUEUE_MAX   100000 // alert changes
 #define DELIVER_GIVE_UP_MS  (24 * 3600 * 1000LL)
 #define DELIVER_TRIES_MAX   3 // of what the receiver refuses

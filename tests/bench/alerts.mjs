@@ -3,13 +3,14 @@
 // them, CPU and memory of our collector (sample to webhook, rules and journal included) and of
 // Alertmanager (given the same alerts by its API), in one run.
 //
-//     sh tests/bench/alerts.sh [alerts, 10000]
+//     sh tests/bench/alerts.sh [alerts, 10000] [ms the receiver takes to answer, 0]
 
 import { readFileSync, readdirSync } from "node:fs";
 import { cpuSeconds, rssKiB } from "../e2e/world.mjs";
 import { Ours, Peers, installed, now, quantile, sleep, until } from "../drills/rig.mjs";
 
 const count = Number(process.argv[2] ?? 10000);
+const delay = Number(process.argv[3] ?? 0);
 const modes = { "one message each": "['...']", grouped: "[alertname]" };
 const route = (by) => `route: {receiver: r, group_by: ${by}, group_wait: 0s, group_interval: 1s}
 receivers: [{name: r, webhook_configs: [{url: "http://127.0.0.1:{port}/"}]}]
@@ -87,6 +88,7 @@ async function alertmanager(w, by) {
 }
 
 async function once(name, w, fn, by) {
+  w.receiverDelay = delay;
   try {
     const r = await fn(w, by);
     show(name, r);
@@ -97,7 +99,7 @@ async function once(name, w, fn, by) {
 }
 
 for (const [mode, by] of Object.entries(modes)) {
-  console.log(`${count} alerts, ${mode}`);
+  console.log(`${count} alerts, ${mode}, receiver answers after ${delay} ms`);
   const ours = await once("tocsin", new Ours(), tocsin, by);
   if (!installed) continue;
   const peer = await once("alertmanager", new Peers(), alertmanager, by);

@@ -68,6 +68,7 @@ export class World {
     this.children = new Set();
     this.hooks = []; // {at (performance.now), path, body}
     this.waiting = [];
+    this.receiverDelay = 0; // ms it takes to answer
     this.receiverStatus = 200; // what the receiver answers; 0 = drop the connection
   }
 
@@ -104,7 +105,8 @@ export class World {
       const at = now();
       const chunks = [];
       q.on("data", (d) => chunks.push(d));
-      q.on("end", () => {
+      q.on("end", async () => {
+        if (this.receiverDelay) await sleep(this.receiverDelay);
         if (!this.receiverStatus) return q.socket.destroy();
         r.writeHead(this.receiverStatus).end();
         if (this.receiverStatus !== 200) return;
