@@ -23,6 +23,18 @@ struct test {
     void (*fn)(void);
 };
 
+// Rounds of a random test: fewer where a sanitizer watches every load and store.
+static inline int test_rounds(int n)
+{
+#if defined(__SANITIZE_THREAD__)
+    return (n + 9) / 10;
+#elif defined(__SANITIZE_ADDRESS__)
+    return (n + 2) / 3;
+#else
+    return n;
+#endif
+}
+
 int test_main(const char *program, const struct test *tests, size_t n); // exit status
 
 // Folder for scratch files of this program, made on first use and removed at the end.

@@ -11,7 +11,11 @@
 
 #define ALERTS   2
 #define EPISODES 16
-#define DEPTH    7
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define DEPTH 6
+#else
+#define DEPTH 7
+#endif
 
 // What the journal has of an episode, and what the receiver heard.
 struct row {

@@ -156,7 +156,7 @@ static void random_sample(struct pair *p, int64_t now_ms)
 
 static void run_random(const struct eval_options *o, int rounds)
 {
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < test_rounds(rounds); round++) {
         struct pair p;
         struct plan_expr *e[N_EXPRESSIONS];
         seed = 1000 + (uint64_t)round;

@@ -148,7 +148,7 @@ static void something(struct pair *p, int64_t t_ms)
 
 static void run_random(const struct eval_options *o, int rounds)
 {
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < test_rounds(rounds); round++) {
         struct pair p;
         struct plan_expr *e[N_EXPRESSIONS];
         seed = 5000 + (uint64_t)round;
