@@ -4,9 +4,10 @@
  *
  *     ring --> journal --> deliver (one per webhook: groups, order, back-off; pure) --> libcurl
  *
- * All members decided in one drain go in one message. Each webhook has its own queue and at most
- * one request in flight, so order is kept and a hung receiver delays nobody else. Connections stay
- * open. No redirects, 10 s per try. Results go to the board for status, metrics and the page.
+ * All members decided in one drain go in one message. Each receiver has its own queue and connections
+ * (lane.h), one message of a group in flight, so that a group's order is kept and a hung receiver
+ * delays nobody else. No redirects, 10 s per try. Results go to the board for status, metrics and the
+ * page.
  *
  * Nothing is sent before the journal has it; but a disk that takes longer than NOTIFY_DURABLE_MS does
  * not hold a page back, which then carries Tocsin-Durable: false. What a receiver answered is written

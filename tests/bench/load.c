@@ -115,8 +115,10 @@ int main(int argc, char **argv)
     struct source *agents = calloc(n, sizeof(*agents));
     struct tally tally = {0};
     int ep = epoll_create1(EPOLL_CLOEXEC);
-    if (!agents || ep < 0)
-        vagent_die("start");
+    if (!agents || ep == -1) {
+        perror("load");
+        return 1;
+    }
     for (size_t i = 0; i < n; i++) {
         source_init(&agents[i], i, series, port);
         struct epoll_event e = {.events = EPOLLIN, .data.u64 = i};

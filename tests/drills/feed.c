@@ -88,11 +88,9 @@ static void set(struct feed *f, const char *series, double v)
     size_t len = strlen(series);
     size_t at = (size_t)(uintptr_t)map_get(&f->ids, series, len);
     if (!at) {
-        char *text = strdup(series);
-        if (!text)
-            vagent_die("memory");
+        char text[LINE_MAX_BYTES];
+        snprintf(text, sizeof(text), "%s", series);
         declare_text(f, text);
-        free(text);
         at = f->n;
         if (map_set(&f->ids, series, len, (void *)(uintptr_t)at) < 0)
             vagent_die("memory");
@@ -104,9 +102,8 @@ static void command(struct feed *f, char *line)
 {
     char *word[6], *save = NULL;
     size_t n = 0;
-    char *copy = strdup(line);
-    if (!copy)
-        vagent_die("memory");
+    char copy[LINE_MAX_BYTES];
+    snprintf(copy, sizeof(copy), "%s", line);
     for (char *w = strtok_r(copy, " ", &save); w && n < 6; w = strtok_r(NULL, " ", &save))
         word[n++] = w;
     if (n == 3 && strcmp(word[0], "set") == 0) {
@@ -124,7 +121,6 @@ static void command(struct feed *f, char *line)
     } else {
         refuse(line);
     }
-    free(copy);
 }
 
 // False: stdin has ended.

@@ -108,8 +108,10 @@ static void hear(struct world *w, const struct deliver_message *m)
             e->heard_firing = true;
         }
     }
-    cJSON_ArrayForEach(a, cJSON_GetObjectItem(j, "alerts")) w->wrong |=
-        !cJSON_GetObjectItem(a, "fingerprint");
+    cJSON_ArrayForEach(a, cJSON_GetObjectItem(j, "alerts"))
+    {
+        w->wrong |= !cJSON_GetObjectItem(a, "fingerprint");
+    }
     cJSON_Delete(j);
 }
 
