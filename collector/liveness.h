@@ -4,7 +4,8 @@
  *
  *     goodbye                       -> GONE       planned, nobody is paged
  *     connection closed, no goodbye -> SUSPECT at once, DOWN after 1 s
- *     connection open but silent    -> SUSPECT after 1 s, DOWN after 3 s
+ *     connection open but silent    -> SUSPECT after 1.5 s (frames come once a second: one second
+ *                                      of silence is a pause), DOWN after 3 s
  *     a frame                       -> UP
  *
  * Time in which the collector itself could not listen (start-up grace, its own stalls) does not
@@ -20,7 +21,7 @@ struct liveness {
     int64_t heard_ms, closed_ms; // last frame; connection closed since (0 = open)
     int64_t excused_ms;          // collector's own stalls since last heard
 };
-#define LIVENESS_SUSPECT_MS     1000
+#define LIVENESS_SUSPECT_MS     1500
 #define LIVENESS_DOWN_MS        3000
 #define LIVENESS_CLOSED_DOWN_MS 1000
 

@@ -15,9 +15,9 @@ static struct liveness heard(void)
 static void silence_is_suspect_then_down(void)
 {
     struct liveness l = heard();
-    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 1000);
-    CU_ASSERT_FALSE(liveness_advance(&l, T0 + 999));
-    CU_ASSERT_TRUE(liveness_advance(&l, T0 + 1000));
+    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 1500);
+    CU_ASSERT_FALSE(liveness_advance(&l, T0 + 1499));
+    CU_ASSERT_TRUE(liveness_advance(&l, T0 + 1500));
     CU_ASSERT_EQUAL(l.state, LIVENESS_SUSPECT);
     CU_ASSERT_EQUAL(liveness_next(&l), T0 + 3000);
     CU_ASSERT_FALSE(liveness_advance(&l, T0 + 2999));
@@ -40,7 +40,7 @@ static void a_close_is_suspect_at_once_and_down_after_a_second(void)
 static void a_late_close_does_not_excuse_earlier_silence(void)
 {
     struct liveness l = heard();
-    liveness_advance(&l, T0 + 1000);
+    liveness_advance(&l, T0 + 1500);
     liveness_closed(&l, T0 + 2900);
     CU_ASSERT_TRUE(liveness_advance(&l, T0 + 3000));
     CU_ASSERT_EQUAL(l.state, LIVENESS_DOWN);
@@ -53,7 +53,7 @@ static void a_frame_in_time_takes_the_suspicion_away(void)
     CU_ASSERT_TRUE(liveness_frame(&l, T0 + 900));
     CU_ASSERT_EQUAL(l.state, LIVENESS_UP);
     CU_ASSERT_FALSE(liveness_advance(&l, T0 + 1500));
-    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 1900);
+    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 2400);
 }
 
 static void a_goodbye_is_never_down(void)
@@ -70,9 +70,9 @@ static void own_stalls_move_every_deadline(void)
 {
     struct liveness l = heard();
     liveness_stall(&l, 5000);
-    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 6000);
-    CU_ASSERT_FALSE(liveness_advance(&l, T0 + 5999));
-    liveness_advance(&l, T0 + 6000);
+    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 6500);
+    CU_ASSERT_FALSE(liveness_advance(&l, T0 + 6499));
+    liveness_advance(&l, T0 + 6500);
     CU_ASSERT_FALSE(liveness_advance(&l, T0 + 7999));
     CU_ASSERT_TRUE(liveness_advance(&l, T0 + 8000));
 
@@ -83,7 +83,7 @@ static void own_stalls_move_every_deadline(void)
     CU_ASSERT_TRUE(liveness_advance(&l, T0 + 1410));
     liveness_stall(&l, -7);
     liveness_frame(&l, T0 + 2000);
-    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 3000);
+    CU_ASSERT_EQUAL(liveness_next(&l), T0 + 3500);
 }
 
 static void down_stays_down_whatever_closes(void)
@@ -97,7 +97,7 @@ static void down_stays_down_whatever_closes(void)
 }
 
 static const struct test TESTS[] = {
-    {"silence is suspect after a second, down after three", silence_is_suspect_then_down},
+    {"silence is suspect after a second and a half, down after three", silence_is_suspect_then_down},
     {"a close is suspect at once and down after a second",
         a_close_is_suspect_at_once_and_down_after_a_second},
     {"a late close does not excuse earlier silence",
