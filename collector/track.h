@@ -37,4 +37,4 @@ int track_range(
     const struct track *t, int64_t from_ms, int64_t to_ms, struct points *out); // appends
 bool track_latest(const struct track *t, int64_t t_ms, struct point *ret);
 bool track_next(const struct track *t, int64_t t_ms, struct point *ret); // oldest after t_ms
-int64_t track_newest_ms(const struct track *t); // INT64_MIN: empty
+int64_t track_newest_ms(const struct track *t);                          // INT64_MIN: empty

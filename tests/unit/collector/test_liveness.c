@@ -97,7 +97,8 @@ static void down_stays_down_whatever_closes(void)
 }
 
 static const struct test TESTS[] = {
-    {"silence is suspect after a second and a half, down after three", silence_is_suspect_then_down},
+    {"silence is suspect after a second and a half, down after three",
+        silence_is_suspect_then_down},
     {"a close is suspect at once and down after a second",
         a_close_is_suspect_at_once_and_down_after_a_second},
     {"a late close does not excuse earlier silence",
