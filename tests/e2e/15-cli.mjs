@@ -121,6 +121,7 @@ await run([
       - {alert: F, expr: 'up{job="nodes"} == 0'}
 `,
       );
+      await until("the host's own series", async () => (await w.query("node_load1")).length === 1);
       const r = await cli(["rules", "check", "--json", "--against", w.url, file]);
       const j = JSON.parse(r.out);
       check(r.code === 0, `${r.code} ${r.err}`);
