@@ -101,7 +101,7 @@ static struct notice beginning(const struct notice *n)
 static void look(
     struct ledger *l, struct episode *e, struct lane_state *s, const struct notice *n)
 {
-    s->muted = (unsigned char)l->o.muted(l->o.ctx, &n->labels, s->lane);
+    s->muted = (unsigned char)l->o.muted(l->o.ctx, n, s->lane);
     if (fires(n)) {
         if (s->said == TOLD_NOTHING && !s->muted) {
             l->o.say(l->o.ctx, s->lane, n);

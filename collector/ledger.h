@@ -16,6 +16,7 @@
  * Copies what it keeps. now_ms never falls. Belongs to the notify thread.
  */
 #pragma once
+#include "collector/mutes.h"
 #include "collector/notice.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,11 +24,6 @@
 
 #define LEDGER_LANES_MAX 64 // of one alert
 
-enum mute {
-    MUTE_SILENCE = 1,
-    MUTE_INHIBITION = 2,
-    MUTE_TIME = 4,
-};
 struct ledger_options {
     void *ctx;
     // The lanes an alert with these labels goes to, each once. Returns how many.
@@ -35,7 +31,7 @@ struct ledger_options {
     // A change is about to be taken in, before anything of its drain is said: for inhibition.
     void (*take)(void *ctx, const struct notice *n);
     // Why this must not be said on the lane now: a set of enum mute.
-    unsigned (*muted)(void *ctx, const struct labels *l, uint32_t lane);
+    unsigned (*muted)(void *ctx, const struct notice *n, uint32_t lane);
     void (*say)(void *ctx, uint32_t lane, const struct notice *n);
     // There is nothing to say on this lane about an episode that is over.
     void (*nothing)(void *ctx, uint32_t lane, uint64_t alert_id);

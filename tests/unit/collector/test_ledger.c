@@ -61,10 +61,10 @@ static void take(void *ctx, const struct notice *n)
         w->source = n->to == ALERT_FIRING;
 }
 
-static unsigned muted(void *ctx, const struct labels *l, uint32_t lane)
+static unsigned muted(void *ctx, const struct notice *n, uint32_t lane)
 {
     const struct world *w = ctx;
-    int a = alert_of(l);
+    int a = alert_of(&n->labels);
     CU_ASSERT_EQUAL(lane, 7);
     return (w->silenced[a] ? MUTE_SILENCE : 0u) |
            (a == 1 && w->inhibits && w->source ? MUTE_INHIBITION : 0u);
@@ -73,7 +73,7 @@ static unsigned muted(void *ctx, const struct labels *l, uint32_t lane)
 static void say(void *ctx, uint32_t lane, const struct notice *n)
 {
     struct world *w = ctx;
-    w->spoke_muted |= muted(ctx, &n->labels, lane) != 0;
+    w->spoke_muted |= muted(ctx, n, lane) != 0;
     w->queue[w->queued].id = n->alert_id;
     w->queue[w->queued++].over = n->to != ALERT_FIRING;
 }
