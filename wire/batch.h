@@ -14,6 +14,7 @@
  */
 #pragma once
 #include "base/arena.h"
+#include "wire/repair.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -109,6 +110,8 @@ struct batch {
     size_t n_groups;
     struct batch_event *events;
     size_t n_events;
+    struct wire_repair_result *repairs;
+    size_t n_repairs;
 };
 
 struct wire_sampler {
@@ -150,4 +153,6 @@ struct wire_reply {
     size_t n_faster;
     const struct wire_threshold *thresholds;
     size_t n_thresholds;
+    const struct wire_repair *repairs;
+    size_t n_repairs;
 };

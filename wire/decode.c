@@ -8,6 +8,7 @@
 #include "wire/decode.h"
 #include "wire/cell.h"
 #include "wire/name.h"
+#include "wire/repair_pack.h"
 #include "wire/tocsin.pb-c.h"
 #include "wire/unpack.h"
 #include <errno.h>
@@ -508,7 +509,9 @@ static int read_frame(struct reader *r, const Tocsin__V1__Frame *m, struct batch
         rc = read_group(r, m->groups[i], m->wall_ms, &ret->groups[i]);
     if (rc == 0)
         rc = read_retired(r, m, ret);
-    return rc < 0 ? rc : read_events(r, m, ret);
+    if (rc == 0)
+        rc = read_events(r, m, ret);
+    return rc < 0 ? rc : repair_results_unpack(r->unpack.arena, m, ret, r->err);
 }
 
 static bool same_session(const struct chain_in *c, const struct wire_session *s)

@@ -8,6 +8,7 @@
 #include "wire/encode.h"
 #include "wire/cell.h"
 #include "wire/name.h"
+#include "wire/repair_pack.h"
 #include "wire/tocsin.pb-c.h"
 #include <errno.h>
 #include <math.h>
@@ -204,6 +205,11 @@ static int frame_need(
             !wire_text_ok(e->detail, 0, WIRE_DETAIL_MAX))
             return -EINVAL;
     }
+    if (b->n_repairs > WIRE_REPAIRS_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < b->n_repairs; i++)
+        if (wire_repair_result_fault(&b->repairs[i]))
+            return -EINVAL;
     need.declares = key ? c->n : c->n - c->told;
     *ret = need;
     return 0;
@@ -459,6 +465,7 @@ static void encode_events(struct columns *k, const struct batch *b, Tocsin__V1__
 static int encode_frame(struct chain_out *c, const struct batch *b, bool key, struct buf *out)
 {
     Tocsin__V1__Frame m = TOCSIN__V1__FRAME__INIT;
+    Tocsin__V1__RepairResult repairs[WIRE_REPAIRS_MAX], *repair_at[WIRE_REPAIRS_MAX];
     struct columns k;
     struct need need;
 
@@ -491,6 +498,11 @@ static int encode_frame(struct chain_out *c, const struct batch *b, bool key, st
             return rc;
     }
     encode_events(&k, b, &m);
+    m.repairs = repair_at;
+    for (; m.n_repairs < b->n_repairs; m.n_repairs++) {
+        repair_result_pack(&b->repairs[m.n_repairs], &repairs[m.n_repairs]);
+        repair_at[m.n_repairs] = &repairs[m.n_repairs];
+    }
     size_t size = tocsin__v1__frame__get_packed_size(&m);
     if (size > WIRE_UNPACKED_MAX)
         return -EMSGSIZE;

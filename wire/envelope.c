@@ -3,6 +3,7 @@
 #include "wire/decode.h"
 #include "wire/encode.h"
 #include "wire/name.h"
+#include "wire/repair_pack.h"
 #include "wire/tocsin.pb-c.h"
 #include "wire/unpack.h"
 #include <errno.h>
@@ -182,6 +183,13 @@ static const char *reply_fault(const struct wire_reply *r)
         if (!wire_metric_ok(r->thresholds[i].name))
             return "a threshold's name is not a metric name";
     }
+    if (r->n_repairs > WIRE_REPAIRS_MAX)
+        return "too many repairs";
+    for (size_t i = 0; i < r->n_repairs; i++) {
+        const char *fault = wire_repair_fault(&r->repairs[i]);
+        if (fault)
+            return fault;
+    }
     return NULL;
 }
 
@@ -213,6 +221,8 @@ int reply_encode(const struct wire_reply *r, struct buf *out)
 {
     Tocsin__V1__PushReply m;
     Tocsin__V1__Rejected rejected;
+    struct repair_packed repairs[WIRE_REPAIRS_MAX];
+    Tocsin__V1__Repair *repair_at[WIRE_REPAIRS_MAX];
 
     if (reply_fault(r))
         return -EINVAL;
@@ -237,6 +247,11 @@ int reply_encode(const struct wire_reply *r, struct buf *out)
     rejected.reason = borrow(r->reason);
     if (r->series_over_limit || r->frames_not_held || rejected.reason[0])
         m.rejected = &rejected;
+    m.repairs = repair_at;
+    for (; m.n_repairs < r->n_repairs; m.n_repairs++) {
+        repair_pack(&r->repairs[m.n_repairs], &repairs[m.n_repairs]);
+        repair_at[m.n_repairs] = &repairs[m.n_repairs].m;
+    }
     if (r->has_demand || r->n_faster || r->n_thresholds) {
         m.demand = demand_new(r);
         if (!m.demand)
@@ -498,6 +513,9 @@ int reply_decode(
         if (rc < 0)
             return rc;
     }
+    rc = repairs_unpack(&u, m, &reply, err);
+    if (rc < 0)
+        return rc;
     const char *fault = reply_fault(&reply);
     if (fault)
         return unpack_refuse(err, "reply: %s", fault);

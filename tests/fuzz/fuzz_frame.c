@@ -74,6 +74,9 @@ static void check_batch(const struct batch *b)
                         (k == 0 || s->hist->index[k] > s->hist->index[k - 1]));
         }
     }
+    require(b->n_repairs <= WIRE_REPAIRS_MAX);
+    for (size_t i = 0; i < b->n_repairs; i++)
+        require(!wire_repair_result_fault(&b->repairs[i]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -110,7 +113,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 check_batch(&b);
         }
     }
-    (void)reply_decode(data, size, &a, &reply, NULL);
+    if (reply_decode(data, size, &a, &reply, NULL) == 0)
+        for (size_t i = 0; i < reply.n_repairs; i++)
+            require(!wire_repair_fault(&reply.repairs[i]));
     chain_in_free(c);
     buf_done(&body);
     arena_done(&a);

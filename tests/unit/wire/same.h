@@ -41,7 +41,7 @@ static inline bool same_batch(const struct batch *a, const struct batch *b)
 {
     if (a->seq != b->seq || a->wall_ms != b->wall_ms || a->mono_ns != b->mono_ns ||
         a->clock_step_ms != b->clock_step_ms || a->n_groups != b->n_groups ||
-        a->n_events != b->n_events)
+        a->n_events != b->n_events || a->n_repairs != b->n_repairs)
         return false;
     for (size_t g = 0; g < a->n_groups; g++) {
         const struct batch_group *x = &a->groups[g], *y = &b->groups[g];
@@ -57,6 +57,15 @@ static inline bool same_batch(const struct batch *a, const struct batch *b)
         const struct batch_event *x = &a->events[i], *y = &b->events[i];
         if (x->id != y->id || x->kind != y->kind || x->wall_us != y->wall_us ||
             strcmp(x->service, y->service) != 0 || strcmp(x->detail, y->detail) != 0)
+            return false;
+    }
+    for (size_t i = 0; i < a->n_repairs; i++) {
+        const struct wire_repair_result *x = &a->repairs[i], *y = &b->repairs[i];
+        if (strcmp(x->id, y->id) != 0 || x->outcome != y->outcome || x->code != y->code ||
+            x->duration_ms != y->duration_ms || x->again != y->again ||
+            x->n_output != y->n_output ||
+            (x->n_output && memcmp(x->output, y->output, x->n_output) != 0) ||
+            strcmp(x->reason, y->reason) != 0)
             return false;
     }
     return true;

@@ -162,6 +162,8 @@ static void fill_group(struct pair *p, struct batch_group *g)
 static const struct batch *any_batch(struct pair *p)
 {
     static struct batch_event event = {9, 2, 1700000000123456, "nginx", "gone"};
+    static struct wire_repair_result repair = {"0123/4", REPAIR_TIMED_OUT, -9, 60000, false,
+        (const uint8_t *)"out\0put", 7, "too long"};
 
     p->seq++;
     p->batch = (struct batch){.seq = p->seq,
@@ -170,7 +172,9 @@ static const struct batch *any_batch(struct pair *p)
         .clock_step_ms = (int64_t)roll(p, 3) - 1,
         .groups = p->groups,
         .events = &event,
-        .n_events = roll(p, 2)};
+        .n_events = roll(p, 2),
+        .repairs = &repair,
+        .n_repairs = roll(p, 2)};
     p->n_samples = p->n_histograms = 0;
     if (roll(p, 3) == 0)
         declare_one(p, (enum series_kind)roll(p, 4));

@@ -118,6 +118,15 @@ static struct step {
             .groups = GROUPS(
                 {1000, 11, WALL + 4000, SAMPLES({4, SAMPLE_HISTOGRAM, false, 0, &SECOND}), 1})},
         0, false},
+    {"repairs",
+        {.seq = 7,
+            .wall_ms = WALL + 5000,
+            .mono_ns = 10000000000,
+            .n_repairs = 2,
+            .repairs = (struct wire_repair_result[]){{"a1/1", REPAIR_EXITED, 3, 250, true,
+                                                         (const uint8_t *)"no\xff", 3, ""},
+                {"b2/2", REPAIR_NOT_LISTED, 0, 0, false, NULL, 0, "no such action"}}},
+        0, false},
 };
 #define N_STEPS (sizeof(STEPS) / sizeof(STEPS[0]))
 
@@ -348,6 +357,38 @@ static void reply_both_ways(void)
     arena_done(&a);
 }
 
+static void repair_both_ways(void)
+{
+    static const struct wire_label PARAMETERS[] = {{"instance", "web1"}, {"service", "nginx"}};
+    static const struct wire_repair REPAIRS[] = {
+        {"a1/1", "restart-nginx", "ServiceDown", PARAMETERS, 2, 30000},
+        {"b2/1", "x", "", NULL, 0, 0}};
+    const struct wire_reply r = {.accepted_seq = 1, .repairs = REPAIRS, .n_repairs = 2};
+    struct buf body, want;
+    struct arena a;
+    struct wire_reply got;
+
+    buf_init(&body, 1 << 16);
+    buf_init(&want, 1 << 16);
+    arena_init(&a, 1 << 20);
+    read_hex("reply_repairs", &want);
+    CU_ASSERT_EQUAL(reply_encode(&r, &body), 0);
+    CU_ASSERT_TRUE(same_bytes("reply_repairs", &body, &want));
+    CU_ASSERT_EQUAL_FATAL(reply_decode(want.data, want.len, &a, &got, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(got.n_repairs, 2);
+    CU_ASSERT_STRING_EQUAL(got.repairs[0].id, "a1/1");
+    CU_ASSERT_STRING_EQUAL(got.repairs[0].action, "restart-nginx");
+    CU_ASSERT_STRING_EQUAL(got.repairs[0].alert, "ServiceDown");
+    CU_ASSERT_EQUAL(got.repairs[0].valid_ms, 30000);
+    CU_ASSERT_EQUAL_FATAL(got.repairs[0].n_parameters, 2);
+    CU_ASSERT_STRING_EQUAL(got.repairs[0].parameters[0].name, "instance");
+    CU_ASSERT_STRING_EQUAL(got.repairs[0].parameters[1].value, "nginx");
+    CU_ASSERT_EQUAL(got.repairs[1].n_parameters, 0);
+    buf_done(&body);
+    buf_done(&want);
+    arena_done(&a);
+}
+
 static void empty_reply(void)
 {
     struct wire_reply got;
@@ -357,6 +398,7 @@ static void empty_reply(void)
     arena_init(&a, 1 << 16);
     CU_ASSERT_EQUAL(reply_decode(NOTHING, 0, &a, &got, NULL), 0);
     CU_ASSERT_TRUE(!got.goaway_to && !got.collector && !got.reason && !got.has_demand);
+    CU_ASSERT_EQUAL(got.n_repairs, 0);
     arena_done(&a);
 }
 
@@ -365,6 +407,7 @@ static const struct test TESTS[] = {
     {"the golden frames are decoded to these fields", decodes_these_frames},
     {"the golden body goes both ways", body_both_ways},
     {"the golden reply goes both ways", reply_both_ways},
+    {"a golden reply that asks for repairs goes both ways", repair_both_ways},
     {"an empty reply says nothing", empty_reply},
 };
 int main(void)

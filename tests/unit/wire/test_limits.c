@@ -455,6 +455,21 @@ static const char *make_frame(int n, struct buf *frame)
     case 12: buf_addc(frame, '\x0c'); return "is not a Frame"; // wire type 4
     case 13: buf_add(frame, "\x3a\x7f", 2); return "is not a Frame";
     case 14: put_bytes(frame, 7, "\xff", 1); return "not a Frame message";
+    case 15:
+        for (int i = 0; i <= WIRE_REPAIRS_MAX; i++)
+            put_bytes(frame, 10, "\x0a\x01x\x10\x01", 5);
+        return "repair results";
+    case 16: put_bytes(frame, 10, "\x0a\x01x", 3); return "without an outcome";
+    case 17: put_bytes(frame, 10, "\x10\x01", 2); return "id is none";
+    case 18: put_bytes(frame, 10, "\x0a\x01 \x10\x01", 5); return "id is none";
+    case 19:
+        put_text(&m, 1, "x");
+        put_u(&m, 2, 1);
+        put_varint(&m, 5 << 3 | 2);
+        put_varint(&m, WIRE_REPAIR_OUTPUT_MAX + 1);
+        repeat(&m, 'a', WIRE_REPAIR_OUTPUT_MAX + 1);
+        put_nested(frame, 10, &m);
+        return "output is too long";
     default: return NULL;
     }
 }
@@ -703,6 +718,68 @@ static void replies_refused(void)
     arena_done(&a);
 }
 
+static void repairs_refused(void)
+{
+    struct wire_label labels[WIRE_REPAIR_PARAMETERS_MAX + 1] = {{"b", "1"}, {"a", "1"}};
+    struct wire_repair repairs[WIRE_REPAIRS_MAX + 1] = {{.id = "x", .action = "restart"}},
+                                                  *one = repairs;
+    struct wire_reply r = {.repairs = repairs, .n_repairs = 1}, got;
+    struct buf b, m;
+    struct arena a;
+
+    buf_init(&b, WIRE_UNPACKED_MAX);
+    arena_init(&a, 16 << 20);
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), 0);
+    one->parameters = labels;
+    one->n_parameters = 2;
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL); // not sorted
+    labels[1].name = "b";
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL); // one twice
+    labels[1].name = "c:d";
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    labels[1] = (struct wire_label){"instance", "web1"};
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), 0);
+    labels[1].value = "";
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    one->n_parameters = WIRE_REPAIR_PARAMETERS_MAX + 1;
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    one->n_parameters = 0;
+    one->action = "rm -rf";
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    one->action = "../x";
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    one->action = "restart";
+    one->id = "";
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    one->id = "x/1";
+    one->valid_ms = WIRE_REPAIR_VALID_MS_MAX + 1;
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    one->valid_ms = 1;
+    for (size_t i = 1; i <= WIRE_REPAIRS_MAX; i++)
+        repairs[i] = *one;
+    r.n_repairs = WIRE_REPAIRS_MAX + 1;
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), -EINVAL);
+    r.n_repairs = WIRE_REPAIRS_MAX;
+    buf_reset(&b);
+    CU_ASSERT_EQUAL(reply_encode(&r, &b), 0);
+    CU_ASSERT_EQUAL(reply_decode(b.data, b.len, &a, &got, NULL), 0);
+    CU_ASSERT_EQUAL(got.n_repairs, WIRE_REPAIRS_MAX);
+    put_bytes(&b, 17, "\x0a\x01x\x12\x01x", 6);
+    CU_ASSERT_EQUAL(reply_decode(b.data, b.len, &a, &got, NULL), -EBADMSG); // one too many
+    for (int i = 0; i < 2; i++) { // an action that is none, too many parameters
+        buf_reset(&b);
+        buf_init(&m, 1 << 16);
+        put_text(&m, 1, "x");
+        put_text(&m, 2, i ? "x" : "a b");
+        for (int k = 0; k <= WIRE_REPAIR_PARAMETERS_MAX * i; k++)
+            put_bytes(&m, 3, "\x0a\x01x\x12\x01x", 6);
+        put_nested(&b, 17, &m);
+        CU_ASSERT_EQUAL(reply_decode(b.data, b.len, &a, &got, NULL), -EBADMSG);
+    }
+    buf_done(&b);
+    arena_done(&a);
+}
+
 // --- the encoder refuses too -----------------------------------------------------------------
 
 static void encoder_declares(void)
@@ -765,6 +842,14 @@ static void encoder_batches(void)
     event.detail = "\xff";
     CU_ASSERT_EQUAL(chain_out_encode(c, &b, &out, &key), -EINVAL);
     event.detail = NULL;
+    struct wire_repair_result results[WIRE_REPAIRS_MAX + 1] = {{.id = "x"}};
+    b.repairs = results;
+    b.n_repairs = 1;
+    CU_ASSERT_EQUAL(chain_out_encode(c, &b, &out, &key), -EINVAL); // no outcome
+    results[0].outcome = REPAIR_EXITED;
+    b.n_repairs = WIRE_REPAIRS_MAX + 1;
+    CU_ASSERT_EQUAL(chain_out_encode(c, &b, &out, &key), -EINVAL);
+    b.n_repairs = 1;
     CU_ASSERT_EQUAL(chain_out_encode(c, &b, &out, &key), 0);
     CU_ASSERT_TRUE(key);
     buf_done(&out);
@@ -780,6 +865,7 @@ static const struct test TESTS[] = {
     {"a session that is none is refused, another protocol is told apart", sessions_refused},
     {"a body that breaks a rule is refused", bodies_refused},
     {"a reply that breaks a rule is refused both ways", replies_refused},
+    {"a repair that breaks a rule is refused both ways", repairs_refused},
     {"the encoder refuses what the decoder would, declaring", encoder_declares},
     {"the encoder refuses what the decoder would, in batches", encoder_batches},
 };
