@@ -17,7 +17,7 @@
 #define TRY_AGAIN_NS 1000000000LL
 
 struct record {
-    struct notice *notice; // an alert, or
+    const struct notice *notice; // an alert, or
     size_t lanes;
     struct silence_row *silence; // a silence, or
     char *receiver;              // what somebody was told
@@ -52,7 +52,7 @@ struct journal {
 static void write_free(struct journal_write *w)
 {
     for (size_t i = 0; i < w->n; i++) {
-        free(w->r[i].notice);
+        notice_free(w->r[i].notice);
         free(w->r[i].silence);
         free(w->r[i].receiver);
     }
@@ -126,7 +126,7 @@ static struct record *record_new(struct journal_write *w)
 int journal_write_alert(struct journal_write *w, const struct notice *n, size_t lanes)
 {
     struct record *r = record_new(w);
-    if (!r || !(r->notice = notice_copy(n)))
+    if (!r || !(r->notice = notice_keep(n)))
         return -ENOMEM;
     r->lanes = lanes;
     w->n++;

@@ -12,7 +12,7 @@ struct lane_state {
 // An alert that fires, or fired and is not said to be over everywhere.
 struct episode {
     struct episode *before, *after; // in the order they began
-    struct notice *n;
+    const struct notice *n;
     bool
         unsure; // of an earlier run: whether its beginning was muted or not said yet, nobody knows
     size_t lanes;
@@ -41,7 +41,7 @@ static void forget(struct ledger *l, struct episode *e)
     *(e->after ? &e->after->before : &l->last) = e->before;
     map_del(&l->by_id, &e->n->alert_id, sizeof(e->n->alert_id));
     l->n--;
-    free(e->n);
+    notice_free(e->n);
     free(e);
 }
 
@@ -65,9 +65,9 @@ static struct episode *begin(struct ledger *l, const struct notice *n)
     uint32_t lane[LEDGER_LANES_MAX];
     size_t lanes = l->o.route(l->o.ctx, &n->labels, lane, LEDGER_LANES_MAX);
     struct episode *e = calloc(1, sizeof(*e) + lanes * sizeof(e->lane[0]));
-    struct notice *copy = notice_copy(n);
+    const struct notice *copy = notice_keep(n);
     if (!e || !copy || map_set(&l->by_id, &n->alert_id, sizeof(n->alert_id), e) < 0) {
-        free(copy);
+        notice_free(copy);
         free(e);
         return NULL;
     }
@@ -87,14 +87,16 @@ static bool fires(const struct notice *n)
     return n->to == ALERT_FIRING;
 }
 
-// The change that made it fire, of an episode that may be over since.
-static struct notice beginning(const struct notice *n)
+// Another change of the same episode: its beginning when it may be over since, or its end. Borrows from n.
+static struct notice as(const struct notice *n, enum alert_state from, enum alert_state to)
 {
-    struct notice b = *n;
-    b.from = ALERT_PENDING;
-    b.to = ALERT_FIRING;
-    b.ends_at_ms = 0;
-    return b;
+    struct notice c = *n;
+    c.shared = false;
+    c.from = from;
+    c.to = to;
+    if (to == ALERT_FIRING)
+        c.ends_at_ms = 0;
+    return c;
 }
 
 // Says what differs on one lane, unless it is muted. n is the change, or the newest state.
@@ -114,12 +116,13 @@ static void look(
     if (s->said == TOLD_NOTHING && (s->muted || !e->unsure)) {
         l->o.nothing(l->o.ctx, s->lane, n->alert_id);
     } else {
-        struct notice b = beginning(n);
-        if (s->said == TOLD_NOTHING)
-            l->o.say(l->o.ctx, s->lane, &b);
-        struct notice over = *n;
-        over.from = ALERT_FIRING;
-        l->o.say(l->o.ctx, s->lane, &over);
+        struct notice change;
+        if (s->said == TOLD_NOTHING) {
+            change = as(n, ALERT_PENDING, ALERT_FIRING);
+            l->o.say(l->o.ctx, s->lane, &change);
+        }
+        change = as(n, ALERT_FIRING, n->to);
+        l->o.say(l->o.ctx, s->lane, n->from == ALERT_FIRING ? n : &change);
     }
     s->said = TOLD_OVER;
 }
@@ -153,7 +156,7 @@ static struct episode *take(struct ledger *l, const struct notice *n, int *ret_r
             *ret_rc = -ENOMEM;
         return e;
     }
-    struct notice *copy = notice_copy(n);
+    const struct notice *copy = notice_keep(n);
     if (!copy) {
         *ret_rc = -ENOMEM;
         return NULL;
@@ -161,7 +164,7 @@ static struct episode *take(struct ledger *l, const struct notice *n, int *ret_r
     for (size_t i = 0; fires(n) && i < e->lanes; i++)
         if (e->lane[i].said == TOLD_OVER) // a reload ended it, and it fires again
             e->lane[i].said = TOLD_NOTHING;
-    free(e->n);
+    notice_free(e->n);
     e->n = copy;
     return e;
 }

@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/notice.h"
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+// Before each notice on the heap.
+struct shared_notice {
+    atomic_uint refs;
+    struct notice n;
+};
+
+static struct shared_notice *shared_of(const struct notice *n)
+{
+    return (struct shared_notice *)((uintptr_t)n - offsetof(struct shared_notice, n));
+}
 
 static size_t labels_bytes(const struct labels *l)
 {
@@ -32,21 +46,38 @@ static void copy_labels(
 
 struct notice *notice_copy(const struct notice *from)
 {
-    size_t bytes = sizeof(struct notice) + labels_bytes(&from->labels) +
+    size_t bytes = sizeof(struct shared_notice) + labels_bytes(&from->labels) +
                    labels_bytes(&from->annotations) + strlen(from->group) + strlen(from->file) +
                    strlen(from->expr) + 3;
-    struct notice *n = malloc(bytes);
-    if (!n)
+    struct shared_notice *s = malloc(bytes);
+    if (!s)
         return NULL;
+    atomic_init(&s->refs, 1);
+    struct notice *n = &s->n;
     struct label *l = (struct label *)(n + 1);
     char *text = (char *)(l + from->labels.n + from->annotations.n);
     *n = *from;
+    n->shared = true;
     copy_labels(&from->labels, l, &text, &n->labels);
     copy_labels(&from->annotations, l + from->labels.n, &text, &n->annotations);
     n->group = copy_text(&text, from->group);
     n->file = copy_text(&text, from->file);
     n->expr = copy_text(&text, from->expr);
     return n;
+}
+
+const struct notice *notice_keep(const struct notice *n)
+{
+    if (!n->shared)
+        return notice_copy(n);
+    atomic_fetch_add_explicit(&shared_of(n)->refs, 1, memory_order_relaxed);
+    return n;
+}
+
+void notice_free(const struct notice *n)
+{
+    if (n && atomic_fetch_sub_explicit(&shared_of(n)->refs, 1, memory_order_acq_rel) == 1)
+        free(shared_of(n));
 }
 
 struct notice *notice_new(const struct transition *t, uint64_t id, int64_t decided_ms)

@@ -151,7 +151,7 @@ static bool write_down(
 static void held_free(struct held *h)
 {
     for (size_t i = 0; i < h->count; i++)
-        free(h->n[i]);
+        notice_free(h->n[i]);
     free(h->n);
     free(h);
 }
@@ -259,7 +259,7 @@ static bool drain(struct notify *n)
     if (!h || !own) {
         log_error("notice_lost", "reason=%s lost=%zu", log_q("out of memory"), count);
         for (size_t i = 0; i < count; i++)
-            free(batch[i]);
+            notice_free(batch[i]);
         free(h);
         free(own);
         return true;
@@ -446,7 +446,8 @@ static void restore(void *ctx, const struct journal_row *r)
     enum told told[LEDGER_LANES_MAX];
     size_t count = 0;
     int64_t now = now_ms(n), ago_ms = clock_wall_ms(&n->o.clock) - now;
-    int rc = 0;
+    const struct notice *notice = notice_keep(r->notice);
+    int rc = notice ? 0 : -ENOMEM;
     for (size_t i = 0; i < lanes_count(n->lanes); i++)
         for (size_t k = 0; k < r->n && count < LEDGER_LANES_MAX; k++) {
             if (strcmp(r->receiver[k], lane_id(lanes_at(n->lanes, i))) != 0)
@@ -455,10 +456,11 @@ static void restore(void *ctx, const struct journal_row *r)
             told[count++] = r->told[k];
             if (r->told[k] == TOLD_FIRING && rc == 0)
                 rc = deliver_known(
-                    lane_queue(lanes_at(n->lanes, i)), r->notice, r->at_ms[k] - ago_ms);
+                    lane_queue(lanes_at(n->lanes, i)), notice, r->at_ms[k] - ago_ms);
         }
     if (rc == 0)
-        rc = ledger_restore(n->ledger, r->notice, lane, told, count);
+        rc = ledger_restore(n->ledger, notice, lane, told, count);
+    notice_free(notice);
     if (rc < 0)
         log_error("ledger_out_of_memory", "alerts=1");
 }

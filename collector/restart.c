@@ -50,7 +50,7 @@ void restart_done(struct restart *r, struct ring *notices)
 {
     for (size_t i = 0; i < r->n_over; i++)
         if (!ring_push(notices, r->over[i]))
-            free(r->over[i]); // still in the journal: the next start finds it
+            notice_free(r->over[i]); // still in the journal: the next start finds it
     free(r->over);
     *r = (struct restart){0};
 }

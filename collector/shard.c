@@ -162,7 +162,7 @@ static void overflow_add(struct shard *s, struct notice *n)
         s->notices_lost++;
         log_error("notice_lost", "reason=%s lost=%llu", log_q("the notifier does not keep up"),
             (unsigned long long)s->notices_lost);
-        free(n);
+        notice_free(n);
         return;
     }
     o->notice = n;
@@ -475,7 +475,7 @@ void shard_free(struct shard *s)
     while (s->frames && (item = ring_pop(s->frames)))
         frame_free(item);
     while (s->notices && (item = ring_pop(s->notices)))
-        free(item);
+        notice_free(item);
     while (s->requests && (item = ring_pop(s->requests)))
         request_free(item);
     while (s->loads && (item = ring_pop(s->loads)))
@@ -489,7 +489,7 @@ void shard_free(struct shard *s)
     free(s->decided);
     while (s->overflow) {
         struct overflow *next = s->overflow->next;
-        free(s->overflow->notice);
+        notice_free(s->overflow->notice);
         free(s->overflow);
         s->overflow = next;
     }

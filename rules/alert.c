@@ -99,13 +99,13 @@ struct intent {
 };
 
 static int prepare_value(struct alert_set *s, const struct alert_step *step,
-    const struct element *el, uint64_t hash, struct arena *scratch, struct intent *in,
+    const struct element *el, uint64_t hash, struct arena *text, struct intent *in,
     struct err *err)
 {
     struct template_data d = {&el->labels, el->value, step->external_url, step->external_labels,
         step->query, step->query_ctx};
     struct labels labels;
-    int rc = final_labels(step, &el->labels, &d, scratch, &labels);
+    int rc = final_labels(step, &el->labels, &d, text, &labels);
     if (rc < 0)
         return rc;
     uint64_t fingerprint = labels_fingerprint(&labels);
@@ -119,7 +119,7 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
     bool same = slot && slot->a.element_hash == hash &&
                 slot->value_bits == double_bits(el->value) && !asks(step->rule);
     if (!same) {
-        in->annotations = annotations(step, &d, scratch);
+        in->annotations = annotations(step, &d, text);
         if (!in->annotations)
             return -ENOMEM;
     }
@@ -180,16 +180,17 @@ static bool goes_on(const struct alert_step *step, const struct element *el)
 }
 
 static int prepare(struct alert_set *s, const struct alert_step *step, const struct vector *v,
-    struct arena *scratch, struct intent *in, struct err *err)
+    struct arena *text, struct intent *in, struct err *err)
 {
     size_t before = s->n;
     for (size_t i = 0; i < v->n; i++) {
         const struct element *el = &v->e[i];
+        arena_reset(text); // an alert keeps copies: many at once do not add up
         if (!begins(step, el) && (!before || !goes_on(step, el)))
             continue;
         uint64_t hash = labels_hash_without(&el->labels, NULL, 0);
         if (begins(step, el)) {
-            int rc = prepare_value(s, step, el, hash, scratch, in, err);
+            int rc = prepare_value(s, step, el, hash, text, in, err);
             if (rc < 0)
                 return rc;
         } else {
@@ -411,8 +412,11 @@ int alert_set_step(struct alert_set *s, const struct alert_step *step, const str
     if (rc == 0)
         rc = transition_list_reserve(out, 2 * (before + held));
     if (rc == 0 && n) {
+        struct arena text;
+        arena_init(&text, 0);
         in = arena_alloc(scratch, n * sizeof(*in));
-        rc = in ? prepare(s, step, v, scratch, in, err) : -ENOMEM;
+        rc = in ? prepare(s, step, v, &text, in, err) : -ENOMEM;
+        arena_done(&text);
     }
     if (rc < 0) {
         take_back(s, before, in, n);

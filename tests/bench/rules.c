@@ -168,7 +168,7 @@ static void frame(struct fleet *f, size_t agent, int64_t now_ms)
 static void on_notice(void *ctx, struct notice *n)
 {
     ((struct fleet *)ctx)->transitions++;
-    free(n);
+    notice_free(n);
 }
 
 static void advance(struct fleet *f, int64_t now_ms)

@@ -71,7 +71,7 @@ static void on_notice(void *ctx, struct notice *n)
     snprintf(s->name, sizeof(s->name), "%s", labels_get(&n->labels, "alertname"));
     s->to = n->to;
     s->at_ms = n->decided_ms;
-    free(n);
+    notice_free(n);
 }
 
 // Lets the collector do all that is due until then, waking it only when it asked to be woken.

@@ -36,7 +36,7 @@ static inline void stage_notice(void *ctx, struct notice *n)
     s->notices++;
     if (s->noticed)
         s->noticed(s->ctx, n);
-    free(n);
+    notice_free(n);
 }
 
 static inline void stage_init(struct stage *s, const char *rules)

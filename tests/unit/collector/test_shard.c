@@ -77,7 +77,7 @@ static void more_than_the_ring(void)
         for (; (n = ring_pop(r)); got++) {
             CU_ASSERT_EQUAL(n->id, last + 1);
             last = n->id;
-            free(n);
+            notice_free(n);
         }
     }
     shard_stop(s);

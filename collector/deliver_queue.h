@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the deliver*.c share: the queue (deliver.c), what a message says (deliver_message.c) and what
+ * becomes of it (deliver_done.c).
+ */
+#pragma once
+#include "base/map.h"
+#include "collector/deliver.h"
+#include "collector/notice_set.h"
+#include <sys/types.h>
+
+struct item {
+    struct item *next;
+    struct group *group;
+    struct notice_set changes; // empty: a repeat
+    int64_t queued_ms;
+    unsigned tries, refused;
+};
+
+struct group {
+    struct labels *labels;
+    char *key;
+    struct notice_set known; // firing at the receiver
+    struct item *last;       // newest queued item that is not in flight
+    size_t items;            // queued, in flight included
+    bool flying;             // its first item is in flight, so the others wait
+    int64_t retry_at_ms;     // of its first item, which failed
+    int64_t not_before_ms;   // group_wait; the group's, so that its items never pass each other
+    int64_t last_sent_ms;
+    int64_t quiet_until_ms; // nobody was to be reminded of it: looked at again then
+};
+
+struct flight {
+    struct item *it; // NULL: free; in no list while it is here
+    unsigned fails;  // of the receiver when it was sent
+    struct buf body, path;
+    struct deliver_message message;
+    struct deliver_member *changed;
+};
+
+struct deliver {
+    struct deliver_options o;
+    struct map groups; // key -> struct group
+    struct item *head, *tail;
+    struct flight flights[DELIVER_FLIGHTS_MAX];
+    size_t flying;
+    bool hold; // no repeats now
+    struct deliver_told *told;
+    size_t n_told, cap_told;
+    unsigned fails; // in a row: tries of a receiver that is away, groups it chokes on
+    const struct group *choked;    // the last of these; only compared
+    int64_t retry_at_ms, named_ms; // named_ms: by Retry-After
+    uint64_t random;
+    struct deliver_stats stats;
+};
+
+// The body of a message: what the receiver knows with the item's changes applied. The number of alerts in
+// it; 0 = there is nothing to tell; -ENOMEM.
+ssize_t deliver_render(struct deliver *d, struct flight *f, const struct item *it);
+// An item that is in no list any more. told = the receiver has it, so this is what it knows now.
+void deliver_finish(struct deliver *d, struct item *it, bool told, int64_t now_ms);
+void deliver_take_out(struct deliver *d, struct item *before, struct item *it);
+void deliver_put_back(struct deliver *d, struct item *it);
+void deliver_learn(struct deliver *d, uint64_t alert_id, enum told told);
+void deliver_item_free(struct item *it);
+// A group nobody is told about any more takes no memory.
+void deliver_group_release(struct deliver *d, struct group *g);
