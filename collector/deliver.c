@@ -299,7 +299,7 @@ int64_t deliver_next(const struct deliver *d)
 static bool quiet(const struct deliver *d, const struct group *g)
 {
     for (size_t i = 0; i < g->known.count; i++)
-        if (!d->o.quiet || !d->o.quiet(d->o.quiet_ctx, &g->known.n[i]->labels))
+        if (!d->o.quiet || !d->o.quiet(d->o.quiet_ctx, g->known.n[i]))
             return false;
     return true;
 }

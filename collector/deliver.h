@@ -45,7 +45,7 @@ struct deliver_options {
     int64_t group_wait_ms; // a group's first message; never holds severity page or critical
     int64_t repeat_ms;     // 0 = a standing state is not repeated
     // Whether nobody is to be reminded of this alert now; NULL = of every one somebody is.
-    bool (*quiet)(void *ctx, const struct labels *l);
+    bool (*quiet)(void *ctx, const struct notice *n);
     void *quiet_ctx;
     bool send_resolved;
     size_t max_alerts; // 0 = all

@@ -24,7 +24,7 @@ struct lane_options {
     struct board *board; // NULL allowed
     struct clock clock;
     CURLM *multi;
-    bool (*quiet)(void *ctx, const struct labels *l); // see deliver.h
+    bool (*quiet)(void *ctx, const struct notice *n); // see deliver.h
     void *quiet_ctx;
 };
 struct lane;

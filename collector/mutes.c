@@ -51,10 +51,10 @@ unsigned mutes_of(const struct mutes *m, const struct notice *n,
            (time_limits_muted(times, wall_ms) ? MUTE_TIME : 0u);
 }
 
-bool mutes_quiet(const struct mutes *m, const struct labels *l, int64_t wall_ms)
+bool mutes_quiet(const struct mutes *m, const struct notice *n, int64_t wall_ms)
 {
-    return silences_muting(m->silences, l, wall_ms, NULL, 0) ||
-           inhibitor_muted(m->inhibitor, l);
+    return silences_muting(m->silences, &n->labels, wall_ms, NULL, 0) ||
+           inhibitor_muted(m->inhibitor, &n->labels);
 }
 
 void mutes_changed(struct mutes *m)

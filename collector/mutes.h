@@ -30,8 +30,8 @@ void mutes_take(struct mutes *m, const struct notice *n);
 // Why this alert must not be told now on a route with these times: a set of enum mute.
 unsigned mutes_of(const struct mutes *m, const struct notice *n,
     const struct time_limits *times, int64_t wall_ms);
-// Whether a reminder of what has these labels is what a mute is against.
-bool mutes_quiet(const struct mutes *m, const struct labels *l, int64_t wall_ms);
+// Whether a reminder of this alert is what a mute is against.
+bool mutes_quiet(const struct mutes *m, const struct notice *n, int64_t wall_ms);
 
 void mutes_changed(struct mutes *m);
 // Whether a mute may have begun or ended since mutes_looked: then alerts have to be looked at.

@@ -405,10 +405,10 @@ static void notify_free(struct notify *n)
 }
 
 // A reminder of what is silenced or inhibited is what the mute is against.
-static bool quiet(void *ctx, const struct labels *l)
+static bool quiet(void *ctx, const struct notice *notice)
 {
     const struct notify *n = ctx;
-    return mutes_quiet(n->mutes, l, wall_ms(n));
+    return mutes_quiet(n->mutes, notice, wall_ms(n));
 }
 
 static int open_lanes(struct notify *n, struct err *err)

@@ -480,9 +480,9 @@ static void broken_for_all(void)
     deliver_free(d);
 }
 
-static bool is_quiet(void *ctx, const struct labels *l)
+static bool is_quiet(void *ctx, const struct notice *n)
 {
-    (void)l;
+    (void)n;
     return *(const bool *)ctx;
 }
 
