@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/config.h"
+#include "agent/config_read.h"
 #include "base/diag.h"
 #include "base/num.h"
-#include "base/yaml.h"
 #include "wire/name.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,16 +14,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-struct reader {
-    struct agent_config *c;
-    struct diags *d;
-    bool oom;
-};
-
-static void bad(struct reader *r, const struct yaml_node *n, const char *hint, const char *fmt,
-    ...) __attribute__((format(printf, 4, 5)));
-static void bad(
-    struct reader *r, const struct yaml_node *n, const char *hint, const char *fmt, ...)
+void config_bad(
+    struct config_reader *r, const struct yaml_node *n, const char *hint, const char *fmt, ...)
 {
     char msg[256];
     va_list ap;
@@ -35,7 +26,7 @@ static void bad(
     diags_add(r->d, DIAG_ERROR, "C001", n->line, n->col, len, hint, "%s", msg);
 }
 
-static const char *keep(struct reader *r, const char *s, size_t len)
+const char *config_keep(struct config_reader *r, const char *s, size_t len)
 {
     char *copy = arena_strndup(&r->c->arena, s, len);
     if (!copy)
@@ -45,14 +36,8 @@ static const char *keep(struct reader *r, const char *s, size_t len)
 
 // --- keys of a map -----------------------------------------------------------------------------
 
-struct key {
-    const char *name;
-    void (*read)(struct reader *r, const struct yaml_node *n, void *to);
-    size_t offset; // into the struct the map fills
-};
-
-static void read_map(struct reader *r, const struct yaml_node *map, const struct key *keys,
-    size_t n_keys, void *to, const char *what)
+void config_map(struct config_reader *r, const struct yaml_node *map,
+    const struct config_key *keys, size_t n_keys, void *to, const char *what)
 {
     const char *names[32];
     for (size_t i = 0; i < n_keys; i++)
@@ -71,75 +56,75 @@ static void read_map(struct reader *r, const struct yaml_node *map, const struct
         char hint[96] = "";
         if (near)
             snprintf(hint, sizeof(hint), "did you mean `%s`?", near);
-        bad(r, k, near ? hint : NULL, "unknown key `%.60s` in %s", k->text, what);
+        config_bad(r, k, near ? hint : NULL, "unknown key `%.60s` in %s", k->text, what);
     }
 }
 
-static bool is_scalar(struct reader *r, const struct yaml_node *n)
+bool config_scalar(struct config_reader *r, const struct yaml_node *n)
 {
     if (n->kind == YAML_SCALAR && strlen(n->text) == n->len)
         return true;
-    bad(r, n, NULL, "one value is wanted here");
+    config_bad(r, n, NULL, "one value is wanted here");
     return false;
 }
 
-static void read_text(struct reader *r, const struct yaml_node *n, void *to)
+void config_text(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     const char **ret = to;
-    if (!is_scalar(r, n))
+    if (!config_scalar(r, n))
         return;
     if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX))
-        bad(r, n, NULL, "1 to %d bytes of UTF-8 are wanted here", WIRE_VALUE_MAX);
+        config_bad(r, n, NULL, "1 to %d bytes of UTF-8 are wanted here", WIRE_VALUE_MAX);
     else
-        *ret = keep(r, n->text, n->len);
+        *ret = config_keep(r, n->text, n->len);
 }
 
-static void read_host(struct reader *r, const struct yaml_node *n, void *to)
+static void read_host(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    if (is_scalar(r, n) && !wire_text_ok(n->text, 1, WIRE_HOST_MAX))
-        bad(r, n, NULL, "a host name has 1 to %d bytes", WIRE_HOST_MAX);
+    if (config_scalar(r, n) && !wire_text_ok(n->text, 1, WIRE_HOST_MAX))
+        config_bad(r, n, NULL, "a host name has 1 to %d bytes", WIRE_HOST_MAX);
     else
-        read_text(r, n, to);
+        config_text(r, n, to);
 }
 
-static void read_duration(
-    struct reader *r, const struct yaml_node *n, int64_t low, int64_t high, int64_t *ret)
+void config_duration(
+    struct config_reader *r, const struct yaml_node *n, int64_t low, int64_t high, int64_t *ret)
 {
     int64_t ms;
-    if (!is_scalar(r, n))
+    if (!config_scalar(r, n))
         return;
     if (!duration_parse(n->text, n->len, &ms)) {
-        bad(r, n, "write it with a unit, e.g. 250ms, 2s, 1m", "`%.40s` is not a duration",
-            n->text);
+        config_bad(r, n, "write it with a unit, e.g. 250ms, 2s, 1m",
+            "`%.40s` is not a duration", n->text);
     } else if (ms < low || ms > high) {
         char a[NUM_TEXT_MAX + 1], b[NUM_TEXT_MAX + 1];
         a[duration_print(low, a)] = 0;
         b[duration_print(high, b)] = 0;
-        bad(r, n, NULL, "`%.40s` is not between %s and %s", n->text, a, b);
+        config_bad(r, n, NULL, "`%.40s` is not between %s and %s", n->text, a, b);
     } else {
         *ret = ms;
     }
 }
 
-static void read_every(struct reader *r, const struct yaml_node *n, void *to)
+static void read_every(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    read_duration(r, n, 50, 3600 * 1000, to);
+    config_duration(r, n, 50, 3600 * 1000, to);
 }
 
-static void read_timeout(struct reader *r, const struct yaml_node *n, void *to)
+static void read_timeout(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    read_duration(r, n, 10, 60 * 1000, to);
+    config_duration(r, n, 10, 60 * 1000, to);
 }
 
-static void read_slow(struct reader *r, const struct yaml_node *n, void *to)
+static void read_slow(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    read_duration(r, n, 1, 60 * 1000, to);
+    config_duration(r, n, 1, 60 * 1000, to);
 }
 
 // --- addresses ---------------------------------------------------------------------------------
 
 // "host:port" or "[v6]:port"; without a port def (0: one is wanted).
-static bool split_address(struct reader *r, const char *s, size_t len, uint16_t def,
+static bool split_address(struct config_reader *r, const char *s, size_t len, uint16_t def,
     const char **ret_host, uint16_t *ret_port)
 {
     const char *end = s + len, *host = s, *host_end, *rest;
@@ -164,13 +149,13 @@ static bool split_address(struct reader *r, const char *s, size_t len, uint16_t 
     for (const char *p = host; p < host_end; p++)
         if (*p <= ' ' || strchr("/?#@\\\"'", *p))
             return false;
-    *ret_host = keep(r, host, (size_t)(host_end - host));
+    *ret_host = config_keep(r, host, (size_t)(host_end - host));
     *ret_port = (uint16_t)port;
     return true;
 }
 
 static bool split_url(
-    struct reader *r, const char *url, const char **ret_host, uint16_t *ret_port)
+    struct config_reader *r, const char *url, const char **ret_host, uint16_t *ret_port)
 {
     uint16_t def;
     if (strncasecmp(url, "http://", 7) == 0) {
@@ -188,11 +173,11 @@ static bool split_url(
     return split_address(r, url, strcspn(url, "/?#"), def, ret_host, ret_port);
 }
 
-static void read_collector(struct reader *r, const struct yaml_node *n, void *to)
+static void read_collector(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     const char **ret = to, *host, *text;
     uint16_t port;
-    if (!is_scalar(r, n))
+    if (!config_scalar(r, n))
         return;
     text = n->text;
     if (!strstr(text, "://") && split_address(r, text, n->len, 7312, &host, &port)) {
@@ -204,10 +189,10 @@ static void read_collector(struct reader *r, const struct yaml_node *n, void *to
             r->oom = true;
         *ret = url;
     } else if (n->len > WIRE_VALUE_MAX || !split_url(r, text, &host, &port)) {
-        bad(r, n, "e.g. http://127.0.0.1:7312 or https://mon.example.net:7312",
+        config_bad(r, n, "e.g. http://127.0.0.1:7312 or https://mon.example.net:7312",
             "`%.60s` is not the address of a collector", text);
     } else {
-        *ret = keep(r, text, n->len);
+        *ret = config_keep(r, text, n->len);
     }
 }
 
@@ -240,26 +225,26 @@ static bool is_this_host(const char *host, const char *own)
 
 // --- labels ------------------------------------------------------------------------------------
 
-static void read_labels(struct reader *r, const struct yaml_node *n, void *to)
+static void read_labels(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct agent_config *c = to;
     if (n->kind != YAML_MAP) {
-        bad(r, n, "e.g. labels: {site: fra1}", "labels are a map of name and value");
+        config_bad(r, n, "e.g. labels: {site: fra1}", "labels are a map of name and value");
         return;
     }
     for (size_t i = 0; i < n->n; i++) {
         const char *value = NULL;
         if (c->n_labels == CONFIG_LABELS_MAX) {
-            bad(r, n->keys[i], NULL, "more than %d labels", CONFIG_LABELS_MAX);
+            config_bad(r, n->keys[i], NULL, "more than %d labels", CONFIG_LABELS_MAX);
             return;
         }
-        read_text(r, n->items[i], &value);
-        struct wire_label one = {keep(r, n->keys[i]->text, n->keys[i]->len), value};
+        config_text(r, n->items[i], &value);
+        struct wire_label one = {config_keep(r, n->keys[i]->text, n->keys[i]->len), value};
         if (!value || !one.name)
             continue;
         const char *fault = wire_labels_fault(&one, 1);
         if (fault || strcmp(one.name, "job") == 0) {
-            bad(r, n->keys[i], NULL, "label `%.60s`: %s", one.name,
+            config_bad(r, n->keys[i], NULL, "label `%.60s`: %s", one.name,
                 fault ? fault : "set by the agent");
             continue;
         }
@@ -272,70 +257,73 @@ static void read_labels(struct reader *r, const struct yaml_node *n, void *to)
 
 // --- probes ------------------------------------------------------------------------------------
 
-static void read_tcp(struct reader *r, const struct yaml_node *n, void *to)
+static void read_tcp(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct probe_config *p = to;
-    if (!is_scalar(r, n))
+    if (!config_scalar(r, n))
         return;
     if (p->target)
-        bad(r, n, NULL, "a probe has one of `tcp` and `http`");
+        config_bad(r, n, NULL, "a probe has one of `tcp` and `http`");
     else if (!split_address(r, n->text, n->len, 0, &p->host, &p->port))
-        bad(r, n, "e.g. 127.0.0.1:5432 or [::1]:5432", "`%.60s` is not host:port", n->text);
+        config_bad(
+            r, n, "e.g. 127.0.0.1:5432 or [::1]:5432", "`%.60s` is not host:port", n->text);
     p->kind = PROBE_TCP;
-    p->target = keep(r, n->text, n->len);
+    p->target = config_keep(r, n->text, n->len);
 }
 
-static void read_http(struct reader *r, const struct yaml_node *n, void *to)
+static void read_http(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct probe_config *p = to;
-    if (!is_scalar(r, n))
+    if (!config_scalar(r, n))
         return;
     if (p->target)
-        bad(r, n, NULL, "a probe has one of `tcp` and `http`");
+        config_bad(r, n, NULL, "a probe has one of `tcp` and `http`");
     else if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) ||
              !split_url(r, n->text, &p->host, &p->port))
-        bad(r, n, "e.g. http://127.0.0.1:8080/healthz", "`%.60s` is not an http or https URL",
-            n->text);
+        config_bad(r, n, "e.g. http://127.0.0.1:8080/healthz",
+            "`%.60s` is not an http or https URL", n->text);
     p->kind = PROBE_HTTP;
-    p->target = keep(r, n->text, n->len);
+    p->target = config_keep(r, n->text, n->len);
 }
 
-static void read_method(struct reader *r, const struct yaml_node *n, void *to)
+static void read_method(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "OPTIONS"};
     const char **ret = to;
-    if (!is_scalar(r, n))
+    if (!config_scalar(r, n))
         return;
     for (size_t i = 0; i < sizeof(METHODS) / sizeof(METHODS[0]); i++)
         if (strcmp(METHODS[i], n->text) == 0) {
             *ret = METHODS[i];
             return;
         }
-    bad(r, n, "GET, HEAD, POST, PUT or OPTIONS", "method `%.40s` is not supported", n->text);
+    config_bad(
+        r, n, "GET, HEAD, POST, PUT or OPTIONS", "method `%.40s` is not supported", n->text);
 }
 
-static void read_one_status(struct reader *r, const struct yaml_node *n, struct probe_config *p)
+static void read_one_status(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
 {
     uint64_t code;
-    if (!is_scalar(r, n))
+    if (!config_scalar(r, n))
         return;
     bool class =
         n->len == 3 && strcmp(n->text + 1, "xx") == 0 && *n->text >= '1' && *n->text <= '5';
     if (class)
         code = (uint64_t)(*n->text - '0') * 100;
     else if (!num_parse_u64(n->text, n->len, &code) || code < 100 || code > 599) {
-        bad(r, n, "e.g. 200 or 2xx", "`%.40s` is not an HTTP status", n->text);
+        config_bad(r, n, "e.g. 200 or 2xx", "`%.40s` is not an HTTP status", n->text);
         return;
     }
     if (p->n_status == CONFIG_STATUS_MAX) {
-        bad(r, n, NULL, "more than %d statuses", CONFIG_STATUS_MAX);
+        config_bad(r, n, NULL, "more than %d statuses", CONFIG_STATUS_MAX);
         return;
     }
     p->status[p->n_status].low = (uint16_t)code;
     p->status[p->n_status++].high = (uint16_t)(class ? code + 99 : code);
 }
 
-static void read_status(struct reader *r, const struct yaml_node *n, void *to)
+static void read_status(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     if (n->kind != YAML_SEQ) {
         read_one_status(r, n, to);
@@ -345,47 +333,47 @@ static void read_status(struct reader *r, const struct yaml_node *n, void *to)
         read_one_status(r, n->items[i], to);
 }
 
-static void read_probe(struct reader *r, const struct yaml_node *n)
+static void read_probe(struct config_reader *r, const struct yaml_node *n)
 {
-    static const struct key KEYS[] = {
-        {"name", read_text, offsetof(struct probe_config, name)},
+    static const struct config_key KEYS[] = {
+        {"name", config_text, offsetof(struct probe_config, name)},
         {"tcp", read_tcp, 0},
         {"http", read_http, 0},
         {"method", read_method, offsetof(struct probe_config, method)},
         {"status", read_status, 0},
-        {"body", read_text, offsetof(struct probe_config, body)},
+        {"body", config_text, offsetof(struct probe_config, body)},
         {"every", read_every, offsetof(struct probe_config, every_ms)},
         {"timeout", read_timeout, offsetof(struct probe_config, timeout_ms)},
         {"slow", read_slow, offsetof(struct probe_config, slow_ms)},
-        {"service", read_text, offsetof(struct probe_config, service)},
+        {"service", config_text, offsetof(struct probe_config, service)},
     };
     struct agent_config *c = r->c;
     if (n->kind != YAML_MAP) {
-        bad(r, n, "e.g. - {name: api, http: \"http://127.0.0.1:8080/healthz\"}",
+        config_bad(r, n, "e.g. - {name: api, http: \"http://127.0.0.1:8080/healthz\"}",
             "a probe is a map");
         return;
     }
     if (c->n_probes == CONFIG_PROBES_MAX) {
-        bad(r, n, NULL, "more than %d probes", CONFIG_PROBES_MAX);
+        config_bad(r, n, NULL, "more than %d probes", CONFIG_PROBES_MAX);
         return;
     }
     struct probe_config *p = &c->probes[c->n_probes];
     *p = (struct probe_config){.timeout_ms = 2000, .slow_ms = 500};
-    read_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a probe");
+    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a probe");
     if (!p->target) {
         if (!yaml_get(n, "tcp") && !yaml_get(n, "http"))
-            bad(r, n, NULL, "a probe needs `tcp` or `http`");
+            config_bad(r, n, NULL, "a probe needs `tcp` or `http`");
         return;
     }
     if (p->kind == PROBE_TCP && (p->method || p->body || p->n_status))
-        bad(r, n, NULL, "`method`, `status` and `body` are for `http` probes");
+        config_bad(r, n, NULL, "`method`, `status` and `body` are for `http` probes");
     if (p->method && strcmp(p->method, "HEAD") == 0 && p->body)
-        bad(r, n, NULL, "an answer to HEAD has no body to look at");
+        config_bad(r, n, NULL, "an answer to HEAD has no body to look at");
     if (!p->name)
         p->name = p->target;
     for (size_t i = 0; i < c->n_probes; i++)
         if (strcmp(c->probes[i].name, p->name) == 0)
-            bad(r, n, NULL, "a probe named `%.60s` is there already", p->name);
+            config_bad(r, n, NULL, "a probe named `%.60s` is there already", p->name);
     if (!p->method)
         p->method = "GET";
     if (!p->n_status) {
@@ -396,11 +384,11 @@ static void read_probe(struct reader *r, const struct yaml_node *n)
     c->n_probes++;
 }
 
-static void read_probes(struct reader *r, const struct yaml_node *n, void *to)
+static void read_probes(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     (void)to;
     if (n->kind != YAML_SEQ) {
-        bad(r, n, NULL, "probes are a list");
+        config_bad(r, n, NULL, "probes are a list");
         return;
     }
     for (size_t i = 0; i < n->n; i++)
@@ -409,21 +397,22 @@ static void read_probes(struct reader *r, const struct yaml_node *n, void *to)
 
 // --- the whole ---------------------------------------------------------------------------------
 
-static const struct key TOP[] = {
+static const struct config_key TOP[] = {
     {"collector", read_collector, offsetof(struct agent_config, collector)},
-    {"token_file", read_text, offsetof(struct agent_config, token_file)},
-    {"ca_file", read_text, offsetof(struct agent_config, ca_file)},
-    {"state_dir", read_text, offsetof(struct agent_config, state_dir)},
+    {"token_file", config_text, offsetof(struct agent_config, token_file)},
+    {"ca_file", config_text, offsetof(struct agent_config, ca_file)},
+    {"state_dir", config_text, offsetof(struct agent_config, state_dir)},
     {"host", read_host, offsetof(struct agent_config, host)},
     {"labels", read_labels, 0},
     {"probes", read_probes, 0},
+    {"repairs", config_repairs, 0},
 };
 
-static const char *default_state_dir(struct reader *r)
+static const char *default_state_dir(struct config_reader *r)
 {
     const char *dir = getenv("STATE_DIRECTORY"); // systemd; the first of a list
     if (dir && *dir)
-        return keep(r, dir, strcspn(dir, ":"));
+        return config_keep(r, dir, strcspn(dir, ":"));
     const char *home = getenv("HOME"), *base = getenv("XDG_STATE_HOME");
     if (geteuid() == 0 || ((!home || !*home) && (!base || !*base)))
         return "/var/lib/tocsin-agent";
@@ -438,7 +427,7 @@ static const char *default_state_dir(struct reader *r)
     return path;
 }
 
-static void fill_defaults(struct reader *r)
+static void fill_defaults(struct config_reader *r)
 {
     struct agent_config *c = r->c;
     if (!c->collector)
@@ -450,7 +439,7 @@ static void fill_defaults(struct reader *r)
         if (gethostname(name, sizeof(name) - 1) < 0 || !wire_text_ok(name, 1, WIRE_HOST_MAX))
             c->host = "localhost";
         else
-            c->host = keep(r, name, strlen(name));
+            c->host = config_keep(r, name, strlen(name));
     }
     for (size_t i = 0; i < c->n_probes && c->host; i++) {
         struct probe_config *p = &c->probes[i];
@@ -461,7 +450,7 @@ static void fill_defaults(struct reader *r)
 }
 
 // A value from flag or environment goes through the same reader as one from the file.
-static void read_outside(struct reader *r, const char *key, const char *value)
+static void read_outside(struct config_reader *r, const char *key, const char *value)
 {
     if (!value || !*value)
         return;
@@ -485,15 +474,16 @@ static int load(const char *text, size_t len, const char *file, bool outside,
     diags_init(&flags);
     arena_init(&tree, 16u << 20);
     arena_init(&c->arena, 4u << 20);
-    struct reader r = {.c = c, .d = &d};
+    struct config_reader r = {.c = c, .d = &d};
 
     const struct yaml_node *top = text ? yaml_parse(text, len, &tree, &d) : NULL;
     if (text && !top && !d.errors)
         goto out; // out of memory, nothing to say about the text
     if (top && top->kind == YAML_MAP)
-        read_map(&r, top, TOP, sizeof(TOP) / sizeof(TOP[0]), c, "the agent's configuration");
+        config_map(&r, top, TOP, sizeof(TOP) / sizeof(TOP[0]), c, "the agent's configuration");
     else if (top && top->kind != YAML_NULL)
-        bad(&r, top, "e.g. collector: http://127.0.0.1:7312", "a map of keys is wanted here");
+        config_bad(
+            &r, top, "e.g. collector: http://127.0.0.1:7312", "a map of keys is wanted here");
     if (outside) {
         r.d = &flags;
         read_outside(&r, "collector", getenv("TOCSIN_COLLECTOR"));
@@ -505,7 +495,7 @@ static int load(const char *text, size_t len, const char *file, bool outside,
         read_outside(&r, "state_dir", over ? over->state_dir : NULL);
     }
     fill_defaults(&r);
-    c->path = file ? keep(&r, file, strlen(file)) : NULL;
+    c->path = file ? config_keep(&r, file, strlen(file)) : NULL;
     if (r.oom)
         goto out;
     if (d.errors || flags.errors) {
@@ -566,13 +556,13 @@ void config_free(struct agent_config *c)
     free(c);
 }
 
-static void add_value(struct buf *out, const char *before, const char *s)
+void config_add_value(struct buf *out, const char *before, const char *s)
 {
     buf_adds(out, before);
     buf_add_json(out, s, strlen(s)); // a JSON string is a YAML string
 }
 
-static void add_duration(struct buf *out, const char *key, int64_t ms)
+void config_add_duration(struct buf *out, const char *key, int64_t ms)
 {
     char text[NUM_TEXT_MAX + 1];
     text[duration_print(ms, text)] = 0;
@@ -582,23 +572,23 @@ static void add_duration(struct buf *out, const char *key, int64_t ms)
 int config_print(const struct agent_config *c, struct buf *out)
 {
     buf_addf(out, "# %s\n", c->path ? c->path : "no file: defaults, environment and flags");
-    add_value(out, "collector: ", c->collector);
+    config_add_value(out, "collector: ", c->collector);
     if (c->token_file)
-        add_value(out, "\ntoken_file: ", c->token_file);
+        config_add_value(out, "\ntoken_file: ", c->token_file);
     if (c->ca_file)
-        add_value(out, "\nca_file: ", c->ca_file);
-    add_value(out, "\nstate_dir: ", c->state_dir);
-    add_value(out, "\nhost: ", c->host);
+        config_add_value(out, "\nca_file: ", c->ca_file);
+    config_add_value(out, "\nstate_dir: ", c->state_dir);
+    config_add_value(out, "\nhost: ", c->host);
     buf_adds(out, c->n_labels ? "\nlabels:" : "\nlabels: {}");
     for (size_t i = 0; i < c->n_labels; i++) {
         buf_addf(out, "\n  %s: ", c->labels[i].name);
-        add_value(out, "", c->labels[i].value);
+        config_add_value(out, "", c->labels[i].value);
     }
     buf_adds(out, c->n_probes ? "\nprobes:" : "\nprobes: []");
     for (size_t i = 0; i < c->n_probes; i++) {
         const struct probe_config *p = &c->probes[i];
-        add_value(out, "\n  - name: ", p->name);
-        add_value(out, p->kind == PROBE_TCP ? "\n    tcp: " : "\n    http: ", p->target);
+        config_add_value(out, "\n  - name: ", p->name);
+        config_add_value(out, p->kind == PROBE_TCP ? "\n    tcp: " : "\n    http: ", p->target);
         if (p->kind == PROBE_HTTP) {
             buf_addf(out, "\n    method: %s\n    status: [", p->method);
             for (size_t k = 0; k < p->n_status; k++) {
@@ -610,14 +600,15 @@ int config_print(const struct agent_config *c, struct buf *out)
             }
             buf_adds(out, "]");
             if (p->body)
-                add_value(out, "\n    body: ", p->body);
+                config_add_value(out, "\n    body: ", p->body);
         }
-        add_duration(out, "every", p->every_ms);
-        add_duration(out, "timeout", p->timeout_ms);
-        add_duration(out, "slow", p->slow_ms);
+        config_add_duration(out, "every", p->every_ms);
+        config_add_duration(out, "timeout", p->timeout_ms);
+        config_add_duration(out, "slow", p->slow_ms);
         if (p->service)
-            add_value(out, "\n    service: ", p->service);
+            config_add_value(out, "\n    service: ", p->service);
     }
+    config_print_repairs(c, out);
     buf_adds(out, "\n");
     return out->failed;
 }

@@ -11,6 +11,7 @@
  * All text lives in the config's arena and dies with it. Immutable once loaded.
  */
 #pragma once
+#include "agent/repair_list.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "wire/batch.h"
@@ -48,6 +49,8 @@ struct agent_config {
     size_t n_labels;
     struct probe_config probes[CONFIG_PROBES_MAX];
     size_t n_probes;
+    struct repair_action *repairs; // NULL: none
+    size_t n_repairs;
 };
 
 // What stands above the file: from the command line. NULL = not given.

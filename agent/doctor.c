@@ -11,6 +11,21 @@ static void print_file(struct buf *out, const char *what, const char *path)
         buf_addf(out, "  %-16s %-4s %s\n", what, access(path, R_OK) == 0 ? "ok" : "NO", path);
 }
 
+void doctor_repairs(const struct agent_config *c, struct buf *out)
+{
+    for (size_t i = 0; i < c->n_repairs; i++) {
+        const struct repair_action *a = &c->repairs[i];
+        const char *fault = access(a->argv[0], X_OK) == -1 ? strerror(errno)
+                            : a->user && geteuid() != 0 && a->uid != geteuid()
+                                ? "only root can be another user"
+                                : NULL;
+        buf_addf(out, "  %-16s %-4s %u/hour, %" PRId64 " s  %s%s%s%s%s\n", a->name,
+            fault ? "NO" : "ok", a->max_per_hour, (a->timeout_ms + 999) / 1000, a->argv[0],
+            a->user ? " as " : "", a->user ? a->user : "", fault ? ": " : "",
+            fault ? fault : "");
+    }
+}
+
 int doctor_print(const struct schedule *s, const struct agent_config *c,
     const struct agentid *id, const char *id_error, struct buf *out)
 {
@@ -46,5 +61,9 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
             c->probes[i].every_ms, c->probes[i].target);
     if (!c->n_probes)
         buf_adds(out, "  none\n");
+    buf_adds(out, "repairs\n");
+    doctor_repairs(c, out);
+    if (!c->n_repairs)
+        buf_adds(out, "  none: no alert can have anything run here\n");
     return missing;
 }

@@ -9,3 +9,5 @@
 // are not available; out holds the text.
 int doctor_print(const struct schedule *s, const struct agent_config *c,
     const struct agentid *id, const char *id_error, struct buf *out);
+// A line per action that may be run here.
+void doctor_repairs(const struct agent_config *c, struct buf *out);

@@ -4,11 +4,12 @@
  * is decided here: what is logged, when to stop, when to start anew.
  */
 #include "agent/agentid.h"
-#include "agent/config.h"
+#include "agent/config_read.h"
 #include "agent/doctor.h"
 #include "agent/feed.h"
 #include "agent/probe.h"
 #include "agent/push.h"
+#include "agent/repairs.h"
 #include "agent/schedule.h"
 #include "agent/self.h"
 #include "agent/spool.h"
@@ -72,6 +73,8 @@ struct core {
     struct transfers *transfers;
     struct pusher *push;
     struct probes *probes;
+    struct executor executor;      // fd -1: none
+    struct repairs *repairs;       // NULL: none
     struct loop_timer *stop_timer; // looks whether the goodbye is through
     int64_t stop_deadline_ns;
     char *token;
@@ -129,6 +132,13 @@ static void on_note(void *ctx, bool failed, const char *text)
         log_info("push_ok", "collector=%s version=%s", c->config->collector, log_q(text));
 }
 
+static void on_repairs(void *ctx, const struct wire_repair *asked, size_t n, int64_t sent_ns)
+{
+    struct core *c = ctx;
+    if (c->repairs && !c->stopping)
+        repairs_take(c->repairs, asked, n, sent_ns);
+}
+
 // --- signals -----------------------------------------------------------------------------------
 
 static void on_stop_timer(void *ctx, int64_t due_ns, int64_t at_ns)
@@ -165,6 +175,19 @@ static bool same(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+static bool repairs_differ(const struct agent_config *a, const struct agent_config *b)
+{
+    struct buf one, two;
+    buf_init(&one, PROBLEMS_MAX);
+    buf_init(&two, PROBLEMS_MAX);
+    config_print_repairs(a, &one);
+    config_print_repairs(b, &two);
+    bool differ = strcmp(buf_cstr(&one), buf_cstr(&two)) != 0;
+    buf_done(&one);
+    buf_done(&two);
+    return differ;
+}
+
 static void reload(struct core *c)
 {
     struct buf problems;
@@ -177,6 +200,9 @@ static void reload(struct core *c)
         goto out;
     }
     const struct agent_config *old = c->config;
+    if (repairs_differ(old, next))
+        log_warn("config_needs_restart", "detail=%s",
+            log_q("repairs are as they were at the start: the executor has no ear for more"));
     bool labels = next->n_labels != old->n_labels;
     for (size_t i = 0; i < next->n_labels && !labels; i++)
         labels = !same(next->labels[i].name, old->labels[i].name) ||
@@ -215,6 +241,7 @@ static void on_signal(void *ctx, int sig)
 
 static int open_identity(struct core *c, struct err *err)
 {
+    static const char *const CAPABILITIES[] = {WIRE_CAPABILITY_REPAIRS};
     int rc = agentid_open(c->config->state_dir, c->env.proc, &c->id, err);
     if (rc < 0)
         return rc;
@@ -226,7 +253,9 @@ static int open_identity(struct core *c, struct err *err)
         .protocol_max = WIRE_PROTOCOL,
         .labels = c->config->labels,
         .n_labels = c->config->n_labels,
-        .samplers = c->session_samplers};
+        .samplers = c->session_samplers,
+        .capabilities = CAPABILITIES,
+        .n_capabilities = c->executor.fd == -1 ? 0 : 1};
     memcpy(c->session.agent_id, c->id.id, sizeof(c->session.agent_id));
     memcpy(c->session.boot_id, c->id.boot_id, sizeof(c->session.boot_id));
     return 0;
@@ -250,7 +279,8 @@ static int open_push(struct core *c, struct err *err)
     }
     struct push_options o = {
         .collector = cfg->collector, .token = c->token, .ca_file = cfg->ca_file};
-    struct push_hooks h = {.want_key = on_want_key, .note = on_note, .ctx = c};
+    struct push_hooks h = {
+        .want_key = on_want_key, .note = on_note, .repairs = on_repairs, .ctx = c};
     c->push = push_new(c->env.loop, c->transfers, c->spool, &c->env.clock, &c->session, &o, &h);
     if (!c->push) {
         err_set(err, "cannot set up the connection to %s", cfg->collector);
@@ -273,10 +303,10 @@ static void announce(struct core *c)
                 "sampler_unavailable", "sampler=%s reason=%s", s->ops->name, log_q(s->reason));
     }
     log_info("started",
-        "version=%s host=%s collector=%s config=%s samplers=%zu/%zu probes=%zu series=%zu session=%llu",
+        "version=%s host=%s collector=%s config=%s samplers=%zu/%zu probes=%zu repairs=%zu series=%zu session=%llu",
         TOCSIN_VERSION, log_q(c->config->host), c->config->collector,
         c->config->path ? c->config->path : "none", available, n, c->config->n_probes,
-        output_active(c->env.out), (unsigned long long)c->id.epoch);
+        c->config->n_repairs, output_active(c->env.out), (unsigned long long)c->id.epoch);
 }
 
 // Phase of this host within the second, so that a fleet does not push in one instant.
@@ -287,6 +317,7 @@ static unsigned phase_ms(const struct core *c)
 
 static void close_all(struct core *c)
 {
+    repairs_free(c->repairs);
     probes_free(c->probes);
     schedule_free(c->schedule);
     push_free(c->push);
@@ -357,6 +388,10 @@ static int run(struct core *c)
         rc = open_samplers(c);
     if (rc < 0)
         goto out;
+    if (c->executor.fd != -1 && !(c->repairs = repairs_new(&c->env, &c->executor))) {
+        rc = -ENOMEM;
+        goto out;
+    }
     c->probes = probes_new(&c->env, c->schedule, c->transfers);
     rc = c->probes ? probes_apply(c->probes, c->config) : -ENOMEM;
     if (rc < 0)
@@ -376,6 +411,13 @@ out:
         log_error("failed", "error=%s", log_q(err.msg[0] ? err.msg : strerror(-rc)));
     close_all(c);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void check_print(const struct agent_config *c, struct buf *out)
+{
+    buf_addf(out, "%s: ok, %zu probes, %zu repairs\n", c->path ? c->path : "no file",
+        c->n_probes, c->n_repairs);
+    doctor_repairs(c, out);
 }
 
 // Exits unless the agent is to run.
@@ -447,14 +489,24 @@ int main(int argc, char **argv)
         if (core.options.print)
             config_print(core.config, &text);
         else
-            buf_addf(&text, "%s: ok, %zu probes\n",
-                core.config->path ? core.config->path : "no file", core.config->n_probes);
+            check_print(core.config, &text);
         fputs(buf_cstr(&text), stdout);
         buf_done(&text);
         config_free(core.config);
         return EXIT_SUCCESS;
     }
     buf_done(&text);
+    core.executor.fd = -1;
+    if (core.config->n_repairs && !core.options.doctor) {
+        // Before there is a thread, a socket or a signal mask that it would inherit.
+        struct err err;
+        if (executor_start(core.config->repairs, core.config->n_repairs, core.config->state_dir,
+                &core.executor, &err) < 0) {
+            log_error("failed", "error=%s", log_q(err.msg));
+            config_free(core.config);
+            return EXIT_FAILURE;
+        }
+    }
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         config_free(core.config);
         return EXIT_FAILURE;
@@ -462,6 +514,7 @@ int main(int argc, char **argv)
     rc = run(&core);
     curl_global_cleanup();
     if (core.renew) {
+        signal(SIGCHLD, SIG_IGN); // nobody will wait for the executor of this run
         execv("/proc/self/exe", argv);
         log_error("renew_failed", "error=%s", log_q(strerror(errno)));
         return EXIT_FAILURE;

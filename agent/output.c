@@ -64,6 +64,8 @@ struct output {
     struct batch_event events[WIRE_EVENTS_MAX];
     size_t n_events;
     uint64_t next_event;
+    struct wire_repair_result repairs[WIRE_REPAIRS_MAX];
+    size_t n_repairs;
     bool urgent;
     int64_t clock_step_ms;
 
@@ -115,7 +117,7 @@ static void begin(struct output *o)
     }
     for (size_t i = 0; i < GROUPS_MAX; i++)
         o->groups[i].serial = 0;
-    o->n_retired = o->n_groups = o->n_events = 0;
+    o->n_retired = o->n_groups = o->n_events = o->n_repairs = 0;
     arena_reset(&o->frame);
 }
 
@@ -537,6 +539,28 @@ void output_event(
         .id = o->next_event++, .kind = kind, .wall_us = wall_us, .service = s, .detail = d};
 }
 
+void output_repair(struct output *o, const struct wire_repair_result *r)
+{
+    begin(o);
+    o->urgent = true;
+    if (wire_repair_result_fault(r) || o->n_repairs == WIRE_REPAIRS_MAX) {
+        o->refused++;
+        return;
+    }
+    struct wire_repair_result copy = *r;
+    uint8_t *output = arena_alloc(&o->frame, r->n_output + 1);
+    copy.id = arena_strndup(&o->frame, r->id, WIRE_REPAIR_ID_MAX);
+    copy.reason = arena_strndup(&o->frame, r->reason ? r->reason : "", WIRE_DETAIL_MAX);
+    copy.output = output;
+    if (!output || !copy.id || !copy.reason) {
+        o->refused++;
+        return;
+    }
+    if (r->n_output)
+        memcpy(output, r->output, r->n_output);
+    o->repairs[o->n_repairs++] = copy;
+}
+
 bool output_urgent(const struct output *o)
 {
     return o->urgent;
@@ -610,7 +634,9 @@ const struct batch *output_take(
         .groups = o->batch_groups,
         .n_groups = groups,
         .events = o->events,
-        .n_events = o->n_events};
+        .n_events = o->n_events,
+        .repairs = o->repairs,
+        .n_repairs = o->n_repairs};
     o->clock_step_ms = 0;
     o->urgent = false;
     o->open = NULL;

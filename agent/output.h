@@ -47,6 +47,9 @@ void output_histogram(struct output *o, uint32_t id, const struct wire_histogram
 void output_event(
     struct output *o, int kind, int64_t wall_us, const char *service, const char *detail);
 bool output_urgent(const struct output *o);
+// What became of a repair; asks for a frame at once. Copied. One there is no room for is refused: the
+// collector asks again.
+void output_repair(struct output *o, const struct wire_repair_result *r);
 
 // The wall clock stepped or the host slept: travels in the next frame; cuts add up.
 void output_clock_step(struct output *o, int64_t step_ms);

@@ -34,6 +34,7 @@ struct lane {
     bool knock;              // the last body failed: ask before anything is sent
     int64_t backoff_ms, retry_after_ms;
     uint64_t first, last; // seqs in flight, 0 = an empty body
+    int64_t sent_ns;
 };
 
 struct pusher {
@@ -296,6 +297,8 @@ static void on_done(struct transfer *t, CURLcode result)
             failed(l, r.reason);
         } else {
             take_clock(p, &r);
+            if (l->id == LIVE && r.n_repairs && p->hooks.repairs)
+                p->hooks.repairs(p->hooks.ctx, r.repairs, r.n_repairs, l->sent_ns);
             accepted(l, &r);
         }
     }
@@ -350,6 +353,7 @@ static void post(struct lane *l, const struct spool_frame *frames, size_t n)
     l->last = n ? frames[n - 1].seq : 0;
     l->retry_after_ms = 0;
     l->error[0] = 0;
+    l->sent_ns = clock_mono_ns(p->clock);
     int rc = push_encode(&session, &meta, data, lens, n, &l->body);
     if (rc < 0) {
         failed(l, strerror(-rc));

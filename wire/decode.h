@@ -46,3 +46,8 @@ int push_peek(const struct push *p, size_t i, uint64_t *ret_seq, uint64_t *ret_b
 // 0, -EBADMSG, -ENOMEM. Strings that are not there are NULL.
 int reply_decode(
     const uint8_t *body, size_t len, struct arena *a, struct wire_reply *ret, struct err *err);
+// 0, -EBADMSG, -ENOMEM.
+int repair_decode(
+    const uint8_t *data, size_t len, struct arena *a, struct wire_repair *ret, struct err *err);
+int repair_result_decode(const uint8_t *data, size_t len, struct arena *a,
+    struct wire_repair_result *ret, struct err *err);

@@ -44,3 +44,7 @@ struct push_meta {
 int push_encode(const struct wire_session *s, const struct push_meta *m,
     const uint8_t *const *frames, const size_t *lens, size_t n, struct buf *out);
 int reply_encode(const struct wire_reply *r, struct buf *out); // 0, -ENOMEM, -EMSGSIZE, -EINVAL
+// One repair, one result by itself, as the agent's processes speak with each other. 0, -ENOMEM, -EMSGSIZE,
+// -EINVAL.
+int repair_encode(const struct wire_repair *r, struct buf *out);
+int repair_result_encode(const struct wire_repair_result *r, struct buf *out);
