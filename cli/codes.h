@@ -25,6 +25,16 @@ const struct code *code_find(
 
 int explain_main(const struct cli *c, const struct verb_args *a, struct err *err);
 
+// An entry of a table.
+#define ERROR(code_, name_, ...)                                                               \
+    {                                                                                          \
+        .code = code_, .name = name_, .severity = DIAG_ERROR, __VA_ARGS__                      \
+    }
+#define WARNING(code_, name_, ...)                                                             \
+    {                                                                                          \
+        .code = code_, .name = name_, .severity = DIAG_WARNING, __VA_ARGS__                    \
+    }
+
 // The tables, each ended by a NULL code.
 extern const struct code CODES_FILE[], CODES_EXPR[], CODES_LINT[], CODES_LATER[],
     CODES_CONFIG[];

@@ -2,11 +2,6 @@
 // T1xx: expressions. T3xx: what exists in Prometheus but not here.
 #include "cli/codes.h"
 
-#define ERROR(code_, name_, ...)                                                               \
-    {                                                                                          \
-        .code = code_, .name = name_, .severity = DIAG_ERROR, __VA_ARGS__                      \
-    }
-
 const struct code CODES_EXPR[] = {
     ERROR("T101", "syntax", .summary = "the expression cannot be read at this place",
         .text =

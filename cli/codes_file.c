@@ -2,16 +2,6 @@
 // T0xx: files, YAML and the fields of a rule. C0xx: configuration of the daemons.
 #include "cli/codes.h"
 
-#define ERROR(code_, name_, ...)                                                               \
-    {                                                                                          \
-        .code = code_, .name = name_, .severity = DIAG_ERROR, __VA_ARGS__                      \
-    }
-
-#define WARNING(code_, name_, ...)                                                             \
-    {                                                                                          \
-        .code = code_, .name = name_, .severity = DIAG_WARNING, __VA_ARGS__                    \
-    }
-
 const struct code CODES_FILE[] = {
     ERROR("T000", "cannot-read", .summary = "a file or folder that was named cannot be read",
         .text =

@@ -2,11 +2,6 @@
 // T2xx: rules that load but do not do what they look like.
 #include "cli/codes.h"
 
-#define WARNING(code_, name_, ...)                                                             \
-    {                                                                                          \
-        .code = code_, .name = name_, .severity = DIAG_WARNING, __VA_ARGS__                    \
-    }
-
 const struct code CODES_LINT[] = {
     WARNING("T201", "value-in-label", .summary = "a label of an alert holds the value",
         .text =

@@ -3,14 +3,8 @@
 #include "rules/plan_operator.h"
 #include <stdlib.h>
 
-struct labels_node {
-    struct operator_node o;
-    uint32_t *twin; // places that have become equal; NULL: there are none
-};
-
 static int labels_structure(struct plan *p, struct operator_node *o)
 {
-    struct labels_node *n = (struct labels_node *)o;
     const struct vector *in = &o->n.in[0].vector;
     struct vector v;
     struct labels *l = eval_alloc(p->eval, in->n, sizeof(*l));
@@ -23,7 +17,7 @@ static int labels_structure(struct plan *p, struct operator_node *o)
     for (size_t i = 0; i < in->n; i++)
         l[i] = element_gone(&in->e[i]) ? in->e[i].labels : v.e[i].labels;
     if (rc == 0)
-        rc = operator_twins(p, l, in->n, &n->twin);
+        rc = operator_twins(p, l, in->n, &o->twin);
     if (rc == 0)
         rc = operator_places(p, o, l, in->n, true);
     return rc < 0 ? rc : 1;
@@ -31,7 +25,6 @@ static int labels_structure(struct plan *p, struct operator_node *o)
 
 static int labels_numbers(struct plan *p, struct operator_node *o, int64_t t_ms, bool *changed)
 {
-    const struct labels_node *n = (const struct labels_node *)o;
     const struct vector *in = &o->n.in[0].vector;
     struct vector *out = &o->n.out.vector;
     (void)t_ms;
@@ -43,33 +36,17 @@ static int labels_numbers(struct plan *p, struct operator_node *o, int64_t t_ms,
             element_clear(&el);
         place_put(&out->e[i], &el, changed);
     }
-    if (!n->twin)
-        return 1;
-    int rc = twins_meet(p, out, n->twin);
+    int rc = operator_twins_meet(p, o);
     return rc < 0 ? rc : !rc;
 }
 
-static void labels_drop_structure(struct operator_node *o)
-{
-    struct labels_node *n = (struct labels_node *)o;
-    free(n->twin);
-    n->twin = NULL;
-}
-
-static size_t labels_bytes(const struct operator_node *o)
-{
-    return ((const struct labels_node *)o)->twin ? o->n.out.vector.n * sizeof(uint32_t) : 0;
-}
-
 const struct operator_kind NODE_LABELS = {.k = {.name = "labels",
-                                              .size = sizeof(struct labels_node),
+                                              .size = sizeof(struct operator_node),
                                               .bring = operator_bring,
                                               .bytes = operator_bytes,
                                               .done = operator_done},
     .structure = labels_structure,
-    .numbers = labels_numbers,
-    .drop = labels_drop_structure,
-    .bytes = labels_bytes};
+    .numbers = labels_numbers};
 
 static int absent_structure(struct plan *p, struct operator_node *o)
 {

@@ -4,14 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct map_node {
-    struct operator_node o;
-    uint32_t *twin; // places that differ in the metric name only; NULL: there are none
-};
-
 static int map_structure(struct plan *p, struct operator_node *o)
 {
-    struct map_node *n = (struct map_node *)o;
     struct mapping m = mapping_of(o->n.x, o->n.in, 0);
     const struct vector *in = m.over;
     struct labels *l = eval_alloc(p->eval, in->n, sizeof(*l));
@@ -29,7 +23,7 @@ static int map_structure(struct plan *p, struct operator_node *o)
         views &= !l[i].n || l[i].l == all->l || l[i].l == all->l + 1;
     }
     if (!m.keeps_name)
-        rc = operator_twins(p, l, in->n, &n->twin);
+        rc = operator_twins(p, l, in->n, &o->twin);
     if (rc == 0)
         rc = operator_places(p, o, l, in->n, !views);
     return rc < 0 ? rc : 1;
@@ -37,7 +31,6 @@ static int map_structure(struct plan *p, struct operator_node *o)
 
 static int map_numbers(struct plan *p, struct operator_node *o, int64_t t_ms, bool *changed)
 {
-    const struct map_node *n = (const struct map_node *)o;
     struct mapping m = mapping_of(o->n.x, o->n.in, t_ms);
     struct vector *out = &o->n.out.vector;
     for (size_t i = 0; i < out->n; i++) {
@@ -51,30 +44,14 @@ static int map_numbers(struct plan *p, struct operator_node *o, int64_t t_ms, bo
             element_clear(&el);
         place_put(&out->e[i], &el, changed);
     }
-    if (!n->twin)
-        return 1;
-    int rc = twins_meet(p, out, n->twin);
+    int rc = operator_twins_meet(p, o);
     return rc < 0 ? rc : !rc;
 }
 
-static void map_drop(struct operator_node *o)
-{
-    struct map_node *n = (struct map_node *)o;
-    free(n->twin);
-    n->twin = NULL;
-}
-
-static size_t map_bytes(const struct operator_node *o)
-{
-    return ((const struct map_node *)o)->twin ? o->n.out.vector.n * sizeof(uint32_t) : 0;
-}
-
 const struct operator_kind NODE_MAP = {.k = {.name = "map",
-                                           .size = sizeof(struct map_node),
+                                           .size = sizeof(struct operator_node),
                                            .bring = operator_bring,
                                            .bytes = operator_bytes,
                                            .done = operator_done},
     .structure = map_structure,
-    .numbers = map_numbers,
-    .drop = map_drop,
-    .bytes = map_bytes};
+    .numbers = map_numbers};

@@ -114,19 +114,30 @@ int operator_twins(struct plan *p, const struct labels *l, size_t n, uint32_t **
     return *ret ? 0 : -ENOMEM;
 }
 
-int twins_meet(struct plan *p, const struct vector *v, const uint32_t *twin)
+int operator_twins_meet(struct plan *p, const struct operator_node *o)
 {
-    bool *taken = eval_alloc(p->eval, v->n, sizeof(*taken));
+    const struct vector *v = &o->n.out.vector;
+    bool *taken = o->twin ? eval_alloc(p->eval, v->n, sizeof(*taken)) : NULL;
     if (!taken)
-        return eval_full(p->eval, v->n, sizeof(*taken));
+        return o->twin ? eval_full(p->eval, v->n, sizeof(*taken)) : 0;
     for (size_t i = 0; i < v->n; i++) {
         if (v->e[i].state != ELEMENT_VALUE)
             continue;
-        if (taken[twin[i]])
+        if (taken[o->twin[i]])
             return 1;
-        taken[twin[i]] = true;
+        taken[o->twin[i]] = true;
     }
     return 0;
+}
+
+// What the places were made from, not the places.
+static void drop_structure(struct operator_node *o)
+{
+    const struct operator_kind *k = (const struct operator_kind *)o->n.kind;
+    if (o->n.kind != &NODE_TIMER && k->drop)
+        k->drop(o);
+    free(o->twin);
+    o->twin = NULL;
 }
 
 void *heap_copy(const void *from, size_t n, size_t size)
@@ -181,8 +192,7 @@ int operator_bring(struct plan *p, struct node *n, int64_t t_ms)
     for (size_t i = 0; i < n->n; i++)
         moved |= n->child[i]->shape > n->seen[i];
     if (moved) {
-        if (k->drop)
-            k->drop(o);
+        drop_structure(o);
         o->how = HOW_UNKNOWN;
     }
     if (o->how == HOW_UNKNOWN) {
@@ -197,8 +207,7 @@ int operator_bring(struct plan *p, struct node *n, int64_t t_ms)
             node_changed(p, n);
         if (rc != 0)
             return rc < 0 ? rc : 0;
-        if (k->drop)
-            k->drop(o);
+        drop_structure(o);
         o->how = HOW_GENERAL;
         changed = true; // some places may be overwritten
     }
@@ -220,6 +229,7 @@ size_t operator_bytes(const struct node *n)
     const struct operator_node *o = (const struct operator_node *)n;
     const struct operator_kind *k = (const struct operator_kind *)n->kind;
     size_t own = n->kind != &NODE_TIMER && k->bytes ? k->bytes(o) : 0;
+    own += o->twin ? n->out.vector.n * sizeof(*o->twin) : 0;
     return own + n->out.vector.cap * sizeof(*n->out.vector.e) + o->names_size +
            o->histograms.used;
 }
@@ -227,9 +237,7 @@ size_t operator_bytes(const struct node *n)
 void operator_done(struct node *n)
 {
     struct operator_node *o = (struct operator_node *)n;
-    const struct operator_kind *k = (const struct operator_kind *)n->kind;
-    if (n->kind != &NODE_TIMER && k->drop)
-        k->drop(o);
+    drop_structure(o);
     free(o->names);
     free(n->out.vector.e);
     arena_done(&o->histograms);

@@ -24,6 +24,8 @@ struct operator_node {
     bool copied; // labels of the places are in `names`, not views
     void *names; // one block, NULL when there is nothing to hold
     size_t names_size;
+    uint32_t
+        *twin; // part of the structure: places whose labels have become equal; NULL: none have
     struct arena histograms; // results of the general path
 };
 
@@ -34,7 +36,7 @@ struct operator_kind {
     int (*structure)(struct plan *p, struct operator_node *o);
     // Puts a value into every place (place_put). 1, 0 = the general path, -errno.
     int (*numbers)(struct plan *p, struct operator_node *o, int64_t t_ms, bool *changed);
-    void (*drop)(struct operator_node *o);          // the structure, not the places
+    void (*drop)(struct operator_node *o); // its own part of the structure; NULL = none
     size_t (*bytes)(const struct operator_node *o); // of the structure
 };
 int operator_bring(struct plan *p, struct node *n, int64_t t_ms);
@@ -60,8 +62,8 @@ static inline void place_put(struct element *place, const struct element *el, bo
 // Places that have equal labels: *ret is a heap array with the first of them for each, or NULL
 // when all labels differ. 0, -errno.
 int operator_twins(struct plan *p, const struct labels *l, size_t n, uint32_t **ret);
-// Whether two of them have values at once, which Prometheus refuses. 1, 0, -errno.
-int twins_meet(struct plan *p, const struct vector *v, const uint32_t *twin);
+// Whether two twins have values at once, which Prometheus refuses. 1, 0, -errno.
+int operator_twins_meet(struct plan *p, const struct operator_node *o);
 
 // A heap copy of n things, NULL when there is no memory. Never NULL for n = 0.
 void *heap_copy(const void *from, size_t n, size_t size);

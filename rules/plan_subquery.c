@@ -37,12 +37,11 @@ struct subquery_node {
     size_t steps;
     double *value;
     unsigned char *cell;
-    int64_t from_ms, to_ms;    // from > to: no row
-    int64_t dirty_ms;          // rows from here on are not what they were
-    int64_t first_ms, last_ms; // steps the places were computed from
-    int64_t general_until_ms;  // histograms, or too much to keep
-    bool moved;                // tracks are not those of the places
-    uint32_t *twin;
+    int64_t from_ms, to_ms;           // from > to: no row
+    int64_t dirty_ms;                 // rows from here on are not what they were
+    int64_t first_ms, last_ms;        // steps the places were computed from
+    int64_t general_until_ms;         // histograms, or too much to keep
+    bool moved;                       // tracks are not those of the places
     struct subquery_node *next, **at; // of the plan
 };
 
@@ -152,11 +151,11 @@ static void tracks_free(struct subquery_node *q)
     free(q->track);
     free(q->value);
     free(q->cell);
-    free(q->twin);
+    free(q->o.twin);
     q->track = NULL;
     q->value = NULL;
     q->cell = NULL;
-    q->twin = NULL;
+    q->o.twin = NULL;
     q->n = q->cap = 0;
     q->from_ms = INT64_MAX;
     q->to_ms = INT64_MIN;
@@ -333,9 +332,9 @@ static int places_make(struct plan *p, struct subquery_node *q)
             return -ENOMEM;
         views &= !l[i].n || l[i].l == all->l || l[i].l == all->l + 1;
     }
-    free(q->twin);
-    q->twin = NULL;
-    int rc = keep_name ? 0 : operator_twins(p, l, q->n, &q->twin);
+    free(q->o.twin);
+    q->o.twin = NULL;
+    int rc = keep_name ? 0 : operator_twins(p, l, q->n, &q->o.twin);
     if (rc == 0)
         rc = operator_places(p, &q->o, l, q->n, !views);
     q->moved = rc < 0;
@@ -432,8 +431,8 @@ static int subquery_bring(struct plan *p, struct node *n, int64_t t_ms)
     rc = q->moved || !n->version ? places_make(p, q) : 0;
     if (rc == 0)
         rc = places_compute(p, q, &w, first_ms, last_ms, &changed);
-    if (rc == 0 && q->twin)
-        rc = twins_meet(p, &n->out.vector, q->twin);
+    if (rc == 0)
+        rc = operator_twins_meet(p, &q->o);
     if (rc > 0)
         rc = whole(p, q, t_ms); // which says what is wrong
     if (rc < 0)
@@ -452,7 +451,7 @@ static size_t subquery_bytes(const struct operator_node *o)
                    q->cap * (sizeof(*q->track) + q->steps * (sizeof(*q->value) + 1));
     for (size_t i = 0; i < q->n; i++)
         bytes += sizeof(struct labels) + q->track[i].labels->n * sizeof(struct label);
-    return bytes + (q->twin ? q->n * sizeof(*q->twin) : 0);
+    return bytes;
 }
 
 static void subquery_drop(struct operator_node *o)

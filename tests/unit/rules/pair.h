@@ -179,3 +179,35 @@ static inline uint32_t below(uint32_t n)
     seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
     return (uint32_t)(seed >> 33) % n;
 }
+
+// Both evaluators over histories of `step`, which moves the time on and puts samples in, and returns
+// when to ask. Each round is a history of its own; a mistake names the round.
+static inline void pair_random(const struct eval_options *o, const char *const *text, size_t n,
+    int rounds, int steps, uint64_t first_seed,
+    int64_t (*step)(struct pair *p, int round, int64_t *now_ms))
+{
+    struct plan_expr **e = calloc(n, sizeof(*e));
+    CU_ASSERT_FATAL(e != NULL);
+    for (int round = 0; round < test_rounds(rounds); round++) {
+        struct pair p;
+        seed = first_seed + (uint64_t)round;
+        pair_open(&p, o);
+        for (size_t i = 0; i < n; i++)
+            e[i] = add(&p, text[i]);
+        bool ok = true;
+        int64_t now = 1000000;
+        for (int k = 0; ok && k < steps; k++) {
+            int64_t t = step(&p, round, &now);
+            for (size_t i = 0; ok && i < n; i++)
+                if (below(5))
+                    ok = agree(&p, e[i], text[i], t);
+        }
+        if (!ok)
+            printf("round %d\n", round);
+        CU_ASSERT_FATAL(ok);
+        for (size_t i = 0; i < n; i++)
+            plan_remove(p.plan, e[i]);
+        pair_close(&p);
+    }
+    free(e);
+}

@@ -154,36 +154,18 @@ static void random_sample(struct pair *p, int64_t now_ms)
         memory_source_silence(p->s.m, scene_series(&p->s, selector), below(2));
 }
 
+static int64_t step(struct pair *p, int round, int64_t *now)
+{
+    (void)round;
+    *now += below(4) ? 1000 : below(3) ? 100 + below(3000) : below(2) ? 300000 : below(400000);
+    for (uint32_t k = below(40); k; k--)
+        random_sample(p, *now);
+    return *now - (below(3) ? 0 : below(900));
+}
+
 static void run_random(const struct eval_options *o, int rounds)
 {
-    for (int round = 0; round < test_rounds(rounds); round++) {
-        struct pair p;
-        struct plan_expr *e[N_EXPRESSIONS];
-        seed = 1000 + (uint64_t)round;
-        pair_open(&p, o);
-        for (size_t i = 0; i < N_EXPRESSIONS; i++)
-            e[i] = add(&p, EXPRESSIONS[i]);
-        bool ok = true;
-        int64_t now = 1000000;
-        for (int step = 0; ok && step < 60; step++) {
-            now += below(4)   ? 1000
-                   : below(3) ? 100 + below(3000)
-                   : below(2) ? 300000
-                              : below(400000);
-            for (uint32_t k = below(40); k; k--)
-                random_sample(&p, now);
-            int64_t t = now - (below(3) ? 0 : below(900));
-            for (size_t i = 0; ok && i < N_EXPRESSIONS; i++)
-                if (below(5))
-                    ok = agree(&p, e[i], EXPRESSIONS[i], t);
-        }
-        if (!ok)
-            printf("round %d\n", round);
-        CU_ASSERT_FATAL(ok);
-        for (size_t i = 0; i < N_EXPRESSIONS; i++)
-            plan_remove(p.plan, e[i]);
-        pair_close(&p);
-    }
+    pair_random(o, EXPRESSIONS, N_EXPRESSIONS, rounds, 60, 1000, step);
 }
 
 static void equals_batch(void)

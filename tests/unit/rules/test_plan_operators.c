@@ -146,32 +146,17 @@ static void something(struct pair *p, int64_t t_ms)
     }
 }
 
+static int64_t step(struct pair *p, int round, int64_t *now)
+{
+    *now += below(9) ? 1000 : below(300000);
+    for (uint32_t k = below(round % 2 ? 4 : 30); k; k--)
+        something(p, *now);
+    return *now;
+}
+
 static void run_random(const struct eval_options *o, int rounds)
 {
-    for (int round = 0; round < test_rounds(rounds); round++) {
-        struct pair p;
-        struct plan_expr *e[N_EXPRESSIONS];
-        seed = 5000 + (uint64_t)round;
-        pair_open(&p, o);
-        for (size_t i = 0; i < N_EXPRESSIONS; i++)
-            e[i] = add(&p, EXPRESSIONS[i]);
-        bool ok = true;
-        int64_t now = 1000000;
-        for (int step = 0; ok && step < 50; step++) {
-            now += below(9) ? 1000 : below(300000);
-            for (uint32_t k = below(round % 2 ? 4 : 30); k; k--)
-                something(&p, now);
-            for (size_t i = 0; ok && i < N_EXPRESSIONS; i++)
-                if (below(5))
-                    ok = agree(&p, e[i], EXPRESSIONS[i], now);
-        }
-        if (!ok)
-            printf("round %d\n", round);
-        CU_ASSERT_FATAL(ok);
-        for (size_t i = 0; i < N_EXPRESSIONS; i++)
-            plan_remove(p.plan, e[i]);
-        pair_close(&p);
-    }
+    pair_random(o, EXPRESSIONS, N_EXPRESSIONS, rounds, 50, 5000, step);
 }
 
 static void equals_batch(void)
