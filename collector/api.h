@@ -30,7 +30,9 @@ struct api_context {
     const char *external_url; // without a trailing slash
     struct board *board;      // NULL: nothing to show
     int64_t started_ms;
-    size_t frames_queued, frames_max, notices_queued;
+    size_t frames_queued, frames_max, notices_queued, notices_max;
+    uint64_t notices_lost;         // transitions the notifier never heard of
+    const struct journal *journal; // NULL: nothing is kept
 };
 
 // c may be NULL in tests.

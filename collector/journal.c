@@ -41,7 +41,7 @@ struct journal {
     pthread_t thread;
     bool running;
     struct journal_write *first, **end; // taken from the ring, not on disk yet
-    size_t waiting;
+    atomic_size_t waiting;
     struct pace pace;
     atomic_bool ok, behind;
     atomic_llong begun_ns; // of the commit under way; 0 = none
@@ -188,6 +188,8 @@ void journal_stats(const struct journal *j, struct journal_stats *ret)
     *ret = (struct journal_stats){.commits = atomic_load(&j->commits),
         .failed = atomic_load(&j->failed),
         .lost = atomic_load(&j->lost),
+        .waiting = atomic_load(&j->waiting) + ring_len(j->writes),
+        .waiting_max = WAITING_MAX,
         .commit_ns_max = atomic_load(&j->commit_ns_max)};
 }
 
@@ -212,7 +214,7 @@ static void take(struct journal *j)
 {
     struct journal_write *w;
     while ((w = ring_pop(j->writes))) {
-        if (j->waiting >= WAITING_MAX) {
+        if (atomic_load(&j->waiting) >= WAITING_MAX) {
             atomic_fetch_add(&j->lost, w->n);
             write_free(w);
             continue;
@@ -220,7 +222,7 @@ static void take(struct journal *j)
         w->next = NULL;
         *j->end = w;
         j->end = &w->next;
-        j->waiting++;
+        atomic_fetch_add(&j->waiting, 1);
     }
 }
 
@@ -268,7 +270,7 @@ static void commit(struct journal *j, bool probe)
     if (rc == 0) {
         j->first = NULL;
         j->end = &j->first;
-        j->waiting = 0;
+        atomic_store(&j->waiting, 0);
         atomic_fetch_add(&j->commits, 1);
         if (pace_unsure(&j->pace))
             loop_timer_set(j->again, clock_mono_ns(&j->clock) + TRY_AGAIN_NS);

@@ -65,6 +65,7 @@ bool journal_ok(const struct journal *j);
 bool journal_slow(const struct journal *j);
 struct journal_stats {
     uint64_t commits, failed, lost;
+    size_t waiting, waiting_max; // transactions that are not on disk yet
     int64_t commit_ns_max;
 };
 void journal_stats(const struct journal *j, struct journal_stats *ret); // any thread

@@ -274,7 +274,8 @@ static int make_shard(struct daemon *d, struct ruleset *set, struct err *err)
     d->api = (struct api_context){.version = TOCSIN_VERSION,
         .external_url = d->external_url,
         .board = d->board,
-        .started_ms = clock_wall_ms(&d->clock)};
+        .started_ms = clock_wall_ms(&d->clock),
+        .journal = d->journal};
     struct shard_options so = {.pipeline = {.engine = {.interval_ms = c->interval_ms,
                                                 .arrival_gap_ms = ARRIVAL_GAP_MS,
                                                 .grace_ms = c->grace_ms,

@@ -246,6 +246,10 @@ static void queue_lengths(struct shard *s)
         s->o.api->frames_queued = ring_len(s->frames);
         s->o.api->frames_max = ring_capacity(s->frames);
         s->o.api->notices_queued = ring_len(s->notices) + s->n_overflow;
+        s->o.api->notices_max = ring_capacity(s->notices) + OVERFLOW_MAX;
+        struct pipeline_stats stats;
+        pipeline_stats(s->pipeline, &stats);
+        s->o.api->notices_lost = s->notices_lost + stats.notices_lost;
     }
 }
 

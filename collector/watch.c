@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/watch.h"
+#include "collector/journal.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,17 +67,28 @@ static void receivers(const struct writing *at, struct board *board)
     free(r);
 }
 
+static void queue(const struct writing *at, const char *name, size_t length, size_t max)
+{
+    const struct label l = {"queue", name};
+    put(at, "tocsin_collector_queue_ratio", &l, 1, at->instance,
+        max ? (double)length / (double)max : 0);
+}
+
 void watch_record(struct watch *w, struct pipeline *p, const struct api_context *c,
     const char *instance, int64_t now_ms)
 {
     struct writing at = {w, p, instance, now_ms};
-    const struct label frames = {"queue", "frames"};
     recorded_begin(&w->series);
     engine_each_rule(pipeline_engine(p), rule, &at);
     pipeline_each_agent(p, agent, &at);
     receivers(&at, c->board);
-    put(&at, "tocsin_collector_queue_ratio", &frames, 1, instance,
-        c->frames_max ? (double)c->frames_queued / (double)c->frames_max : 0);
+    struct journal_stats journal = {0};
+    if (c->journal)
+        journal_stats(c->journal, &journal);
+    queue(&at, "frames", c->frames_queued, c->frames_max);
+    queue(&at, "notices", c->notices_queued, c->notices_max);
+    queue(&at, "journal", journal.waiting, journal.waiting_max);
+    put(&at, "tocsin_collector_notices_lost_total", NULL, 0, instance, (double)c->notices_lost);
     recorded_end(&w->series, pipeline_source(p), now_ms);
 }
 

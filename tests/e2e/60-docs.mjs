@@ -48,6 +48,19 @@ for (const script of new Set([...shell.matchAll(/sh (packaging\/[a-z.-]+)/g)].ma
   cases.push([`${script} exists and is a shell script`, () => exec("sh", "-n", join(root, script))]);
 }
 cases.push(
+  ["LIMITS.md has the numbers of the source, and names metrics there are", () => {
+    const text = readFileSync(join(root, "LIMITS.md"), "utf8");
+    const rows = [...text.matchAll(/^\| .*? \| (\d+) \| `(\S+)` ([A-Z_]+) \|/gm)];
+    check(rows.length >= 25, `${rows.length} rows`);
+    for (const [, bound, file, name] of rows) {
+      const define = readFileSync(join(root, file), "utf8").match(new RegExp(`#define ${name}[ \\\\\n]+(.*)`));
+      check(define, `${file} has no ${name}`);
+      const [, a, , shift] = define[1].match(/^\(?(\d+)(u?)(?: << (\d+))?/);
+      check(Number(a) * 2 ** Number(shift ?? 0) === Number(bound), `${name} is ${define[1]}, LIMITS.md says ${bound}`);
+    }
+    const sources = ["agent", "collector"].flatMap((d) => readdirSync(join(root, d)).filter((f) => f.endsWith(".c")).map((f) => readFileSync(join(root, d, f), "utf8"))).join("");
+    for (const [, metric] of text.matchAll(/`(tocsin_[a-z_]+)/g)) check(sources.includes(metric), `${metric} is written nowhere`);
+  }],
   ["the default configurations are taken as they are", () => {
     for (const [program, name] of [["tocsin-agent", "agent"], ["tocsin-collector", "collector"]]) {
       const path = join(root, `packaging/conf/${name}.yaml`);
