@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "collector/board.h"
 #include "collector/pipeline.h"
+#include "collector/repair_board.h"
 #include "collector/request.h"
 
 #define API_SERIES_LIMIT                                                                       \
@@ -27,8 +28,9 @@
 // the shard thread before it answers.
 struct api_context {
     const char *version;
-    const char *external_url; // without a trailing slash
-    struct board *board;      // NULL: nothing to show
+    const char *external_url;     // without a trailing slash
+    struct board *board;          // NULL: nothing to show
+    struct repair_board *repairs; // NULL: none
     int64_t started_ms;
     size_t frames_queued, frames_max, notices_queued, notices_max;
     uint64_t notices_lost;         // transitions the notifier never heard of

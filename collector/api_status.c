@@ -122,6 +122,8 @@ void api_status(
     pipeline_each_agent(p, each_agent, &t);
     buf_adds(&rest, "],\"receivers\":[");
     add_receivers(&t, c->board);
+    buf_adds(&rest, "],\"repairs\":");
+    repair_board_json(c->repairs, &rest);
     engine_each_rule(pipeline_engine(p), each_rule, &t);
     if (t.firing)
         problem(&t, "error", "%zu alert%s firing", t.firing, t.firing == 1 ? " is" : "s are");
@@ -147,7 +149,7 @@ void api_status(
         t.firing, t.pending, t.rules, t.unhealthy, store.series, store.bytes, store.samples,
         store.refused, c->frames_queued, c->frames_max, c->notices_queued);
     buf_add(&r->body, rest.data, rest.len);
-    buf_adds(&r->body, "]}}");
+    buf_adds(&r->body, "}}");
     if (rest.failed || t.problems.failed)
         api_error(r, 503, "execution", "out of memory");
     buf_done(&rest);
@@ -229,4 +231,5 @@ void api_metrics(struct pipeline *p, const struct api_context *c, struct request
     metric(out, "tocsin_alerts_firing", "gauge", "Alerts firing now.", (double)t.firing);
     metric(out, "tocsin_alerts_pending", "gauge", "Alerts pending now.", (double)t.pending);
     add_receiver_metrics(out, c->board);
+    repair_board_metrics(c->repairs, out);
 }

@@ -45,6 +45,10 @@ void config_tls(struct config_reader *r, const struct yaml_node *n, struct recei
 // KEY or KEY_file: takes it if it is one of the two.
 bool config_secret(struct config_reader *r, const struct yaml_node *key,
     const struct yaml_node *v, const char *name, struct receiver_secret *to);
+// A key of repair_configs.
+void config_repair(struct config_reader *r, const struct yaml_node *v, const char *key,
+    struct repair_terms *to);
+void config_repair_defaults(struct repair_terms *to);
 void config_global(struct config_reader *r, const struct yaml_node *n);
 void config_intervals(struct config_reader *r, const struct yaml_node *n, const char *key);
 void config_route(struct config_reader *r, const struct yaml_node *n);

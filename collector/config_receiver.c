@@ -148,6 +148,7 @@ static bool field(struct config_reader *r, const struct receiver_field *f, const
     case RECEIVER_PARSE_MODE:
         *(const char **)at = word(r, v, name, "HTML", "") ? "HTML" : "";
         break;
+    case RECEIVER_REPAIR: config_repair(r, v, name, &to->repair); break;
     case RECEIVER_SECRET:
     case RECEIVER_URL: break;
     }
@@ -159,6 +160,8 @@ static bool common(struct config_reader *r, const struct yaml_node *key,
 {
     const char *name = key->text;
     uint64_t most = 0;
+    if (to->kind->repair)
+        return false;
     if (strcmp(name, "send_resolved") == 0)
         config_bool(r, v, name, &to->send_resolved);
     else if (strcmp(name, "tls_config") == 0 && to->kind->mail)
@@ -192,7 +195,7 @@ static void unknown(
             config_other_key(r, key, kind->not_yet, kind->key);
             return;
         }
-    for (const char *const *s = COMMON; *s; s++)
+    for (const char *const *s = COMMON; *s && !kind->repair; s++)
         names[n++] = *s;
     for (const struct receiver_field *f = kind->fields; f->name && n < NAMES_MAX; f++)
         names[n++] = f->name;
@@ -259,6 +262,7 @@ static void integration(struct config_reader *r, const struct yaml_node *n,
     to->send_resolved = kind->send_resolved;
     to->timeout_ms = TRY_TIMEOUT_MS;
     to->mail.require_tls = true;
+    config_repair_defaults(&to->repair);
     const struct yaml_node *http = r->global ? yaml_get(r->global, "http_config") : NULL;
     if (http && !kind->mail && !yaml_get(n, "http_config"))
         config_http(r, http, &to->http);

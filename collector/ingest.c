@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
 
 #define PATH            "/v1/frames"
 #define CONTENT_TYPE    "application/x-protobuf"
@@ -42,6 +43,8 @@ struct ingest {
     struct sessions *sessions;
     struct body *free_bodies;
     size_t n_free;
+    struct repair_mail *mail; // NULL: nothing is asked for
+    struct loop_io *orders;
     struct arena envelope;
     struct buf reply;
     struct closing *closing;
@@ -306,6 +309,32 @@ static bool frame_describe(struct frame *f, const struct push *p)
     return f->host && f->version && f->host_labels;
 }
 
+static void take_repairs(struct ingest *g, const struct session *s, const struct batch *b)
+{
+    for (size_t i = 0; g->mail && i < b->n_repairs; i++)
+        repair_mail_result(g->mail, session_agent(s), &b->repairs[i], mono_ms(g));
+}
+
+static bool able(const struct wire_session *s)
+{
+    for (size_t i = 0; i < s->n_capabilities; i++)
+        if (strcmp(s->capabilities[i], WIRE_CAPABILITY_REPAIRS) == 0)
+            return true;
+    return false;
+}
+
+// What the reply asks of this agent.
+static void ask_repairs(struct ingest *g, struct session *s, const struct push *p,
+    struct wire_repair asked[static MAIL_REPLY_MAX], struct wire_reply *reply)
+{
+    if (!g->mail || p->lane != 0)
+        return;
+    bool whole = reply->resume_from == 0 && !reply->need_key_frame;
+    reply->repairs = asked;
+    reply->n_repairs = repair_mail_body(g->mail, session_hearing(s), session_agent(s),
+        p->session.host, whole, able(&p->session), mono_ms(g), asked);
+}
+
 // Decodes the frames one by one and hands them over. 0, or the HTTP status that ends the body.
 static int take_frames(struct ingest *g, struct session *s, const struct push *p,
     int64_t received_us, struct wire_reply *reply, struct err *err)
@@ -327,6 +356,7 @@ static int take_frames(struct ingest *g, struct session *s, const struct push *p
         f->skew_ms = session_skew_ms(s);
         f->received_ms = received_us / 1000;
         if (take == SESSION_TAKEN) {
+            take_repairs(g, s, &f->batch);
             g->stats.frames++;
             struct shard_input in = {.kind = SHARD_FRAME, .frame = f};
             // shard_busy left room for a whole body, and nobody else pushes.
@@ -395,6 +425,8 @@ static enum MHD_Result whole_body(struct ingest *g, struct listener_conn *conn,
         return refuse(c, status, err.msg);
     }
     session_reply(s, &p, &reply);
+    struct wire_repair asked[MAIL_REPLY_MAX];
+    ask_repairs(g, s, &p, asked, &reply);
     return reply_with(g, c, &reply);
 }
 
@@ -450,7 +482,37 @@ static void on_stall(void *ctx, int64_t due_ns, int64_t now_ns)
     g->stats.overdue = l.overdue;
     g->stats.accept_paused = l.accept_paused;
     g->stats.sessions = sessions_count(g->sessions);
+    if (g->mail)
+        repair_mail_sweep(g->mail, mono_ms(g));
     loop_timer_set(g->stall, now_ns + STALL_LOOK_MS * NS_PER_MS);
+}
+
+static void on_orders(void *ctx, int fd, uint32_t events)
+{
+    struct ingest *g = ctx;
+    struct repair_order *o;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(g->o.repairs->orders);
+    while ((o = ring_pop(g->o.repairs->orders)))
+        repair_mail_put(g->mail, o, mono_ms(g));
+}
+
+static bool answer_out(void *ctx, struct repair_answer *a)
+{
+    struct ingest *g = ctx;
+    return ring_push(g->o.repairs->answers, a);
+}
+
+static int open_repairs(struct ingest *g)
+{
+    if (!g->o.repairs)
+        return 0;
+    g->mail = repair_mail_new(answer_out, g, mono_ms(g));
+    g->orders = g->mail
+                    ? loop_io_add(g->loop, ring_fd(g->o.repairs->orders), EPOLLIN, on_orders, g)
+                    : NULL;
+    return g->orders ? 0 : -ENOMEM;
 }
 
 static void *run(void *ctx)
@@ -482,6 +544,7 @@ void ingest_free(struct ingest *g)
         free(g->closing);
         g->closing = next;
     }
+    repair_mail_free(g->mail);
     arena_done(&g->envelope);
     buf_done(&g->reply);
     free(g);
@@ -515,7 +578,7 @@ struct ingest *ingest_start(const struct ingest_options *o, struct err *err)
     g->o.auth.loopback = listener_loopback(g->listener);
     g->stall = loop_timer_new(g->loop, on_stall, g);
     g->retry = loop_timer_new(g->loop, on_retry, g);
-    if (!g->stall || !g->retry) {
+    if (!g->stall || !g->retry || open_repairs(g) < 0) {
         err_set(err, "out of memory");
         goto fail;
     }

@@ -37,6 +37,7 @@ struct ingest_options {
     const char *version;                // borrowed
     struct shard *shard;                // only this thread pushes frames
     struct sessions *known;             // taken over; NULL = none are known
+    struct repair_link *repairs;        // to the notify thread; NULL = nothing is asked for
     struct clock clock;
 };
 struct ingest *ingest_start(const struct ingest_options *o, struct err *err); // NULL with err

@@ -53,6 +53,17 @@ struct deliver *lane_queue(struct lane *l)
     return l->deliver;
 }
 
+static const struct integration *integration_of(const struct lane *l)
+{
+    return &l->o.receiver->integrations[l->o.integration];
+}
+
+const struct repair_terms *lane_repair(const struct lane *l)
+{
+    const struct integration *i = integration_of(l);
+    return i->kind->repair ? &i->repair : NULL;
+}
+
 void lane_show(struct lane *t)
 {
     struct deliver_stats s;
@@ -244,7 +255,7 @@ static int open_queue(struct lane *t, struct err *err)
     const struct route *route = t->o.route;
     uint64_t seed = 0;
     random_bytes(&seed, sizeof(seed));
-    const struct integration *i = &t->o.receiver->integrations[t->o.integration];
+    const struct integration *i = integration_of(t);
     struct deliver_options o = {
         .receiver = t->o.receiver->name,
         .external_url = t->o.external_url,
@@ -259,8 +270,8 @@ static int open_queue(struct lane *t, struct err *err)
         .send_resolved = i->send_resolved,
         .max_alerts = i->max_alerts,
         .seed = seed,
-        .make = receiver_wire_make,
-        .make_ctx = t->connections[0]->wire,
+        .make = i->kind->repair ? NULL : receiver_wire_make,
+        .make_ctx = i->kind->repair ? NULL : t->connections[0]->wire,
         .flights = i->kind->mail ? 1 : DELIVER_FLIGHTS_MAX,
     };
     t->deliver = deliver_new(&o);
@@ -301,7 +312,7 @@ static struct connection *connection_open(struct lane *t, struct err *err)
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
-    const struct integration *i = &t->o.receiver->integrations[t->o.integration];
+    const struct integration *i = integration_of(t);
     if (receiver_wire_open(i, &c->wire, err) == 0 &&
         receiver_wire_setup(c->wire, c->curl, err) == 0)
         return c;
@@ -318,8 +329,9 @@ struct lane *lane_open(const struct lane_options *o, struct err *err)
     }
     t->o = *o;
     name(t);
-    t->connections[0] = connection_open(t, err);
-    if (!t->connections[0] || open_queue(t, err) < 0) {
+    if (!lane_repair(t))
+        t->connections[0] = connection_open(t, err);
+    if ((!lane_repair(t) && !t->connections[0]) || open_queue(t, err) < 0) {
         err_prefix(err, "receiver %s", t->shown.name);
         lane_close(t);
         return NULL;

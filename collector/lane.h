@@ -35,6 +35,8 @@ const char *lane_id(const struct lane *l);
 const char *lane_name(const struct lane *l);
 const struct route *lane_route(const struct lane *l);
 struct deliver *lane_queue(struct lane *l);
+// What it asks agents for instead of sending messages; NULL: it sends. Then its queue stays empty.
+const struct repair_terms *lane_repair(const struct lane *l);
 // Puts on the wire what is due.
 void lane_launch(struct lane *l, int64_t now_ms, bool durable);
 // A transfer of some lane has ended.

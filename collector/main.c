@@ -76,6 +76,8 @@ struct daemon {
     struct inventory *inventory;
     struct journal *journal;
     struct board *board;
+    struct repair_board *repair_board;
+    struct repair_link repairs; // between notify and ingest
     struct self self;
     struct watch watch;
     struct api_context api;
@@ -118,7 +120,8 @@ static bool check_receivers(const struct config *c, struct buf *report)
         for (size_t k = 0; k < c->receivers[i].n; k++) {
             struct receiver_wire *wire = NULL;
             struct err err = {0};
-            if (receiver_wire_open(&c->receivers[i].integrations[k], &wire, &err) < 0) {
+            const struct integration *one = &c->receivers[i].integrations[k];
+            if (!one->kind->repair && receiver_wire_open(one, &wire, &err) < 0) {
                 buf_addf(
                     report, "error[C006]: receiver %s: %s\n", c->receivers[i].name, err.msg);
                 errors++;
@@ -274,6 +277,7 @@ static int make_shard(struct daemon *d, struct ruleset *set, struct err *err)
     d->api = (struct api_context){.version = TOCSIN_VERSION,
         .external_url = d->external_url,
         .board = d->board,
+        .repairs = d->repair_board,
         .started_ms = clock_wall_ms(&d->clock),
         .journal = d->journal};
     struct shard_options so = {.pipeline = {.engine = {.interval_ms = c->interval_ms,
@@ -316,9 +320,11 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
     if (journal_warn.msg[0])
         log_error("journal", "error=%s", log_q(journal_warn.msg));
     d->board = board_new();
+    d->repair_board = repair_board_new();
     struct known k = {
         .sessions = sessions_new(16384), .mono_ms = clock_mono_ns(&d->clock) / NS_PER_MS};
-    if (!d->inventory || !d->journal || !d->board || !k.sessions) {
+    if (!d->inventory || !d->journal || !d->board || !d->repair_board || !k.sessions ||
+        repair_link_open(&d->repairs) < 0) {
         err_set(err, "out of memory");
         ruleset_free(set);
         sessions_free(k.sessions);
@@ -347,11 +353,14 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .version = TOCSIN_VERSION,
         .shard = d->shard,
         .known = k.sessions,
+        .repairs = &d->repairs,
         .clock = d->clock};
     struct notify_options no = {.config = c,
         .external_url = d->external_url,
         .board = d->board,
         .journal = d->journal,
+        .repairs = &d->repairs,
+        .repair_board = d->repair_board,
         .clock = d->clock,
         .version = TOCSIN_VERSION};
     struct http_options ho = {.address = d->http_address,
@@ -472,6 +481,8 @@ static void stop(struct daemon *d)
     inventory_stop(d->inventory);
     watch_done(&d->watch);
     board_free(d->board);
+    repair_board_free(d->repair_board);
+    repair_link_close(&d->repairs);
     loop_free(d->loop);
     secret_free(d->token);
     config_done(&d->config);

@@ -8,6 +8,7 @@
 #include "collector/lanes.h"
 #include "collector/ledger.h"
 #include "collector/mutes.h"
+#include "collector/repairs.h"
 #include "collector/transfers.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -43,6 +44,7 @@ struct notify {
     struct lanes *lanes;
     struct mutes *mutes;
     struct ledger *ledger;
+    struct repairs *repairs; // NULL: nobody is asked for any
     struct ring *requests, *answers;
     int64_t started_ms;
     struct journal_write *writing; // what was learned in this turn
@@ -84,6 +86,11 @@ static void say(void *ctx, uint32_t number, const struct notice *notice)
 {
     struct notify *n = ctx;
     struct lane *lane = lanes_at(n->lanes, number);
+    if (lane_repair(lane)) {
+        if (n->repairs)
+            repairs_say(n->repairs, lane_id(lane), lane_repair(lane), notice);
+        return;
+    }
     if (deliver_add(lane_queue(lane), &notice, 1, now_ms(n)) < 0)
         log_error("alert_queue_out_of_memory", "receiver=%s", log_q(lane_name(lane)));
 }
@@ -230,6 +237,8 @@ static void pump(void *ctx)
         if (d < due)
             due = d;
     }
+    int64_t repair = n->repairs ? repairs_run(n->repairs, !n->overtaken) : INT64_MAX;
+    due = repair < due ? repair : due;
     write_told(n);
     if (due == INT64_MAX)
         loop_timer_stop(n->due_timer);
@@ -390,6 +399,7 @@ static void notify_free(struct notify *n)
         held_free(h);
     }
     lanes_close(n->lanes);
+    repairs_free(n->repairs);
     struct request *r;
     while (n->requests && (r = ring_pop(n->requests)))
         request_free(r);
@@ -409,6 +419,46 @@ static bool quiet(void *ctx, const struct notice *notice)
 {
     const struct notify *n = ctx;
     return mutes_quiet(n->mutes, notice, wall_ms(n));
+}
+
+static struct lane *lane_named(const struct notify *n, const char *id)
+{
+    for (size_t i = 0; i < lanes_count(n->lanes); i++)
+        if (strcmp(lane_id(lanes_at(n->lanes, i)), id) == 0)
+            return lanes_at(n->lanes, i);
+    return NULL;
+}
+
+static bool repair_muted(void *ctx, const char *id, const struct notice *notice)
+{
+    const struct notify *n = ctx;
+    const struct lane *lane = lane_named(n, id);
+    return !lane || mutes_of(n->mutes, notice, &lane_route(lane)->times, wall_ms(n));
+}
+
+static void repair_told(void *ctx, const char *id, uint64_t alert_id, enum told told)
+{
+    struct notify *n = ctx;
+    const struct lane *lane = lane_named(n, id);
+    if (lane)
+        learned(n, lane, alert_id, told);
+}
+
+static int open_repairs(struct notify *n, struct err *err)
+{
+    struct repairs_options o = {.link = n->o.repairs,
+        .board = n->o.repair_board,
+        .loop = n->loop,
+        .clock = n->o.clock,
+        .ctx = n,
+        .pump = pump,
+        .muted = repair_muted,
+        .told = repair_told};
+    n->repairs = n->o.repairs ? repairs_new(&o) : NULL;
+    if (n->repairs || !n->o.repairs)
+        return 0;
+    err_set(err, "out of memory");
+    return -ENOMEM;
 }
 
 static int open_lanes(struct notify *n, struct err *err)
@@ -438,6 +488,17 @@ static int open_lanes(struct notify *n, struct err *err)
     return n->lanes ? 0 : -EINVAL;
 }
 
+// What the lane knows to fire; of a repair: that it was given up.
+static int known(
+    struct notify *n, struct lane *lane, const struct notice *notice, int64_t told_ms)
+{
+    if (!lane_repair(lane))
+        return deliver_known(lane_queue(lane), notice, told_ms);
+    if (n->repairs)
+        repairs_gave_up(n->repairs, lane_id(lane), lane_repair(lane), notice);
+    return 0;
+}
+
 // An episode of the journal: what each lane knows of it.
 static void restore(void *ctx, const struct journal_row *r)
 {
@@ -455,8 +516,7 @@ static void restore(void *ctx, const struct journal_row *r)
             lane[count] = (uint32_t)i;
             told[count++] = r->told[k];
             if (r->told[k] == TOLD_FIRING && rc == 0)
-                rc = deliver_known(
-                    lane_queue(lanes_at(n->lanes, i)), notice, r->at_ms[k] - ago_ms);
+                rc = known(n, lanes_at(n->lanes, i), notice, r->at_ms[k] - ago_ms);
         }
     if (rc == 0)
         rc = ledger_restore(n->ledger, notice, lane, told, count);
@@ -514,7 +574,7 @@ struct notify *notify_start(
         err_set(err, "cannot start the notifier: %s", strerror(errno));
         goto fail;
     }
-    if (open_lanes(n, err) < 0 || open_journal(n, err) < 0)
+    if (open_lanes(n, err) < 0 || open_repairs(n, err) < 0 || open_journal(n, err) < 0)
         goto fail;
     if (thread_start(&n->thread, "notify", run, n, err) < 0)
         goto fail;

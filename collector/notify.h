@@ -23,6 +23,7 @@
 #include "collector/board.h"
 #include "collector/config.h"
 #include "collector/journal.h"
+#include "collector/repair_board.h"
 
 #define NOTIFY_DURABLE_MS 50
 
@@ -33,6 +34,8 @@ struct notify_options {
     const char *external_url;    // resolved, no trailing slash; borrowed
     struct board *board;         // NULL allowed
     struct journal *journal; // opened, not started: notify_start does; NULL = nothing is kept
+    struct repair_link *repairs; // to the ingest thread; NULL = nobody is asked for repairs
+    struct repair_board *repair_board; // NULL allowed
     struct clock clock;
     const char *version;
 };

@@ -12,4 +12,5 @@ const struct receiver_kind *const RECEIVERS[RECEIVER_KINDS] = {
     &RECEIVER_TELEGRAM,
     &RECEIVER_NTFY,
     &RECEIVER_EMAIL,
+    &RECEIVER_REPAIRS,
 };

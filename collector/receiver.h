@@ -15,6 +15,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "collector/repair_desk.h"
 #include "collector/webhook.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,6 +59,7 @@ struct integration {
         const char *to, *from, *smarthost, *hello, *user, *subject;
         bool require_tls;
     } mail;
+    struct repair_terms repair;
 };
 
 enum receiver_type {
@@ -69,6 +71,7 @@ enum receiver_type {
     RECEIVER_RESPONDERS, // a list of maps, kept as JSON
     RECEIVER_FORMAT,     // alertmanager or standard
     RECEIVER_PARSE_MODE, // HTML or none
+    RECEIVER_REPAIR,     // a key of repair_configs, see config_repair
 };
 struct receiver_field {
     const char *name, *global; // global: the key of `global` that fills it in; NULL = none
@@ -81,6 +84,7 @@ struct receiver_kind {
     const char *url;        // where none is given; NULL = has to be
     const char *auth; // scheme under which key goes into Authorization; NULL = it does not
     bool send_resolved, one_alert, mail;
+    bool repair; // no message: its lane hands to the repair desk
     const struct receiver_field *fields;
     const char *const *not_yet; // keys Alertmanager has and we do not; NULL at the end
     // key: the secret's text, "" if there is none. path is added to the URL, and stays empty
@@ -91,6 +95,6 @@ struct receiver_kind {
 
 extern const struct receiver_kind RECEIVER_WEBHOOK, RECEIVER_SLACK, RECEIVER_DISCORD,
     RECEIVER_TEAMS, RECEIVER_TEAMS_CARD, RECEIVER_PAGERDUTY, RECEIVER_OPSGENIE,
-    RECEIVER_TELEGRAM, RECEIVER_NTFY, RECEIVER_EMAIL;
-#define RECEIVER_KINDS 10
+    RECEIVER_TELEGRAM, RECEIVER_NTFY, RECEIVER_EMAIL, RECEIVER_REPAIRS;
+#define RECEIVER_KINDS 11
 extern const struct receiver_kind *const RECEIVERS[RECEIVER_KINDS];

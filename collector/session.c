@@ -20,6 +20,7 @@ struct session {
     int64_t skew_ms, slewed_at_ms;
     int64_t last_ms; // last body, monotonic
     size_t connections;
+    struct repair_hearing hearing;
     bool need_key; // of the body at hand
     uint32_t not_held;
 };
@@ -350,4 +351,9 @@ bool session_disconnect(struct session *s)
 const uint8_t *session_agent(const struct session *s)
 {
     return s->agent_id;
+}
+
+struct repair_hearing *session_hearing(struct session *s)
+{
+    return &s->hearing;
 }

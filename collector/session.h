@@ -16,6 +16,7 @@
  * Belongs to the ingest thread. Times: mono_ms for what passes, wall microseconds for stamps.
  */
 #pragma once
+#include "collector/repair_mail.h"
 #include "wire/decode.h"
 
 #define SESSION_WINDOW   16384
@@ -57,4 +58,5 @@ void session_body_begin(struct session *s); // forgets the last body's need_key_
 void session_connect(struct session *s);
 bool session_disconnect(struct session *s);
 const uint8_t *session_agent(const struct session *s);
+struct repair_hearing *session_hearing(struct session *s);
 size_t sessions_count(const struct sessions *t);

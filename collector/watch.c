@@ -67,6 +67,28 @@ static void receivers(const struct writing *at, struct board *board)
     free(r);
 }
 
+static bool same_row(const struct repair_row *a, const struct repair_row *b)
+{
+    return strcmp(a->instance, b->instance) == 0 && strcmp(a->action, b->action) == 0 &&
+           strcmp(a->alert, b->alert) == 0;
+}
+
+// Those that gave up stand first.
+static void repairs(const struct writing *at, struct repair_board *board)
+{
+    struct repair_row *r = board ? calloc(REPAIR_ROWS_MAX, sizeof(*r)) : NULL;
+    size_t n = r ? repair_board_read(board, r, REPAIR_ROWS_MAX, NULL) : 0;
+    for (size_t i = 0; i < n && r[i].state == REPAIR_GAVE_UP; i++) {
+        size_t k = 0;
+        while (!same_row(&r[k], &r[i]))
+            k++;
+        const struct label l[] = {{"action", r[i].action}, {"alert", r[i].alert}};
+        if (k == i) // two services of one host are one series
+            put(at, "tocsin_repair_gave_up", l, 2, r[i].instance, 1);
+    }
+    free(r);
+}
+
 static void queue(const struct writing *at, const char *name, size_t length, size_t max)
 {
     const struct label l = {"queue", name};
@@ -82,6 +104,7 @@ void watch_record(struct watch *w, struct pipeline *p, const struct api_context 
     engine_each_rule(pipeline_engine(p), rule, &at);
     pipeline_each_agent(p, agent, &at);
     receivers(&at, c->board);
+    repairs(&at, c->repairs);
     struct journal_stats journal = {0};
     if (c->journal)
         journal_stats(c->journal, &journal);

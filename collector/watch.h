@@ -6,13 +6,14 @@
  *     tocsin_receiver_queued{receiver}                alert changes that wait
  *     tocsin_receiver_failing_seconds{receiver}       since when nothing got through; 0 = it works
  *     tocsin_receiver_alerts_dropped_total{receiver}
+ *     tocsin_repair_gave_up{instance,action,alert}    1 while the alert fires on
  *     tocsin_collector_queue_ratio{queue}             how full frames, notices and journal are: 1 = what comes
  *                                                     next is refused or lost
  *     tocsin_collector_notices_lost_total             transitions the notifier never heard of
  *     tocsin_agent_lag_seconds{instance}              age of the newest sample of an agent that is up
  *
- * A series ends (stale marker) when its rule recovers, or its receiver or agent is gone. Belongs to the
- * shard thread.
+ * A series ends (stale marker) when its rule recovers, its alert is over, or its receiver or agent is
+ * gone. Belongs to the shard thread.
  */
 #pragma once
 #include "collector/api.h"

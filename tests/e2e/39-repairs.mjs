@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// An alert has the agent of its host run an action of that agent's own list: a crashed service comes
+// back, what does not help backs off and pages, and nothing is run twice or that is not listed.
+
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { World, check, fetchText, freePort, now, root, run, tree, until } from "./world.mjs";
+
+const w = new World();
+const port = await freePort();
+const redisDir = w.dir;
+const redis = ["--bind", "127.0.0.1", "--dir", redisDir, "--save", "", "--daemonize", "yes", "--pidfile", join(w.dir, "redis.pid")];
+const ran = (name) => (existsSync(join(w.dir, name)) ? readFileSync(join(w.dir, name), "utf8").trim().split("\n").filter(Boolean) : []);
+const script = (name, text) => w.put(name, `#!/bin/sh\n${text}\n`, 0o755);
+const page = (name, action) => (h) =>
+  h.path === "/tocsin" && h.body.alerts.some((a) => a.status === "firing" && a.labels.alertname === name && a.labels.action === action && a.labels.instance === "first");
+const gaveUp = async (action, ms = 60000) => {
+  const h = await w.hook(page("RepairGaveUp", action), 0, ms);
+  check(h, `RepairGaveUp of ${action}\n${w.log(collector)}\n${w.log(agent)}`);
+  return h.body.alerts.find((a) => a.labels.action === action && a.labels.instance === "first");
+};
+const status = async () => JSON.parse((await fetchText(`${w.url}/api/v1/status/tocsin`)).text).data.repairs;
+const metric = async (name) => Number((await fetchText(`${w.url}/metrics`)).text.match(new RegExp(`^tocsin_repair_${name} (\\d+)$`, "m"))?.[1]);
+
+const always = (alert, host, labels = "") => `      - {alert: ${alert}, expr: 'up{job="node",instance="${host}"} == 1', labels: {${labels}}}`;
+const rules = w.put(
+  "rules.yaml",
+  `groups:
+  - name: repairs
+    interval: 1s
+    rules:
+${always("Fails", "first")}
+${always("Unlisted", "first")}
+${always("Odd", "first", `service: 'a; touch ${w.dir}/odd'`)}
+${always("NoExecutor", "second")}
+      - {alert: Slow, expr: 'probe_success{probe="switch"} == 0'}
+`,
+);
+const route = (hookPort) => `route:
+  receiver: default
+  routes:
+    - {matchers: ['alertname="ServiceCrashed"', 'port="${port}"', instance="first"], receiver: redis, continue: true}
+    - {matchers: [alertname="Fails"], receiver: fails}
+    - {matchers: [alertname="Unlisted"], receiver: unlisted}
+    - {matchers: [alertname="Odd"], receiver: odd}
+    - {matchers: [alertname="NoExecutor"], receiver: noexecutor}
+    - {matchers: [alertname="Slow"], receiver: slow}
+    - {receiver: default}
+receivers:
+  - name: default
+    webhook_configs: [{url: "http://127.0.0.1:${hookPort}/tocsin"}]
+  - name: redis
+    repair_configs: [{action: start-redis, parameters: [port]}]
+  - name: fails
+    repair_configs: [{action: fails, retry: 1s, give_up_after: 3}]
+  - name: unlisted
+    repair_configs: [{action: reboot}]
+  - name: odd
+    repair_configs: [{action: odd, parameters: [service]}]
+  - name: noexecutor
+    repair_configs: [{action: fails}]
+  - name: slow
+    repair_configs: [{action: slow, retry: 2m}]
+`;
+const repairs = `probes:
+  - {name: switch, tcp: "127.0.0.1:${await freePort()}", every: 250ms}
+repairs:
+  - name: start-redis
+    command: [/usr/bin/redis-server, --port, "{port}", ${redis.map((x) => JSON.stringify(x)).join(", ")}]
+    parameters: {port: "[0-9]{1,5}"}
+  - {name: fails, command: ["${script("fails.sh", `date +%s%3N >>${w.dir}/fails; echo "no such luck" >&2; exit 4`)}"]}
+  - {name: odd, command: ["${script("odd.sh", `touch ${w.dir}/odd`)}", "{service}"], parameters: {service: "[a-z]+"}}
+  - {name: slow, command: ["${script("slow.sh", `echo $$ >>${w.dir}/slow; while [ ! -e ${w.dir}/go ]; do sleep 0.1; done; echo "went on"`)}"], timeout: 2m}
+`;
+
+let collector;
+let agent;
+const start = async () => {
+  const hookPort = await w.receiver();
+  collector = await w.collector({
+    rules: [rules, join(root, "rules/stock/starter.yaml"), join(root, "rules/stock/starter.overrides.yaml")],
+    route: route(hookPort),
+  });
+};
+const redisPid = () => Number(readFileSync(join(w.dir, "redis.pid"), "utf8"));
+const answers = () => {
+  try {
+    return execFileSync("redis-cli", ["-p", String(port), "ping"], { stdio: "pipe" }).toString().includes("PONG");
+  } catch {
+    return false;
+  }
+};
+
+await run([
+  [
+    "a crashed service is started again by its agent, and the alert ends",
+    async () => {
+      execFileSync("redis-server", ["--port", String(port), ...redis]);
+      await until("redis", answers);
+      await start();
+      agent = await w.agent({ host: "first", config: repairs });
+      await w.agent({ name: "second", host: "second" });
+      await until("redis is seen", async () => (await w.query(`tocsin_service_listening{port="${port}"} == 1`)).length > 0);
+      // One that was never up for 10 s ends without an alert.
+      await until("it is settled", async () => (await w.query(`tocsin_service_listening{port="${port}",instance="first"} offset 11s == 1`)).length > 0, 40000, 200);
+      const begun = now();
+      for (const pid of tree(redisPid())) process.kill(pid, "SIGKILL");
+      await until("redis is back", answers, 20000, 5);
+      const back = now() - begun;
+      const asked = w.log(collector).match(/^(\S+) .*event=repair_asked .*action=start-redis/m);
+      const ran = w.log(agent).match(/^(\S+) .*event=repair_started .*action=start-redis/m);
+      check(asked && ran, `${w.log(collector)}\n${w.log(agent)}`);
+      console.log(`      killed -> answers again ${back.toFixed(0)} ms, asked -> started ${new Date(ran[1]) - new Date(asked[1])} ms`);
+      const over = await w.hook((h) => h.path === "/tocsin" && h.body.alerts.some((a) => a.labels.alertname === "ServiceCrashed" && a.labels.port === String(port) && a.labels.instance === "first" && a.status === "resolved"), begun, 30000);
+      check(over, `ServiceCrashed is over\n${w.log(collector)}`);
+      await until("it is counted", async () => (await metric("succeeded_total")) >= 1);
+    },
+  ],
+  [
+    "what fails backs off, gives up and pages",
+    async () => {
+      const a = await gaveUp("fails");
+      check(a.labels.instance === "first" && a.labels.alert === "Fails" && a.labels.severity === "page", JSON.stringify(a.labels));
+      const at = ran("fails").map(Number);
+      check(at.length === 3, `${at.length} attempts`);
+      check(at[1] - at[0] >= 1000 && at[2] - at[1] >= 2000, `after ${at[1] - at[0]} and ${at[2] - at[1]} ms`);
+      const row = (await status()).find((r) => r.alert === "Fails");
+      check(row.state === "gave up" && row.why === "attempts" && row.code === 4 && row.output === "no such luck\n" && row.attempts === 3, JSON.stringify(row));
+      check(/event=repair_gave_up .*action=fails/.test(w.log(collector)), "it is logged");
+      check((await metric("gave_up_total")) >= 1 && (await metric("failed_total")) >= 3, "it is counted");
+    },
+  ],
+  [
+    "an action that is not listed, a value that does not match, an agent without a list: refused, and a page",
+    async () => {
+      await gaveUp("reboot");
+      await gaveUp("odd");
+      check(!existsSync(join(w.dir, "odd")), "nothing was run");
+      const h = await w.hook((x) => x.body.alerts.some((a) => a.labels.alertname === "RepairGaveUp" && a.labels.instance === "second"), 0, 30000);
+      check(h, "an agent without repairs");
+      const why = Object.fromEntries((await status()).map((r) => [r.alert, [r.why, r.reason]]));
+      check(why.Unlisted[0] === "not listed" && why.Odd[0] === "bad parameter" && why.NoExecutor[0] === "no executor", JSON.stringify(why));
+    },
+  ],
+  [
+    "kill -9 of the collector between request and result, then of the agent: run once",
+    async () => {
+      await until("the action runs", () => ran("slow").length === 1, 60000);
+      collector.kill("SIGKILL");
+      await collector.gone;
+      await start();
+      await until("it is known to run", async () => (await status()).some((r) => r.alert === "Slow" && r.state === "running"), 60000);
+      check(ran("slow").length === 1, "it was not run again");
+      agent.kill("SIGKILL");
+      await agent.gone;
+      w.put("go", "");
+      await until("the action goes on without its agent", () => !existsSync(`/proc/${ran("slow")[0]}`), 20000);
+      agent = await w.agent({ host: "first", config: repairs });
+      const row = await until("the result arrives", async () => (await status()).find((r) => r.alert === "Slow" && r.state === "well"), 60000);
+      check(row.outcome === "exited" && row.code === 0 && row.attempts === 1, JSON.stringify(row));
+      check(ran("slow").length === 1, `run ${ran("slow").length} times`);
+    },
+  ],
+  [
+    "what had given up stays so over the restart, and nothing was tried again",
+    async () => {
+      const row = (await status()).find((r) => r.alert === "Fails");
+      check(row?.state === "gave up", JSON.stringify(row));
+      check(ran("fails").length === 3, `${ran("fails").length} attempts`);
+      // A restart tells nobody that it is over, also not when all has been looked at again.
+      await until("it fires on", async () => JSON.parse((await fetchText(`${w.url}/api/v1/alerts`)).text).data.alerts.some((a) => a.labels.alertname === "RepairGaveUp" && a.labels.alert === "Fails" && a.state === "firing"), 20000);
+      const ended = w.hooks.flatMap((h) => h.body.alerts).filter((a) => a.labels.alertname === "RepairGaveUp" && a.labels.alert === "Fails" && a.status === "resolved");
+      check(ended.length === 0, JSON.stringify(ended));
+    },
+  ],
+]);
+try {
+  process.kill(redisPid(), "SIGTERM");
+} catch {
+  // it is gone
+}
+await w.close();
