@@ -356,7 +356,7 @@ static int run(struct core *c)
         goto out;
     c->spool = spool_new(SPOOL_BYTES_MAX, SPOOL_AGE_NS);
     c->schedule = schedule_new(&c->env, on_frame, c);
-    c->transfers = transfers_new(c->env.loop);
+    c->transfers = transfers_new(c->env.loop, NULL, NULL);
     c->stop_timer = loop_timer_new(c->env.loop, on_stop_timer, c);
     c->feed = c->spool ? feed_new(c->env.loop, c->env.out, c->spool) : NULL;
     if (!c->schedule || !c->transfers || !c->stop_timer || !c->feed)

@@ -23,7 +23,7 @@
 #include "agent/config.h"
 #include "agent/sampler.h"
 #include "agent/schedule.h"
-#include "agent/transfer.h"
+#include "base/transfer.h"
 
 #define PROBE_FLIGHTS 3
 

@@ -21,7 +21,7 @@
  */
 #pragma once
 #include "agent/spool.h"
-#include "agent/transfer.h"
+#include "base/transfer.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "wire/batch.h"

@@ -15,6 +15,7 @@
 
 // What one try needs. The first is there from the start, others when there is something to do for them.
 struct connection {
+    struct transfer transfer; // first: a transfer is its connection
     struct lane *lane;
     CURL *curl;
     struct receiver_wire *wire;
@@ -167,7 +168,7 @@ static bool launch(struct lane *t, int64_t now, bool durable)
     c->retry_after_ms = -1;
     c->flying =
         receiver_wire_try(c->wire, c->curl, &c->message, clock_wall_ms(&t->o.clock), durable) &&
-        curl_multi_add_handle(t->o.multi, c->curl) == CURLM_OK;
+        transfer_start(t->o.transfers, c->curl, &c->transfer) == 0;
     if (!c->flying)
         deliver_done(t->deliver, c->message.flight, now, 0, -1);
     return c->flying;
@@ -179,14 +180,12 @@ void lane_launch(struct lane *t, int64_t now, bool durable)
         ;
 }
 
-void lane_landed(CURL *easy, CURLcode code, int64_t now)
+static void landed(struct transfer *transfer, CURLcode code)
 {
-    char *private = NULL;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-    struct connection *c = (struct connection *)(void *)private;
+    struct connection *c = (struct connection *)transfer;
     struct lane *t = c->lane;
     int status = receiver_wire_status(c->wire, c->curl, code);
-    curl_multi_remove_handle(t->o.multi, c->curl);
+    int64_t now = clock_mono_ns(&t->o.clock) / NS_PER_MS;
     c->flying = false;
 
     enum deliver_verdict v =
@@ -286,7 +285,7 @@ static void connection_close(struct connection *c)
     if (!c)
         return;
     if (c->flying)
-        curl_multi_remove_handle(c->lane->o.multi, c->curl);
+        transfer_stop(c->lane->o.transfers, c->curl);
     curl_easy_cleanup(c->curl);
     receiver_wire_close(c->wire);
     free(c);
@@ -303,7 +302,7 @@ static struct connection *connection_open(struct lane *t, struct err *err)
         return NULL;
     }
     c->lane = t;
-    curl_easy_setopt(c->curl, CURLOPT_PRIVATE, c);
+    c->transfer.done = landed;
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "tocsin-collector");

@@ -5,15 +5,15 @@
  * DELIVER_FLIGHTS_MAX of several, so that a receiver that takes its time gets many groups in time; one
  * in all while it fails. A hung receiver delays nobody else. Connections stay open.
  *
- * Belongs to the notify thread, which drives curl and hands finished transfers back.
+ * Belongs to the notify thread.
  */
 #pragma once
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/transfer.h"
 #include "collector/board.h"
 #include "collector/config.h"
 #include "collector/deliver.h"
-#include <curl/curl.h>
 
 struct lane_options {
     const struct route *route; // borrowed, as everything here
@@ -23,7 +23,7 @@ struct lane_options {
     const char *external_url;
     struct board *board; // NULL allowed
     struct clock clock;
-    CURLM *multi;
+    struct transfers *transfers;
     bool (*quiet)(void *ctx, const struct notice *n); // see deliver.h
     void *quiet_ctx;
 };
@@ -39,6 +39,4 @@ struct deliver *lane_queue(struct lane *l);
 const struct repair_terms *lane_repair(const struct lane *l);
 // Puts on the wire what is due.
 void lane_launch(struct lane *l, int64_t now_ms, bool durable);
-// A transfer of some lane has ended.
-void lane_landed(CURL *easy, CURLcode code, int64_t now_ms);
 void lane_show(struct lane *l); // queue lengths to the board

@@ -71,7 +71,7 @@ static bool open_route(void *ctx, const struct route *route)
             .external_url = l->o.external_url,
             .board = l->o.board,
             .clock = l->o.clock,
-            .multi = l->o.multi,
+            .transfers = l->o.transfers,
             .quiet = l->o.quiet,
             .quiet_ctx = l->o.quiet_ctx};
         struct lane **grown = realloc(l->lane, (l->n + 1) * sizeof(struct lane *));

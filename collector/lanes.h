@@ -11,7 +11,7 @@ struct lanes_options {
     const char *external_url;
     struct board *board; // NULL allowed
     struct clock clock;
-    CURLM *multi;
+    struct transfers *transfers;
     bool (*quiet)(void *ctx, const struct notice *n); // see deliver.h
     void *quiet_ctx;
 };

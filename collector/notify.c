@@ -9,7 +9,6 @@
 #include "collector/ledger.h"
 #include "collector/mutes.h"
 #include "collector/repairs.h"
-#include "collector/transfers.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -212,17 +211,11 @@ static void release(struct notify *n, int64_t now)
         lane_show(lanes_at(n->lanes, i));
 }
 
-static void landed(void *ctx, CURL *easy, CURLcode code)
-{
-    lane_landed(easy, code, now_ms(ctx));
-}
-
 // Sends all that is due and sets the timer for what is not yet.
 static void pump(void *ctx)
 {
     struct notify *n = ctx;
     int64_t due = INT64_MAX, now = now_ms(n);
-    transfers_reap(n->transfers, landed, n);
     release(n, now);
     if (n->held)
         due = n->held->due_ms;
@@ -411,6 +404,7 @@ static void notify_free(struct notify *n)
     mutes_free(n->mutes);
     transfers_free(n->transfers);
     loop_free(n->loop);
+    curl_global_cleanup();
     free(n);
 }
 
@@ -474,7 +468,7 @@ static int open_lanes(struct notify *n, struct err *err)
         .external_url = n->o.external_url,
         .board = n->o.board,
         .clock = n->o.clock,
-        .multi = transfers_multi(n->transfers),
+        .transfers = n->transfers,
         .quiet = quiet,
         .quiet_ctx = n};
     n->ledger = ledger_new(&ledger);
@@ -556,8 +550,9 @@ struct notify *notify_start(
     n->o = *o;
     n->notices = notices;
     n->held_end = &n->held;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
     n->loop = loop_new();
-    n->transfers = n->loop ? transfers_new(n->loop, n->o.clock, pump, n) : NULL;
+    n->transfers = n->loop ? transfers_new(n->loop, pump, n) : NULL;
     if (!n->transfers) {
         err_set(err, "cannot start the notifier: %s", strerror(errno));
         goto fail;

@@ -133,7 +133,7 @@ static void open_world(bool listening, const char *probe)
         .out = output_new()};
     open_port(listening);
     w.schedule = schedule_new(&w.env, frame, NULL);
-    w.transfers = transfers_new(w.env.loop);
+    w.transfers = transfers_new(w.env.loop, NULL, NULL);
     w.probes = probes_new(&w.env, w.schedule, w.transfers);
     buf_init(&problems, 65536);
     const char *port = strstr(probe, "PORT");

@@ -239,7 +239,7 @@ static void open_world(void)
         .version = "t",
         .protocol_min = 1,
         .protocol_max = 1};
-    w.transfers = transfers_new(w.loop);
+    w.transfers = transfers_new(w.loop, NULL, NULL);
     w.spool = spool_new(SPOOL_BYTES_MAX, SPOOL_AGE_NS);
     w.chain = chain_out_new();
     struct batch_declare d = {.id = 1, .name = "x", .unit = "1"};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * libcurl's multi interface driven by our loop: it asks for sockets to be watched and for one
- * timer, and never waits itself. Shared by the push lanes and the HTTP probes; each puts a
- * struct transfer behind its easy handle and is called when that is through.
+ * timer, and never waits itself. Shared by all who send in a loop; each puts a struct transfer behind
+ * its easy handle and is called when that is through. Belongs to the loop's thread.
  */
 #pragma once
 #include "base/loop.h"
@@ -14,8 +14,10 @@ struct transfer {
     void (*done)(struct transfer *t, CURLcode result);
 };
 
-struct transfers *transfers_new(struct loop *loop); // NULL: memory
-void transfers_free(struct transfers *m);           // stop all transfers first
+// turn is called after each step in which transfers may have ended; NULL = nobody has to know. The
+// loop outlives it. NULL: memory.
+struct transfers *transfers_new(struct loop *loop, void (*turn)(void *ctx), void *ctx);
+void transfers_free(struct transfers *m); // stop all transfers first
 // Easy options are the caller's, but CURLOPT_PRIVATE. 0 or -ENOMEM.
 int transfer_start(struct transfers *m, CURL *easy, struct transfer *t);
 void transfer_stop(

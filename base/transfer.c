@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/transfer.h"
+#include "base/transfer.h"
 #include "base/clock.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -10,6 +10,8 @@ struct transfers {
     CURLM *multi;
     struct loop *loop;
     struct loop_timer *timer;
+    void (*turn)(void *ctx);
+    void *ctx;
     bool collecting; // inside collect: no second one below it
 };
 
@@ -33,6 +35,8 @@ static void collect(struct transfers *m)
         t->done(t, result);
     }
     m->collecting = false;
+    if (m->turn)
+        m->turn(m->ctx);
 }
 
 static void on_io(void *ctx, int fd, uint32_t events)
@@ -91,12 +95,14 @@ static int want_timer(CURLM *multi, long timeout_ms, void *ctx)
     return 0;
 }
 
-struct transfers *transfers_new(struct loop *loop)
+struct transfers *transfers_new(struct loop *loop, void (*turn)(void *ctx), void *ctx)
 {
     struct transfers *m = calloc(1, sizeof(*m));
     if (!m)
         return NULL;
     m->loop = loop;
+    m->turn = turn;
+    m->ctx = ctx;
     m->timer = loop_timer_new(loop, on_timer, m);
     m->multi = curl_multi_init();
     if (!m->timer || !m->multi) {
