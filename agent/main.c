@@ -113,8 +113,12 @@ static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
 static void on_flush(void *ctx)
 {
     struct core *c = ctx;
-    if (!schedule_running(c->schedule) && output_urgent(c->env.out))
-        made(c, feed_event(c->feed, now_ns(c)));
+    if (schedule_running(c->schedule) || !output_urgent(c->env.out))
+        return;
+    made(c, feed_event(c->feed, now_ns(c)));
+    // An alert that asks for a repair is decided a moment after this event has arrived.
+    if (c->repairs)
+        push_ask_soon(c->push);
 }
 
 static void on_want_key(void *ctx)

@@ -46,7 +46,8 @@ struct pusher {
     struct push_hooks hooks;
     struct lane lanes[2];
     char *url, *home; // where frames go now, and where the configuration says
-    struct loop_timer *move;
+    struct loop_timer *move, *ask;
+    unsigned asks; // already made of ASK_MS
     char *move_to; // where to when the timer fires; NULL = stay
     unsigned failures_there;
     struct arena arena; // of one reply
@@ -434,6 +435,28 @@ static void pump_backfill(struct lane *l)
         post(l, frames, n);
 }
 
+// When a rule has looked at an event, and when one that waits for its turn has.
+static const int64_t ASK_MS[] = {20, 50, 180};
+#define ASKS (sizeof(ASK_MS) / sizeof(ASK_MS[0]))
+
+static void on_ask(void *ctx, int64_t due_ns, int64_t now_ns)
+{
+    struct pusher *p = ctx;
+    struct lane *l = &p->lanes[LIVE];
+    (void)due_ns;
+    if (++p->asks < ASKS)
+        loop_timer_set(p->ask, now_ns + ASK_MS[p->asks] * NS_PER_MS);
+    // With a body under way a reply comes anyway.
+    if (!l->in_flight && !l->waiting)
+        post(l, NULL, 0);
+}
+
+void push_ask_soon(struct pusher *p)
+{
+    p->asks = 0;
+    loop_timer_set(p->ask, clock_mono_ns(p->clock) + ASK_MS[0] * NS_PER_MS);
+}
+
 static void pump(struct lane *l)
 {
     if (l->in_flight || l->waiting)
@@ -535,11 +558,12 @@ struct pusher *push_new(struct loop *loop, struct transfers *m, struct spool *sp
         len--;
     p->home = p->url = malloc(len + sizeof(PATH));
     p->move = loop_timer_new(loop, on_move, p);
+    p->ask = loop_timer_new(loop, on_ask, p);
     if (p->url) {
         memcpy(p->url, o->collector, len);
         strcpy(p->url + len, PATH);
     }
-    if (!p->url || !p->move || lane_init(&p->lanes[LIVE], p, LIVE, o) < 0 ||
+    if (!p->url || !p->move || !p->ask || lane_init(&p->lanes[LIVE], p, LIVE, o) < 0 ||
         lane_init(&p->lanes[BACKFILL], p, BACKFILL, o) < 0) {
         push_free(p);
         return NULL;
@@ -562,6 +586,7 @@ void push_free(struct pusher *p)
     }
     arena_done(&p->arena);
     loop_timer_free(p->move);
+    loop_timer_free(p->ask);
     free(p->move_to);
     if (p->url != p->home)
         free(p->url);

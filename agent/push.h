@@ -21,9 +21,9 @@
  */
 #pragma once
 #include "agent/spool.h"
-#include "base/transfer.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/transfer.h"
 #include "wire/batch.h"
 
 #define PUSH_BEHIND_NS      (2500 * NS_PER_MS)
@@ -60,6 +60,9 @@ struct pusher *push_new(struct loop *loop, struct transfers *m, struct spool *sp
     const struct clock *clock, const struct wire_session *session, const struct push_options *o,
     const struct push_hooks *h);
 void push_free(struct pusher *p);
-void push_kick(struct pusher *p);       // the spool has news
+void push_kick(struct pusher *p); // the spool has news
+// Asks for replies soon, by empty bodies: what the collector wants of us after the event just sent, it
+// will know in a moment.
+void push_ask_soon(struct pusher *p);
 bool push_idle(const struct pusher *p); // live has nothing in flight and nothing to send
 const struct push_stats *push_stats(const struct pusher *p);

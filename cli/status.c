@@ -111,6 +111,55 @@ static bool show_receivers(const struct cli *c, const cJSON *receivers, double n
     return printed;
 }
 
+static enum text_color repair_color(const char *state)
+{
+    return strcmp(state, "gave up") == 0 ? TEXT_BAD
+           : strcmp(state, "well") == 0  ? TEXT_GOOD
+                                         : TEXT_WARN;
+}
+
+// "exited 4: no such luck", or why nothing was run.
+static void outcome_cell(struct table *t, const cJSON *r)
+{
+    const char *outcome = json_text(r, "outcome"), *why = json_text(r, "reason");
+    const char *output = *why ? why : json_text(r, "output");
+    struct buf text;
+    buf_init(&text, 4096);
+    buf_adds(&text, outcome);
+    if (strcmp(outcome, "exited") == 0 || strcmp(outcome, "killed") == 0)
+        buf_addf(&text, " %.0f", json_number(r, "code"));
+    if (*output)
+        buf_addf(&text, ": %.*s", (int)strcspn(output, "\n"), output);
+    table_cell(t, TEXT_PLAIN, buf_cstr(&text));
+    buf_done(&text);
+}
+
+static bool show_repairs(const struct cli *c, const cJSON *repairs)
+{
+    static const char *const HEADINGS[] = {
+        "REPAIR", "HOST", "ALERT", "STATE", ">ATTEMPTS", "WHY", "LAST ATTEMPT"};
+    const cJSON *r;
+    struct table t;
+    if (cJSON_GetArraySize(repairs) == 0)
+        return true;
+    fputc('\n', c->out);
+    table_init(&t, HEADINGS, 7);
+    cJSON_ArrayForEach(r, repairs)
+    {
+        const char *state = json_text(r, "state");
+        table_cell(&t, TEXT_BOLD, json_text(r, "action"));
+        table_cell(&t, TEXT_PLAIN, json_text(r, "instance"));
+        table_cell(&t, TEXT_PLAIN, json_text(r, "alert"));
+        table_cell(&t, repair_color(state), state);
+        number_cell(&t, r, "attempts", false);
+        table_cell(&t, TEXT_PLAIN, json_text(r, "why"));
+        outcome_cell(&t, r);
+    }
+    bool printed = table_print(&t, 0, c->color, c->out);
+    table_done(&t);
+    return printed;
+}
+
 static void show_totals(const struct cli *c, const cJSON *data, double now_ms)
 {
     const cJSON *rules = cJSON_GetObjectItemCaseSensitive(data, "rules");
@@ -147,7 +196,8 @@ static int show(const struct cli *c, const cJSON *data, struct err *err)
         show_problems(c, cJSON_GetObjectItemCaseSensitive(data, "problems"));
         printed =
             show_agents(c, cJSON_GetObjectItemCaseSensitive(data, "agents"), now_ms) &&
-            show_receivers(c, cJSON_GetObjectItemCaseSensitive(data, "receivers"), now_ms);
+            show_receivers(c, cJSON_GetObjectItemCaseSensitive(data, "receivers"), now_ms) &&
+            show_repairs(c, cJSON_GetObjectItemCaseSensitive(data, "repairs"));
         show_totals(c, data, now_ms);
     }
     if (printed)

@@ -116,9 +116,7 @@ void repair_board_json(struct repair_board *b, struct buf *out)
 static void metric(
     const char *name, const char *type, const char *help, double v, struct buf *out)
 {
-    buf_addf(out,
-        "# HELP tocsin_repair_%s %s\n# TYPE tocsin_repair_%s %s\ntocsin_repair_%s %.0f\n", name,
-        help, name, type, name, v);
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.0f\n", name, help, name, type, name, v);
 }
 
 void repair_board_metrics(struct repair_board *b, struct buf *out)
@@ -127,18 +125,20 @@ void repair_board_metrics(struct repair_board *b, struct buf *out)
     if (!b)
         return;
     repair_board_read(b, NULL, 0, &s);
-    metric("attempts_total", "counter", "Repairs that agents were asked for.", (double)s.asked,
+    metric("tocsin_repair_attempts_total", "counter", "Repairs that agents were asked for.",
+        (double)s.asked, out);
+    metric("tocsin_repair_succeeded_total", "counter",
+        "Attempts that ended with exit status 0.", (double)s.succeeded, out);
+    metric("tocsin_repair_failed_total", "counter", "Attempts that did not.", (double)s.failed,
         out);
-    metric("succeeded_total", "counter", "Attempts that ended with exit status 0.",
-        (double)s.succeeded, out);
-    metric("failed_total", "counter", "Attempts that did not.", (double)s.failed, out);
-    metric("gave_up_total", "counter", "Alerts whose repair was given up.", (double)s.gave_up,
-        out);
-    metric("dropped_total", "counter", "Alerts there was no room to repair.", (double)s.dropped,
-        out);
-    metric("active", "gauge", "Repairs asked for or running now.", (double)s.active, out);
-    metric(
-        "waiting", "gauge", "Repairs that wait for their next look.", (double)s.waiting, out);
-    metric("given_up", "gauge", "Alerts that fire and whose repair was given up.",
+    metric("tocsin_repair_gave_up_total", "counter", "Alerts whose repair was given up.",
+        (double)s.gave_up, out);
+    metric("tocsin_repair_dropped_total", "counter", "Alerts there was no room to repair.",
+        (double)s.dropped, out);
+    metric("tocsin_repair_active", "gauge", "Repairs asked for or running now.",
+        (double)s.active, out);
+    metric("tocsin_repair_waiting", "gauge", "Repairs that wait for their next look.",
+        (double)s.waiting, out);
+    metric("tocsin_repair_given_up", "gauge", "Alerts that fire and whose repair was given up.",
         (double)s.given_up, out);
 }

@@ -3,9 +3,9 @@
 // back, what does not help backs off and pages, and nothing is run twice or that is not listed.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { World, check, fetchText, freePort, now, root, run, tree, until } from "./world.mjs";
+import { World, bin, check, fetchText, freePort, now, root, run, tree, until } from "./world.mjs";
 
 const w = new World();
 const port = await freePort();
@@ -34,6 +34,7 @@ ${always("Fails", "first")}
 ${always("Unlisted", "first")}
 ${always("Odd", "first", `service: 'a; touch ${w.dir}/odd'`)}
 ${always("NoExecutor", "second")}
+${always("Small", "small")}
       - {alert: Slow, expr: 'probe_success{probe="switch"} == 0'}
 `,
 );
@@ -46,6 +47,7 @@ const route = (hookPort) => `route:
     - {matchers: [alertname="Odd"], receiver: odd}
     - {matchers: [alertname="NoExecutor"], receiver: noexecutor}
     - {matchers: [alertname="Slow"], receiver: slow}
+    - {matchers: [alertname="Small"], receiver: small}
     - {receiver: default}
 receivers:
   - name: default
@@ -60,6 +62,8 @@ receivers:
     repair_configs: [{action: odd, parameters: [service]}]
   - name: noexecutor
     repair_configs: [{action: fails}]
+  - name: small
+    repair_configs: [{action: who}]
   - name: slow
     repair_configs: [{action: slow, retry: 2m}]
 `;
@@ -141,6 +145,36 @@ await run([
       check(h, "an agent without repairs");
       const why = Object.fromEntries((await status()).map((r) => [r.alert, [r.why, r.reason]]));
       check(why.Unlisted[0] === "not listed" && why.Odd[0] === "bad parameter" && why.NoExecutor[0] === "no executor", JSON.stringify(why));
+    },
+  ],
+  [
+    "an agent with capabilities hands none of them to its actions, and needs none to run them",
+    async () => {
+      if (process.getuid() !== 0) return console.log("      not root: capabilities cannot be given");
+      const state = join(w.dir, "small");
+      mkdirSync(state);
+      chownSync(state, 65534, 65534);
+      const config = w.put(
+        "small.yaml",
+        `collector: http://127.0.0.1:${w.ingestPort}
+state_dir: ${state}
+host: small
+repairs:
+  - {name: who, command: [/bin/grep, -E, "^(Uid|CapEff|CapAmb|NoNewPrivs):", /proc/self/status]}
+`,
+      );
+      const caps = "-all,+net_admin,+sys_ptrace,+dac_read_search"; // as the unit gives them
+      w.spawn("small", "/usr/bin/setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", `--inh-caps=${caps}`, `--ambient-caps=${caps}`, "--no-new-privs", join(bin, "tocsin-agent"), "--config", config]);
+      const row = await until("the action", async () => (await status()).find((r) => r.alert === "Small" && r.state === "well"), 30000);
+      check(/Uid:\t65534\t65534/.test(row.output) && /CapEff:\t0+\n/.test(row.output) && /CapAmb:\t0+\n/.test(row.output) && /NoNewPrivs:\t1/.test(row.output), row.output);
+    },
+  ],
+  [
+    "tocsin status shows what became of repairs",
+    async () => {
+      const text = execFileSync(join(bin, "tocsin"), ["status", "--url", w.url]).toString();
+      check(/fails +first +Fails +gave up +3 +attempts +exited 4: no such luck/.test(text), text);
+      check(/reboot +first +Unlisted +gave up +1 +not listed +not listed: no action reboot in this agent's `repairs`/.test(text), text);
     },
   ],
   [

@@ -28,10 +28,10 @@ for (const [i, yaml] of blocks("yaml").entries()) {
   } else if (/^overrides:/m.test(yaml)) {
     const file = w.put("rules/mine.overrides.yaml", yaml);
     cases.push(["the README's overrides apply to its rule", () => exec(tocsin, "rules", "check", rules, file)]);
-  } else if (/^probes:|^collector:/m.test(yaml)) {
+  } else if (/^probes:|^repairs:|^collector:/m.test(yaml)) {
     const file = w.put(`agent-${i}.yaml`, here(yaml));
     cases.push([`the README's agent configuration ${i} is taken`, () => exec(join(bin, "tocsin-agent"), "--config", file, "--check")]);
-  } else if (/^listen:/m.test(yaml)) {
+  } else if (/^listen:|^route:/m.test(yaml)) {
     const file = w.put(`collector-${i}.yaml`, here(yaml));
     cases.push([`the README's collector configuration ${i} is taken`, () => exec(join(bin, "tocsin-collector"), "--config", file, "--check")]);
   } else {

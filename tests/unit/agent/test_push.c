@@ -50,6 +50,8 @@ static struct world {
     struct seen seen[256];
     int n_seen;
     int keys_wanted, failures, successes;
+    size_t repairs;
+    int64_t repairs_sent_ns;
     uint64_t seq;
     char failure[256];
 } w;
@@ -190,6 +192,14 @@ static void note(void *ctx, bool failed, const char *text)
     w.successes += !failed;
 }
 
+static void repairs(void *ctx, const struct wire_repair *asked, size_t n, int64_t sent_ns)
+{
+    (void)ctx;
+    w.repairs += n;
+    w.repairs_sent_ns = sent_ns;
+    CU_ASSERT_STRING_EQUAL(asked[0].action, "restart");
+}
+
 static void frame_at(int64_t made_ns)
 {
     struct buf out;
@@ -246,7 +256,7 @@ static void open_world(void)
     CU_ASSERT_EQUAL(chain_out_declare(w.chain, &d), 0);
     w.push = push_new(w.loop, w.transfers, w.spool, &w.clock, &w.session,
         &(struct push_options){.collector = url, .token = "sesame"},
-        &(struct push_hooks){.want_key = want_key, .note = note});
+        &(struct push_hooks){.want_key = want_key, .note = note, .repairs = repairs});
     CU_ASSERT_PTR_NOT_NULL_FATAL(w.push);
 }
 
@@ -517,6 +527,39 @@ static void goes_where_it_is_sent(void)
     close_world();
 }
 
+static void hands_on_what_a_reply_asks_for(void)
+{
+    const struct wire_repair one = {.id = "a/1", .action = "restart", .valid_ms = 1000};
+    open_world();
+    w.reply = (struct wire_reply){.repairs = &one, .n_repairs = 1};
+    w.reply_times = 1;
+    w.answers[0] = LATE;
+    w.n_answers = 1;
+    int64_t before = clock_mono_ns(&w.clock);
+    frame();
+    int64_t after = clock_mono_ns(&w.clock);
+    UNTIL(w.repairs == 1);
+    // Its age counts from when the body was sent, not from when the late reply came.
+    CU_ASSERT_TRUE(w.repairs_sent_ns >= before && w.repairs_sent_ns <= after);
+    close_world();
+}
+
+static void asks_soon_by_empty_bodies(void)
+{
+    open_world();
+    frame();
+    UNTIL(w.n_seen == 1 && push_idle(w.push));
+    push_ask_soon(w.push);
+    UNTIL(w.n_seen == 4 && push_idle(w.push));
+    for (int i = 1; i < 4; i++)
+        CU_ASSERT_TRUE(w.seen[i].frames == 0 && w.seen[i].lane == 0);
+    frame();
+    UNTIL(w.n_seen == 5 && push_idle(w.push));
+    CU_ASSERT_EQUAL(w.seen[4].first, 2);
+    CU_ASSERT_EQUAL(w.failures, 0);
+    close_world();
+}
+
 int main(void)
 {
     static const struct test TESTS[] = {
@@ -534,6 +577,9 @@ int main(void)
         {"measures the collector's clock", measures_the_collectors_clock},
         {"goes where it is sent", goes_where_it_is_sent},
         {"comes back from where it was sent", comes_back_from_where_it_was_sent},
+        {"hands on what a reply asks for, with when the body was sent",
+            hands_on_what_a_reply_asks_for},
+        {"asks soon by empty bodies", asks_soon_by_empty_bodies},
         {"durable frames leave the spool", durable_frames_leave_the_spool},
     };
     return test_main("push", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
