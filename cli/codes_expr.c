@@ -98,7 +98,7 @@ const struct code CODES_LATER[] = {
                "        expr: up == 0\n"
                "        annotations: {summary: '{{ $labels.instance }} is down'}\n"),
     ERROR("T305", "no-override-yet", .summary = "an override that is not supported yet",
-        .text = "`evaluate`, `disable` and the standard fields of a rule can be set.\n",
+        .text = "An override names one rule or a whole group.\n",
         .example = "overrides:\n"
                    "  - group: web\n"
                    "    where: 'mount=\"/\"'\n"

@@ -253,17 +253,41 @@ const struct code CODES_FILE[] = {
                "    set: {for: 1m}\n"),
     ERROR("T020", "file-too-large", .summary = "the file is larger than 8 MiB",
         .text = "Split it: groups are independent of each other.\n"),
-    ERROR("T021", "bad-value",
-        .summary = "an override's `evaluate` or `disable` has no such value",
+    ERROR("T021", "bad-value", .summary = "a field of an override has no such value",
         .text =
             "`evaluate` is interval (as Prometheus does) or arrival (a rule may also begin and fire\n"
-            "the moment a sample comes in); `disable` is true or false.\n",
+            "the moment a sample comes in); `disable` is true or false. `flap` has a `window` of at\n"
+            "most a week and a `max` of 1 to 100. `depends_on` lists rules and selectors of alerts.\n",
         .example = "overrides:\n"
                    "  - group: web\n"
                    "    disable: maybe\n",
         .fix = "overrides:\n"
                "  - group: web\n"
                "    disable: true\n"),
+    ERROR("T022", "which-rule",
+        .summary = "depends_on names an alert that more than one group has",
+        .text = "A name alone will do when one group has it; otherwise write GROUP/NAME.\n",
+        .example = "overrides:\n"
+                   "  - rule: web/Slow\n"
+                   "    set: {depends_on: [Down]}\n",
+        .fix = "overrides:\n"
+               "  - rule: web/Slow\n"
+               "    set: {depends_on: [web/Down]}\n"),
+    ERROR("T023", "depends-on-itself", .summary = "alerts that depend on each other",
+        .text =
+            "Each would be muted while another fires, and nobody would be told of any. A selector\n"
+            "counts as every alert whose name it may have: what its other labels will be is known\n"
+            "only when it fires. It never means the rule that has it.\n",
+        .example = "overrides:\n"
+                   "  - rule: web/Slow\n"
+                   "    set: {depends_on: [web/Down]}\n"
+                   "  - rule: web/Down\n"
+                   "    set: {depends_on: ['{severity=\"page\"}']}\n",
+        .fix = "overrides:\n"
+               "  - rule: web/Slow\n"
+               "    set: {depends_on: [web/Down]}\n"
+               "  - rule: web/Down\n"
+               "    set: {depends_on: ['{alertname=~\"Power.*\", severity=\"page\"}']}\n"),
     ERROR("T040", "series-lines", .summary = "an input series of a unit test has a line break",
         .text =
             "A series is one line: its name and labels, and the values behind it in `values`.\n"),

@@ -272,7 +272,7 @@ static bool wanted(const struct listing *l, const struct ledger_entry *e, size_t
         muted |= e->muted[i];
         receiver = receiver || regex_full_match(l->f->receiver_re, name, strlen(name));
     }
-    bool inhibited = muted & MUTE_INHIBITION;
+    bool inhibited = muted & (MUTE_INHIBITION | MUTE_DEPENDENCY);
     return receiver && (l->f->silenced || !silenced) && (l->f->inhibited || !inhibited) &&
            (l->f->active || silenced || inhibited) &&
            matchers_labels(l->f->matchers.m, l->f->matchers.n, &e->notice->labels);
@@ -298,6 +298,15 @@ static void receivers_of(const struct api_v2 *a, const struct ledger_entry *e, s
     buf_addc(b, ']');
 }
 
+// The names of what mutes, as JSON strings.
+static void muted_by(unsigned muted, unsigned one, const char *its, unsigned other,
+    const char *others, struct buf *b)
+{
+    bool both = (muted & one) && (muted & other);
+    buf_addf(
+        b, "[%s%s%s]", muted & one ? its : "", both ? "," : "", muted & other ? others : "");
+}
+
 static void alert_json(
     const struct listing *l, const struct ledger_entry *e, const char **ids, size_t silenced)
 {
@@ -314,13 +323,14 @@ static void alert_json(
     buf_addf(b, ",\"fingerprint\":\"%016" PRIx64 "\",\"receivers\":", n->fingerprint);
     receivers_of(l->a, e, b);
     when(b, "startsAt", n->starts_at_ms);
-    buf_addf(b, ",\"status\":{\"inhibitedBy\":[%s],\"silencedBy\":[",
-        muted & MUTE_INHIBITION ? "\"inhibit_rules\"" : "");
+    buf_adds(b, ",\"status\":{\"inhibitedBy\":");
+    muted_by(muted, MUTE_INHIBITION, "\"inhibit_rules\"", MUTE_DEPENDENCY, "\"depends_on\"", b);
+    buf_adds(b, ",\"silencedBy\":[");
     for (size_t i = 0; i < silenced && i < SILENCED_BY; i++)
         buf_addf(b, "%s\"%s\"", i ? "," : "", ids[i]);
-    buf_addf(b, "],\"mutedBy\":[%s],\"state\":\"%s\"}",
-        muted & MUTE_TIME ? "\"time_intervals\"" : "",
-        silenced || muted ? "suppressed" : "active");
+    buf_adds(b, "],\"mutedBy\":");
+    muted_by(muted, MUTE_TIME, "\"time_intervals\"", MUTE_FLAP, "\"flap\"", b);
+    buf_addf(b, ",\"state\":\"%s\"}", silenced || muted ? "suppressed" : "active");
     when(b, "updatedAt", n->decided_ms);
     buf_init(&url, 65536);
     if (webhook_generator_url(l->a->external_url, n->expr, &url) == 0)

@@ -44,6 +44,11 @@ const char *lane_name(const struct lane *l)
     return l->shown.name;
 }
 
+uint32_t lane_number(const struct lane *l)
+{
+    return (uint32_t)l->o.number;
+}
+
 const struct route *lane_route(const struct lane *l)
 {
     return l->o.route;

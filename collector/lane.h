@@ -33,6 +33,7 @@ void lane_close(struct lane *l);                                       // NULL a
 // In the journal: receiver, integration and route, so that a restart finds it again.
 const char *lane_id(const struct lane *l);
 const char *lane_name(const struct lane *l);
+uint32_t lane_number(const struct lane *l);
 const struct route *lane_route(const struct lane *l);
 struct deliver *lane_queue(struct lane *l);
 // What it asks agents for instead of sending messages; NULL: it sends. Then its queue stays empty.

@@ -84,6 +84,7 @@ struct daemon {
     struct shard *shard;
     struct ingest *ingest;
     struct notify *notify;
+    struct policies *policies; // of the rules in force
     struct http *http;
     struct loop *loop;
     struct clock clock;
@@ -330,6 +331,13 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         sessions_free(k.sessions);
         return -ENOMEM;
     }
+    d->policies = policies_new(set);
+    if (!d->policies) {
+        err_set(err, "out of memory");
+        ruleset_free(set);
+        sessions_free(k.sessions);
+        return -ENOMEM;
+    }
     d->self.inventory = d->inventory;
     d->self.journal = d->journal;
     if (make_shard(d, set, err) < 0) {
@@ -361,6 +369,7 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .journal = d->journal,
         .repairs = &d->repairs,
         .repair_board = d->repair_board,
+        .policies = d->policies,
         .clock = d->clock,
         .version = TOCSIN_VERSION};
     struct http_options ho = {.address = d->http_address,
@@ -416,6 +425,26 @@ static void reload_failed(struct daemon *d, struct buf *report, const char *what
     log_lines(report);
 }
 
+// The notifier first: see policies.h. Owns the set.
+static int take_rules(struct daemon *d, struct ruleset *set)
+{
+    struct policies *fresh = policies_new(set);
+    int rc = !fresh ? -ENOMEM : notify_policies(d->notify, fresh) ? 0 : -EBUSY;
+    if (rc < 0) {
+        policies_free(fresh);
+        ruleset_free(set);
+        return rc;
+    }
+    rc = shard_load(d->shard, set);
+    if (rc < 0 && !notify_policies(d->notify, d->policies))
+        log_error("policies_not_undone", "hint=%s",
+            log_q("depends_on and flap are those of the rejected rules: reload again"));
+    policies_free(rc < 0 ? fresh : d->policies);
+    if (rc == 0)
+        d->policies = fresh;
+    return rc;
+}
+
 static void reload(struct daemon *d)
 {
     struct config c;
@@ -433,10 +462,10 @@ static void reload(struct daemon *d)
     size_t rules = 0;
     for (size_t i = 0; i < set->n_groups; i++)
         rules += set->groups[i].n_rules;
-    int rc = shard_load(d->shard, set);
+    int rc = take_rules(d, set);
     if (rc < 0) {
         buf_reset(&report);
-        buf_addf(&report, "the shard did not take the rules: %s\n", strerror(-rc));
+        buf_addf(&report, "the rules were not taken: %s\n", strerror(-rc));
         reload_failed(d, &report, "shard");
         goto out;
     }
@@ -483,6 +512,7 @@ static void stop(struct daemon *d)
     board_free(d->board);
     repair_board_free(d->repair_board);
     repair_link_close(&d->repairs);
+    policies_free(d->policies);
     loop_free(d->loop);
     secret_free(d->token);
     config_done(&d->config);

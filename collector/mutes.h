@@ -5,12 +5,14 @@
  *
  *     silences (API, CLI, page)      begin and end by the wall clock, which may be set
  *     inhibition                     begins and ends with alerts
+ *     depends_on of an override      the same, between rules (policies.h)
+ *     flap of an override            begins with alerts, ends by the wall clock (flap.h)
  *     times of a route               the lane's; see lanes_times
  *
  * Pure: belongs to the notify thread. Times are wall clock ms.
  */
 #pragma once
-#include "collector/inhibit.h"
+#include "collector/policies.h"
 #include "collector/silence.h"
 #include "collector/time_interval.h"
 
@@ -18,6 +20,8 @@ enum mute {
     MUTE_SILENCE = 1,
     MUTE_INHIBITION = 2,
     MUTE_TIME = 4,
+    MUTE_DEPENDENCY = 8,
+    MUTE_FLAP = 16,
 };
 #define MUTES_SWEEP_MS 60000 // between looks for silences to forget
 
@@ -25,11 +29,19 @@ struct mutes;
 struct mutes *mutes_new(const struct inhibit_rule *rules, size_t n); // NULL: no memory
 void mutes_free(struct mutes *m);                                    // NULL allowed
 struct silences *mutes_silences(struct mutes *m); // call mutes_changed after a change
+// What overrides say from now on; keeps a reference. Then each alert that fires has to be told by
+// mutes_source, and mutes_changed. -ENOMEM: it stays as it was.
+int mutes_policies(struct mutes *m, struct policies *p);
+// An alert that fires already: others may depend on it.
+void mutes_source(struct mutes *m, const struct notice *n);
 // A change of an alert, before anything of its drain is asked for.
 void mutes_take(struct mutes *m, const struct notice *n);
-// Why this alert must not be told now on a route with these times: a set of enum mute.
-unsigned mutes_of(const struct mutes *m, const struct notice *n,
+// Why this alert must not be told now on a lane of a route with these times: a set of enum mute.
+unsigned mutes_of(const struct mutes *m, const struct notice *n, uint32_t lane,
     const struct time_limits *times, int64_t wall_ms);
+// It is told on the lane now. A notice to tell instead of it, to be freed; NULL = itself.
+struct notice *mutes_said(
+    struct mutes *m, const struct notice *n, uint32_t lane, int64_t wall_ms);
 // Whether a reminder of this alert is what a mute is against.
 bool mutes_quiet(const struct mutes *m, const struct notice *n, int64_t wall_ms);
 

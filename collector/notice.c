@@ -66,6 +66,25 @@ struct notice *notice_copy(const struct notice *from)
     return n;
 }
 
+struct notice *notice_annotated(const struct notice *n, const char *name, const char *value)
+{
+    struct label *l = calloc(n->annotations.n + 1, sizeof(*l));
+    struct notice more = *n;
+    size_t count = 0, i = 0;
+    if (!l)
+        return NULL;
+    while (i < n->annotations.n && strcmp(n->annotations.l[i].name, name) < 0)
+        l[count++] = n->annotations.l[i++];
+    l[count++] = (struct label){name, value};
+    i += i < n->annotations.n && strcmp(n->annotations.l[i].name, name) == 0;
+    while (i < n->annotations.n)
+        l[count++] = n->annotations.l[i++];
+    more.annotations = (struct labels){l, count};
+    struct notice *copy = notice_copy(&more);
+    free(l);
+    return copy;
+}
+
 const struct notice *notice_keep(const struct notice *n)
 {
     if (!n->shared)

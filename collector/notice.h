@@ -30,6 +30,8 @@ struct notice {
 struct notice *notice_new(
     const struct transition *t, uint64_t id, int64_t decided_ms); // NULL: no memory
 struct notice *notice_copy(const struct notice *n);               // NULL: no memory
+// A copy with one more annotation, or another value of it. NULL: no memory.
+struct notice *notice_annotated(const struct notice *n, const char *name, const char *value);
 // A reference of one's own: to the same notice, or to a copy of one that is only lent. NULL: no memory.
 const struct notice *notice_keep(const struct notice *n);
 // Gives up a reference; frees with the last. Any thread. NULL allowed.

@@ -17,6 +17,7 @@
 
 #define DRAIN_MAX     4096 // notices taken in one turn
 #define REQUESTS_MAX  256
+#define POLICIES_MAX  64 // reloads while the notifier is busy with something else
 #define MUTES_LOOK_MS 1000
 
 // Decided together and not told to anybody yet: the journal has it on its way to the disk.
@@ -45,6 +46,7 @@ struct notify {
     struct ledger *ledger;
     struct repairs *repairs; // NULL: nobody is asked for any
     struct ring *requests, *answers;
+    struct ring *policies; // of struct policies *
     int64_t started_ms;
     struct journal_write *writing; // what was learned in this turn
     pthread_t thread;
@@ -78,20 +80,23 @@ static void take(void *ctx, const struct notice *notice)
 static unsigned muted(void *ctx, const struct notice *notice, uint32_t lane)
 {
     const struct notify *n = ctx;
-    return mutes_of(n->mutes, notice, &lane_route(lanes_at(n->lanes, lane))->times, wall_ms(n));
+    const struct time_limits *times = &lane_route(lanes_at(n->lanes, lane))->times;
+    return mutes_of(n->mutes, notice, lane, times, wall_ms(n));
 }
 
 static void say(void *ctx, uint32_t number, const struct notice *notice)
 {
     struct notify *n = ctx;
     struct lane *lane = lanes_at(n->lanes, number);
+    struct notice *marked = mutes_said(n->mutes, notice, number, wall_ms(n));
+    const struct notice *told = marked ? marked : notice;
     if (lane_repair(lane)) {
         if (n->repairs)
-            repairs_say(n->repairs, lane_id(lane), lane_repair(lane), notice);
-        return;
-    }
-    if (deliver_add(lane_queue(lane), &notice, 1, now_ms(n)) < 0)
+            repairs_say(n->repairs, lane_id(lane), lane_repair(lane), told);
+    } else if (deliver_add(lane_queue(lane), &told, 1, now_ms(n)) < 0) {
         log_error("alert_queue_out_of_memory", "receiver=%s", log_q(lane_name(lane)));
+    }
+    notice_free(marked);
 }
 
 // --- what is written down ------------------------------------------------------------------------
@@ -162,6 +167,35 @@ static void held_free(struct held *h)
     free(h);
 }
 
+static bool fires_already(void *ctx, const struct ledger_entry *e)
+{
+    struct notify *n = ctx;
+    if (e->notice->to == ALERT_FIRING)
+        mutes_source(n->mutes, e->notice);
+    return true;
+}
+
+static void use_policies(struct notify *n, struct policies *p)
+{
+    if (mutes_policies(n->mutes, p) < 0) {
+        log_error("policies_out_of_memory", "hint=%s",
+            log_q("depends_on and flap stay as they were before the reload"));
+        return;
+    }
+    ledger_each(n->ledger, fires_already, n);
+    mutes_changed(n->mutes);
+}
+
+// Whatever rules a notice is of, their policies were handed over before it was decided.
+static void policies_in(struct notify *n)
+{
+    struct policies *p;
+    while ((p = ring_pop(n->policies))) {
+        use_policies(n, p);
+        policies_free(p);
+    }
+}
+
 static void recheck(struct notify *n)
 {
     int64_t wall = wall_ms(n);
@@ -188,6 +222,7 @@ static void forget_silence(void *ctx, const struct silence *s)
 static void release(struct notify *n, int64_t now)
 {
     bool any = false;
+    policies_in(n);
     while (n->held && (n->held->written || n->held->due_ms <= now)) {
         struct held *h = n->held;
         n->held = h->next;
@@ -237,6 +272,15 @@ static void pump(void *ctx)
         loop_timer_stop(n->due_timer);
     else
         loop_timer_set(n->due_timer, due * NS_PER_MS);
+}
+
+static void on_policies(void *ctx, int fd, uint32_t events)
+{
+    struct notify *n = ctx;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(n->policies);
+    pump(n);
 }
 
 static void on_due(void *ctx, int64_t due_ns, int64_t at_ns)
@@ -347,6 +391,14 @@ static void on_requests(void *ctx, int fd, uint32_t events)
     pump(n); // what a silence held back, or holds back now
 }
 
+bool notify_policies(struct notify *n, struct policies *p)
+{
+    if (ring_push(n->policies, policies_keep(p)))
+        return true;
+    policies_free(p);
+    return false;
+}
+
 bool notify_ask(struct notify *n, struct request *r)
 {
     return ring_push(n->requests, r);
@@ -398,6 +450,10 @@ static void notify_free(struct notify *n)
         request_free(r);
     while (n->answers && (r = ring_pop(n->answers)))
         request_free(r);
+    struct policies *p;
+    while (n->policies && (p = ring_pop(n->policies)))
+        policies_free(p);
+    ring_free(n->policies);
     ring_free(n->requests);
     ring_free(n->answers);
     ledger_free(n->ledger);
@@ -425,9 +481,8 @@ static struct lane *lane_named(const struct notify *n, const char *id)
 
 static bool repair_muted(void *ctx, const char *id, const struct notice *notice)
 {
-    const struct notify *n = ctx;
-    const struct lane *lane = lane_named(n, id);
-    return !lane || mutes_of(n->mutes, notice, &lane_route(lane)->times, wall_ms(n));
+    const struct lane *lane = lane_named(ctx, id);
+    return !lane || muted(ctx, notice, lane_number(lane)) != 0;
 }
 
 static void repair_told(void *ctx, const char *id, uint64_t alert_id, enum told told)
@@ -559,10 +614,12 @@ struct notify *notify_start(
     }
     n->requests = ring_new(REQUESTS_MAX);
     n->answers = ring_new(REQUESTS_MAX * 2);
-    n->ring_io = n->requests && n->answers
+    n->policies = ring_new(POLICIES_MAX);
+    n->ring_io = n->requests && n->answers && n->policies
                      ? loop_io_add(n->loop, ring_fd(notices), EPOLLIN, on_notices, n)
                      : NULL;
-    if (n->ring_io && !loop_io_add(n->loop, ring_fd(n->requests), EPOLLIN, on_requests, n))
+    if (n->ring_io && (!loop_io_add(n->loop, ring_fd(n->requests), EPOLLIN, on_requests, n) ||
+                          !loop_io_add(n->loop, ring_fd(n->policies), EPOLLIN, on_policies, n)))
         n->ring_io = NULL;
     n->due_timer = loop_timer_new(n->loop, on_due, n);
     if (!n->ring_io || !n->due_timer) {
@@ -571,6 +628,8 @@ struct notify *notify_start(
     }
     if (open_lanes(n, err) < 0 || open_repairs(n, err) < 0 || open_journal(n, err) < 0)
         goto fail;
+    if (o->policies) // after the journal: alerts of an earlier run may be depended on
+        use_policies(n, o->policies);
     if (thread_start(&n->thread, "notify", run, n, err) < 0)
         goto fail;
     return n;

@@ -23,6 +23,7 @@
 #include "collector/board.h"
 #include "collector/config.h"
 #include "collector/journal.h"
+#include "collector/policies.h"
 #include "collector/repair_board.h"
 
 #define NOTIFY_DURABLE_MS 50
@@ -33,6 +34,7 @@ struct notify_options {
     const struct config *config; // route and receivers; borrowed until notify_stop
     const char *external_url;    // resolved, no trailing slash; borrowed
     struct board *board;         // NULL allowed
+    struct policies *policies;   // of the rules; a reference is taken; NULL = none
     struct journal *journal; // opened, not started: notify_start does; NULL = nothing is kept
     struct repair_link *repairs; // to the ingest thread; NULL = nobody is asked for repairs
     struct repair_board *repair_board; // NULL allowed
@@ -42,6 +44,9 @@ struct notify_options {
 // Reads url_file's, takes up what the journal says receivers have yet to hear, starts the threads. NULL with err. `notices` is popped only by this thread.
 struct notify *notify_start(
     const struct notify_options *o, struct ring *notices, struct err *err);
+// --- main thread: what the overrides say from now on; takes a reference. Before the shard gets the rules
+// it is of: then no alert of theirs is looked at without. False = too many at once.
+bool notify_policies(struct notify *n, struct policies *p);
 // --- ui thread: Alertmanager's API (api_v2.h) ---
 bool notify_ask(struct notify *n, struct request *r); // false = full: 503
 struct ring *notify_answers(struct notify *n);        // of struct request *, answered

@@ -27,8 +27,10 @@ void ruleset_free(struct ruleset *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->n_groups; i++)
-        for (size_t k = 0; k < s->groups[i].n_rules; k++)
+        for (size_t k = 0; k < s->groups[i].n_rules; k++) {
+            dependencies_done(&s->groups[i].rules[k]);
             expr_done(&s->groups[i].rules[k].expr);
+        }
     arena_done(&s->arena);
     free(s);
 }

@@ -11,12 +11,14 @@
  *         set: {evaluate: arrival, for: 0s, labels: {severity: page}}
  *       - rule: web/Hot                     # > 90 fires, <= 80 for half a minute ends it
  *         set: {clear: 80, clear_for: 30s, for_tolerance: 2, no_data: resolve}
+ *       - rule: web/Slow                    # nobody is told while the host it is on is down, and
+ *         set: {depends_on: [tocsin/AgentDown], flap: {window: 10m, max: 6}}    # not at each swing
  *       - rule: starter/SwapIn
  *         disable: true
  */
 #pragma once
 #include "base/diag.h"
-#include "rules/ast.h"
+#include "rules/dependency.h"
 #include "rules/template.h"
 
 enum rule_kind { RULE_ALERT, RULE_RECORD };
@@ -29,6 +31,13 @@ struct rule_text { // a label or annotation
     const char *text;
     struct template *tmpl;
 };
+// An alert that begins more than `max` times within the window flaps; max 0 = nobody looks.
+struct flap_limit {
+    int64_t window_ms;
+    uint32_t max;
+};
+#define FLAP_MAX       100
+#define FLAP_WINDOW_MS (7 * 86400 * 1000LL) // the longest
 struct rule {
     enum rule_kind kind;
     const char *name; // alert name or recorded metric
@@ -41,7 +50,10 @@ struct rule {
     bool has_clear;
     double clear;
     enum binary_op clear_op;
-    uint32_t for_tolerance;                 // false evaluations that do not reset `for`
+    uint32_t for_tolerance; // false evaluations that do not reset `for`
+    struct dependency *depends;
+    size_t n_depends;
+    struct flap_limit flap;
     struct rule_text *labels, *annotations; // sorted by name
     size_t n_labels, n_annotations;
     int line; // of the `alert:` or `record:` key

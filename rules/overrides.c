@@ -14,8 +14,6 @@
 #define TREE_ARENA_MAX (512u << 20)
 #define COUNT(a)       (sizeof(a) / sizeof((a)[0]))
 
-static const char *const later[] = {"depends_on", "flap"};
-
 bool ruleset_is_overrides(const char *text, size_t len)
 {
     struct arena tree;
@@ -80,6 +78,11 @@ static void suggest(struct reading *r, const char *wanted, bool groups, char *hi
         snprintf(hint, size, "did you mean %.150s?", near);
     arena_done(&text);
     free(names);
+}
+
+void reading_suggest_rule(struct reading *r, const char *wanted, char *hint, size_t size)
+{
+    suggest(r, wanted, false, hint, size);
 }
 
 static void set_evaluate(struct reading *r, const struct yaml_node *n, enum evaluate_mode *ret)
@@ -224,15 +227,31 @@ static void alerts_only(struct reading *r, const struct yaml_node *set, const ch
             "`%s` makes no sense in a recording rule", key);
 }
 
-static const struct yaml_node *known_keys(
-    struct reading *r, const struct yaml_node *set, const char *const *keys, size_t n)
+// A null takes it away.
+static void set_flap(struct reading *r, const struct yaml_node *n, struct flap_limit *ret)
 {
-    set = reading_map(r, set, "`set`", keys, n);
-    for (size_t i = 0; set && i < COUNT(later); i++)
-        if (yaml_get(set, later[i]))
-            reading_mark(r, DIAG_ERROR, key_of(set, later[i]), "T305", NULL,
-                "`%s` is not supported yet", later[i]);
-    return set;
+    static const char *const keys[] = {"window", "max"};
+    const char example[] = "e.g. {window: 10m, max: 6}";
+    uint64_t max = 0;
+    *ret = (struct flap_limit){0};
+    if (n->kind == YAML_NULL || !reading_map(r, n, "flap", keys, COUNT(keys)))
+        return;
+    const struct yaml_node *window = yaml_get(n, "window"), *count = yaml_get(n, "max");
+    if (!window || !count) {
+        reading_mark(r, DIAG_ERROR, n, "T012", example, "flap needs `window` and `max`");
+        return;
+    }
+    size_t errors = r->d->errors;
+    int64_t window_ms = reading_duration(r, window, "window");
+    if (r->d->errors == errors && (window_ms <= 0 || window_ms > FLAP_WINDOW_MS))
+        reading_mark(r, DIAG_ERROR, window, "T021", example,
+            "window: more than nothing, and at most a week");
+    count = reading_scalar(r, count, "max");
+    if (count && (!num_parse_u64(count->text, count->len, &max) || !max || max > FLAP_MAX))
+        reading_mark(r, DIAG_ERROR, count, "T021", example,
+            "max: a count from 1 to %d, not `%.60s`", FLAP_MAX, count->text);
+    if (r->d->errors == errors && max)
+        *ret = (struct flap_limit){window_ms, (uint32_t)max};
 }
 
 static void set_rule(struct reading *r, const struct yaml_node *set, struct rule *rule)
@@ -242,7 +261,7 @@ static void set_rule(struct reading *r, const struct yaml_node *set, struct rule
         "for_tolerance"};
     bool alert = rule->kind == RULE_ALERT;
 
-    set = known_keys(r, set, keys, COUNT(keys));
+    set = reading_map(r, set, "`set`", keys, COUNT(keys));
     if (!set)
         return;
     set_evaluate(r, yaml_get(set, "evaluate"), &rule->evaluate);
@@ -254,6 +273,8 @@ static void set_rule(struct reading *r, const struct yaml_node *set, struct rule
         alerts_only(r, set, "clear_for");
         alerts_only(r, set, "no_data");
         alerts_only(r, set, "for_tolerance");
+        alerts_only(r, set, "depends_on");
+        alerts_only(r, set, "flap");
     }
     if (yaml_get(set, "for"))
         rule->for_ms = reading_duration(r, yaml_get(set, "for"), "for");
@@ -279,6 +300,10 @@ static void set_rule(struct reading *r, const struct yaml_node *set, struct rule
         set_tolerance(r, yaml_get(set, "for_tolerance"), &rule->for_tolerance);
     if (yaml_get(set, "clear"))
         set_clear(r, yaml_get(set, "clear"), rule);
+    if (yaml_get(set, "depends_on"))
+        dependencies_read(r, yaml_get(set, "depends_on"), rule);
+    if (yaml_get(set, "flap"))
+        set_flap(r, yaml_get(set, "flap"), &rule->flap);
     // To be false for so long is what keep_firing_for asks for.
     int64_t clear_for = yaml_get(set, "clear_for")
                             ? reading_duration(r, yaml_get(set, "clear_for"), "clear_for")
@@ -290,7 +315,7 @@ static void set_rule(struct reading *r, const struct yaml_node *set, struct rule
 static void set_group(struct reading *r, const struct yaml_node *set, struct rule_group *g)
 {
     static const char *const keys[] = {"interval", "query_offset", "labels"};
-    set = known_keys(r, set, keys, COUNT(keys));
+    set = reading_map(r, set, "`set`", keys, COUNT(keys));
     if (!set)
         return;
     if (yaml_get(set, "interval"))
@@ -383,6 +408,7 @@ int ruleset_override(
             reading_seq(&r, yaml_get(root, "overrides"), "overrides");
         for (size_t i = 0; list && i < list->n && !r.no_memory; i++)
             read_item(&r, list->items[i]);
+        dependencies_check(&r);
     }
     arena_done(&tree);
     if (r.no_memory) {

@@ -44,3 +44,5 @@ bool reading_texts(struct reading *r, const struct yaml_node *n, const char *wha
     bool templated, bool labels, struct rule_text **ret, size_t *ret_n);
 // Parses the expression of a rule; false when it is reported.
 bool reading_expr(struct reading *r, const struct yaml_node *n, struct expr_root *ret);
+// "did you mean GROUP/NAME?" for a rule that is not there; empty when none is near. overrides.c.
+void reading_suggest_rule(struct reading *r, const char *wanted, char *hint, size_t size);

@@ -100,7 +100,10 @@ static void check_text(const char *text, struct buf *out)
             &whole, "groups:\n- name: web\n  rules:\n  - alert: Example\n    expr: |\n      ");
     buf_adds(&whole, text);
     write_file(path, buf_cstr(&whole));
-    write_file(base, "groups: [{name: web, rules: [{alert: Down, expr: up == 0}]}]\n");
+    write_file(base,
+        "groups:\n"
+        "- {name: web, rules: [{alert: Down, expr: up == 0}, {alert: Slow, expr: up == 0}]}\n"
+        "- {name: db, rules: [{alert: Down, expr: db_up == 0}]}\n");
     buf_done(&whole);
     buf_init(out, 1u << 20);
     rules_check(paths, overrides ? 2 : 1, &JSON, out, &err);

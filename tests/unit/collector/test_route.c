@@ -175,8 +175,8 @@ static bool muted(struct inhibitor *h, const char *text)
 {
     struct label l[8];
     char copy[256];
-    struct labels labels = labels_of(text, l, copy);
-    return inhibitor_muted(h, &labels);
+    struct notice n = {.labels = labels_of(text, l, copy)};
+    return inhibitor_muted(h, &n);
 }
 
 static void a_source_mutes_its_targets(void)

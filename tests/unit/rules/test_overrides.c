@@ -14,7 +14,9 @@ static const char RULES[] =
     "  - {alert: Slow, expr: y > 1, for: 5m}\n"
     "  - {record: z, expr: y}\n"
     "- name: db\n"
-    "  rules: [{alert: Full, expr: w, annotations: {summary: s}}]\n";
+    "  rules: [{alert: Full, expr: w, annotations: {summary: s}}, {alert: Both, expr: w}]\n"
+    "- name: more\n"
+    "  rules: [{alert: Both, expr: w}]\n";
 
 struct bench {
     struct ruleset *s;
@@ -78,6 +80,36 @@ static void the_last_one_wins(void)
     done(&b);
 }
 
+static void says_what_an_alert_depends_on(void)
+{
+    struct bench b;
+    override(&b,
+        "overrides:\n"
+        "- rule: web/a/Slow\n"
+        "  set: {depends_on: [Full, {rule: more/Both, equal: [site, rack]}, {alerts: 'Gone{x!=\"1\"}', equal: []}]}\n"
+        "- {rule: db/Full, set: {depends_on: [more/Both], flap: {window: 10m, max: 6}}}\n"
+        // A selector never means the rule that has it.
+        "- {rule: more/Both, set: {depends_on: ['{alertname=~\"Both|Else\"}']}}\n"
+        "- {rule: db/Both, set: {depends_on: [Full]}}\n"
+        "- {rule: db/Both, set: {depends_on: }}\n");
+    CU_ASSERT_EQUAL_FATAL(b.rc, 0);
+    for (int i = 0; i < 2; i++) { // both rules of that name
+        const struct rule *r = &b.s->groups[0].rules[i];
+        CU_ASSERT_EQUAL_FATAL(r->n_depends, 3);
+        const struct dependency *d = r->depends;
+        CU_ASSERT(!strcmp(d[0].group, "db") && !strcmp(d[0].rule, "Full"));
+        CU_ASSERT(d[0].n_equal == 1 && !strcmp(d[0].equal[0], "instance"));
+        CU_ASSERT(!strcmp(d[1].group, "more") && d[1].n_equal == 2);
+        CU_ASSERT(!strcmp(d[1].equal[0], "site") && !strcmp(d[1].equal[1], "rack"));
+        CU_ASSERT(!d[2].rule && d[2].n_equal == 0 && d[2].selector.root->n_matchers == 2);
+    }
+    const struct rule *full = &b.s->groups[1].rules[0];
+    CU_ASSERT(full->n_depends == 1 && full->flap.max == 6 && full->flap.window_ms == 600000);
+    CU_ASSERT_EQUAL(b.s->groups[1].rules[1].n_depends, 0);
+    CU_ASSERT_EQUAL(b.s->groups[2].rules[0].n_depends, 1);
+    done(&b);
+}
+
 static const struct {
     const char *text, *code;
     int line, col, len;
@@ -112,10 +144,45 @@ static const struct {
         ""},
     {"overrides: [{rule: db/Full, set: {no_data: maybe}}]", "T021", 1, 44, 5,
         "unknown policy `maybe`", "keep"},
-    {"overrides: [{rule: db/Full, set: {depends_on: [a]}}]", "T305", 1, 35, 10,
-        "not supported yet", ""},
-    {"overrides: [{rule: db/Full, set: {flap: {}}}]", "T305", 1, 35, 4, "not supported yet",
-        ""},
+    {"overrides: [{rule: db/Full, set: {depends_on: [web/Slow]}}]", "T019", 1, 48, 8,
+        "no alert rule `web/Slow`", "did you mean web/a/Slow?"},
+    {"overrides: [{rule: db/Full, set: {depends_on: [web/a/z]}}]", "T019", 1, 48, 7,
+        "no alert rule", ""},
+    {"overrides: [{rule: db/Full, set: {depends_on: db/Full}}]", "T011", 1, 47, 7,
+        "must be a list", ""},
+    {"overrides: [{rule: web/a/Slow, set: {depends_on: [Both]}}]", "T022", 1, 51, 4,
+        "more than one group", "db/Both or more/Both?"},
+    {"overrides: [{rule: db/Full, set: {depends_on: [Full]}}]", "T023", 1, 48, 4,
+        "`Full` depends on itself", ""},
+    {"overrides: [{rule: web/a/Slow, set: {depends_on: [web/a/Slow]}}]", "T023", 1, 51, 10,
+        "depends on itself", ""},
+    {"overrides:\n- {rule: db/Full, set: {depends_on: [{rule: db/Both}]}}\n"
+     "- {rule: db/Both, set: {depends_on: [more/Both]}}\n"
+     "- {rule: more/Both, set: {depends_on: [db/Full]}}\n",
+        "T023", 4, 40, 7, "db/Full -> db/Both -> more/Both -> db/Full", ""},
+    {"overrides:\n- {rule: db/Full, set: {depends_on: [web/a/Slow]}}\n"
+     "- {rule: web/a/Slow, set: {depends_on: ['{team=\"x\"}']}}\n",
+        "T023", 3, 41, 12, "goes in a circle", "alertname"},
+    {"overrides: [{rule: db/Full, set: {depends_on: ['Slow{']}}]", "T101", 1, 54, 1,
+        "unexpected end", ""},
+    {"overrides: [{rule: db/Full, set: {depends_on: ['sum(Slow{a=\"b\"})']}}]", "T021", 1, 48,
+        18, "no selector of alerts", "AgentDown"},
+    {"overrides: [{rule: db/Full, set: {depends_on: [{rules: Slow}]}}]", "T010", 1, 49, 5,
+        "unknown key `rules`", "did you mean rule?"},
+    {"overrides: [{rule: db/Full, set: {depends_on: [{equal: [a]}]}}]", "T012", 1, 48, 12,
+        "names a `rule` or `alerts`", ""},
+    {"overrides: [{rule: db/Full, set: {depends_on: [{rule: Slow, equal: host}]}}]", "T011", 1,
+        68, 4, "equal must be a list", ""},
+    {"overrides: [{rule: web/a/z, set: {depends_on: [Full]}}]", "T015", 1, 35, 10,
+        "recording rule", ""},
+    {"overrides: [{rule: db/Full, set: {flap: {}}}]", "T012", 1, 41, 2,
+        "needs `window` and `max`", "10m"},
+    {"overrides: [{rule: db/Full, set: {flap: {window: 10m, max: 0}}}]", "T021", 1, 60, 1,
+        "from 1 to 100", ""},
+    {"overrides: [{rule: db/Full, set: {flap: {window: 0s, max: 2}}}]", "T021", 1, 50, 2,
+        "at most a week", ""},
+    {"overrides: [{rule: db/Full, set: {flap: {window: often, max: 2}}}]", "T013", 1, 50, 5,
+        "not a duration", ""},
     {"overrides: [{rule: db/Full, set: {for_tolerance: -2}}]", "T021", 1, 50, 2,
         "`-2` is no count", "false evaluations"},
     {"overrides: [{rule: db/Full, set: {for: 5}}]", "T013", 1, 40, 1, "not a duration", "5s"},
@@ -167,7 +234,8 @@ static void is_known_by_its_key(void)
 static void every_failed_allocation_is_told(void)
 {
     static const char text[] =
-        "overrides:\n- rule: web/a/Slow\n  set: {expr: y{a=~\"b.c\"} > 1, labels: {q: \"{{ $labels.x }}\"}}\n"
+        "overrides:\n- rule: web/a/Slow\n  set: {expr: y{a=~\"b.c\"} > 1, labels: {q: \"{{ $labels.x }}\"},\n"
+        "    depends_on: [Full, 'Both{a=~\"b.c\"}', {rule: db/Both, equal: [a]}], flap: {window: 1m, max: 2}}\n"
         "- {rule: db/Ful, disable: true}\n";
     for (int nth = 1;; nth++) {
         struct bench b;
@@ -186,6 +254,7 @@ static void every_failed_allocation_is_told(void)
 static const struct test TESTS[] = {
     {"changes field by field", changes_field_by_field},
     {"the last one wins", the_last_one_wins},
+    {"says what an alert depends on", says_what_an_alert_depends_on},
     {"a mistake has code, place and words", a_mistake_has_code_place_and_words},
     {"is known by its key", is_known_by_its_key},
     {"every failed allocation is told", every_failed_allocation_is_told},
