@@ -32,5 +32,7 @@ void config_duration(struct config_reader *r, const struct yaml_node *n, int64_t
 // The list `repairs`, and the same printed.
 void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_repairs(const struct agent_config *c, struct buf *out);
+// Whoever may write the file says what is run: -EPERM with a problem when others than its owner may.
+int config_repairs_guard(const char *path, struct buf *problems);
 void config_add_value(struct buf *out, const char *before, const char *s);
 void config_add_duration(struct buf *out, const char *key, int64_t ms);

@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void read_name(struct config_reader *r, const struct yaml_node *n, void *to)
 {
@@ -191,6 +192,18 @@ void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to
                     r, n->items[i], NULL, "a repair named `%.60s` is there already", a->name);
         c->n_repairs = i + 1;
     }
+}
+
+int config_repairs_guard(const char *path, struct buf *problems)
+{
+    struct stat st;
+    if (stat(path, &st) == -1 || !(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return 0;
+    buf_addf(problems,
+        "error[C006]: %s: has `repairs`, and others than its owner may write it (mode %03o)\n"
+        "  hint: chmod go-w %s\n",
+        path, (unsigned)(st.st_mode & 0777), path);
+    return -EPERM;
 }
 
 static void print_map(

@@ -9,5 +9,7 @@
 // are not available; out holds the text.
 int doctor_print(const struct schedule *s, const struct agent_config *c,
     const struct agentid *id, const char *id_error, struct buf *out);
+// Plain http beyond this machine: who can speak in the collector's place can ask for repairs.
+bool doctor_open_wire(const char *url);
 // A line per action that may be run here.
 void doctor_repairs(const struct agent_config *c, struct buf *out);

@@ -502,6 +502,9 @@ int main(int argc, char **argv)
     buf_done(&text);
     core.executor.fd = -1;
     if (core.config->n_repairs && !core.options.doctor) {
+        if (doctor_open_wire(core.config->collector))
+            log_warn("repairs_over_plain_http", "collector=%s hint=%s", core.config->collector,
+                log_q("whoever is on the way to the collector can ask for them"));
         // Before there is a thread, a socket or a signal mask that it would inherit.
         struct err err;
         if (executor_start(core.config->repairs, core.config->n_repairs, core.config->state_dir,

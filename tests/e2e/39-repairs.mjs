@@ -2,8 +2,8 @@
 // An alert has the agent of its host run an action of that agent's own list: a crashed service comes
 // back, what does not help backs off and pages, and nothing is run twice or that is not listed.
 
-import { execFileSync } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { World, bin, check, fetchText, freePort, now, root, run, tree, until } from "./world.mjs";
 
@@ -167,6 +167,21 @@ repairs:
       w.spawn("small", "/usr/bin/setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", `--inh-caps=${caps}`, `--ambient-caps=${caps}`, "--no-new-privs", join(bin, "tocsin-agent"), "--config", config]);
       const row = await until("the action", async () => (await status()).find((r) => r.alert === "Small" && r.state === "well"), 30000);
       check(/Uid:\t65534\t65534/.test(row.output) && /CapEff:\t0+\n/.test(row.output) && /CapAmb:\t0+\n/.test(row.output) && /NoNewPrivs:\t1/.test(row.output), row.output);
+    },
+  ],
+  [
+    "repairs in a file that others may write are refused, those over plain http are warned of",
+    async () => {
+      const text = 'collector: http://mon.example.net\nrepairs:\n  - {name: x, command: [/bin/true]}\n';
+      const checked = (mode) => {
+        const file = w.put("mode.yaml", text);
+        chmodSync(file, mode);
+        return spawnSync(join(bin, "tocsin-agent"), ["--config", file, "--check"], { encoding: "utf8" });
+      };
+      const loose = checked(0o664);
+      check(loose.status === 78 && /others than its owner may write it \(mode 664\)/.test(loose.stderr), loose.stderr);
+      const tight = checked(0o644);
+      check(tight.status === 0 && /1 repairs\n.*plain http/.test(tight.stdout) && /x +ok/.test(tight.stdout), tight.stdout + tight.stderr);
     },
   ],
   [
