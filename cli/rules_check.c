@@ -2,6 +2,7 @@
 #include "cli/rules_check.h"
 #include "base/num.h"
 #include "cli/rules_live.h"
+#include "rules/builtin.h"
 #include "rules/file.h"
 #include "rules/lint.h"
 #include <dirent.h>
@@ -92,9 +93,12 @@ static int read_folder(struct rules_report *c, const char *path)
     return rc;
 }
 
-// Overrides last, wherever they stand: what they name must be known by then.
+// Overrides last, wherever they stand: what they name must be known by then, also what the collector
+// brings.
 static int load(struct rules_report *c, struct ruleset *set, bool overrides)
 {
+    if (overrides && builtin_add(set, &c->whole) == -ENOMEM)
+        return -ENOMEM;
     for (size_t i = 0; i < c->n; i++) {
         struct checked_file *f = &c->files[i];
         const char *text = f->text.data ? (const char *)f->text.data : "";
@@ -110,6 +114,7 @@ static int load(struct rules_report *c, struct ruleset *set, bool overrides)
         if (rc == -ENOMEM)
             return rc;
     }
+    builtin_remove(set);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "cli/client.h"
 #include "cli/text.h"
+#include "rules/builtin.h"
 #include "rules/engine.h"
 #include "rules/explain.h"
 #include <errno.h>
@@ -70,12 +71,21 @@ static int load_file(
 static int load(
     struct ruleset *set, const struct verb_args *a, struct buf *out, struct err *err)
 {
+    struct diags none;
     int exit = CLI_YES;
-    for (int round = 0; round < 2 && exit == CLI_YES; round++)
+    diags_init(&none);
+    for (int round = 0; round < 2 && exit == CLI_YES; round++) {
+        if (round == 1 && builtin_add(set, &none) < 0) {
+            err_set(err, "out of memory");
+            exit = CLI_NO;
+        }
         for (int i = 0; i < a->n_words; i++) {
             int one = load_file(set, a->words[i], round == 1, out, err);
             exit = one != CLI_YES ? one : exit;
         }
+    }
+    builtin_remove(set);
+    diags_done(&none);
     return exit;
 }
 

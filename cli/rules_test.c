@@ -2,6 +2,7 @@
 #include "cli/rules_test.h"
 #include "base/buf.h"
 #include "cli/rules_test_report.h"
+#include "rules/builtin.h"
 #include "rules/regex.h"
 #include "rules/rule_test.h"
 #include <errno.h>
@@ -99,7 +100,11 @@ static bool check_rules(struct job *j)
 {
     struct ruleset *set = ruleset_new();
     int rc = set ? 0 : -ENOMEM;
-    for (int pass = 0; pass < 2 && rc != -ENOMEM; pass++)
+    struct diags none;
+    diags_init(&none);
+    for (int pass = 0; pass < 2 && rc != -ENOMEM; pass++) {
+        if (pass == 1)
+            rc = builtin_add(set, &none);
         for (size_t i = 0; i < j->n_files && rc != -ENOMEM; i++) {
             struct rule_file *f = &j->files[i];
             const char *text = buf_cstr(&f->text);
@@ -111,6 +116,8 @@ static bool check_rules(struct job *j)
             else if (pass == 1 && overrides)
                 rc = ruleset_override(set, f->path, text, f->text.len, &f->d);
         }
+    }
+    diags_done(&none);
     ruleset_free(set);
     return rc != -ENOMEM;
 }

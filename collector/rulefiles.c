@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/rulefiles.h"
-#include "collector/builtin.h"
+#include "rules/builtin.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -22,15 +22,20 @@ struct ruleset *ruleset_new(void)
     return s;
 }
 
+void rule_group_done(struct rule_group *g)
+{
+    for (size_t k = 0; k < g->n_rules; k++) {
+        dependencies_done(&g->rules[k]);
+        expr_done(&g->rules[k].expr);
+    }
+}
+
 void ruleset_free(struct ruleset *s)
 {
     if (!s)
         return;
     for (size_t i = 0; i < s->n_groups; i++)
-        for (size_t k = 0; k < s->groups[i].n_rules; k++) {
-            dependencies_done(&s->groups[i].rules[k]);
-            expr_done(&s->groups[i].rules[k].expr);
-        }
+        rule_group_done(&s->groups[i]);
     arena_done(&s->arena);
     free(s);
 }

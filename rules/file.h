@@ -81,6 +81,8 @@ struct ruleset {
 #define RULE_FILE_MAX (8u << 20)
 struct ruleset *ruleset_new(void);
 void ruleset_free(struct ruleset *s);
+// Frees the regexes of a group that is taken out of its set.
+void rule_group_done(struct rule_group *g);
 // Adds one file's groups. d gets its mistakes; after an error the set must not be loaded.
 int ruleset_add(
     struct ruleset *s, const char *file, const char *text, size_t len, struct diags *d);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/rule_test.h"
 #include "base/num.h"
+#include "rules/builtin.h"
 #include "rules/engine.h"
 #include "rules/memory_source.h"
 #include "rules/rule_test_file.h"
@@ -79,17 +80,20 @@ static int read_rules(const struct rule_test_text *rules, size_t n, struct rules
 {
     struct diags d;
     int rc = 0;
+    bool any = false;
     diags_init(&d);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        if (ruleset_is_overrides(rules[i].text, rules[i].len))
+            any = true;
+        else
+            rc = ruleset_add(set, rules[i].file, rules[i].text, rules[i].len, &d);
     // Overrides last: what they name must be known by then.
-    for (int pass = 0; pass < 2 && rc == 0; pass++)
-        for (size_t i = 0; i < n && rc == 0; i++) {
-            const struct rule_test_text *t = &rules[i];
-            bool overrides = ruleset_is_overrides(t->text, t->len);
-            if (pass == 0 && !overrides)
-                rc = ruleset_add(set, t->file, t->text, t->len, &d);
-            else if (pass == 1 && overrides)
-                rc = ruleset_override(set, t->file, t->text, t->len, &d);
-        }
+    if (any && rc == 0)
+        rc = builtin_add(set, &d);
+    for (size_t i = 0; i < n && any && rc == 0; i++)
+        if (ruleset_is_overrides(rules[i].text, rules[i].len))
+            rc = ruleset_override(set, rules[i].file, rules[i].text, rules[i].len, &d);
+    builtin_remove(set);
     diags_done(&d);
     return rc;
 }

@@ -4,7 +4,7 @@
  * pipeline -> notice. Delays are asserted to the millisecond; nothing sleeps.
  */
 #include "agent/output.h"
-#include "collector/builtin.h"
+#include "rules/builtin.h"
 #include "collector/pipeline.h"
 #include "collector/session.h"
 #include "tests/lib/run.h"

@@ -87,6 +87,11 @@ static void clean_files_are_counted(void)
     CU_ASSERT_STRING_EQUAL(buf_cstr(&out), "2 files, 2 groups, 1 rule: ok\n");
     CU_ASSERT_EQUAL(check(&TEXT, b, NULL), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "error[T019]: no rule `a/A`"));
+    // What the collector brings may be named, and is none of the files'.
+    b = written("b.yaml", "overrides: [{rule: a/A, set: {depends_on: [tocsin/AgentDown]}}, "
+                          "{rule: tocsin/SeriesLimit, disable: true}]\n");
+    CU_ASSERT_EQUAL(check(&TEXT, b, a), 0);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&out), "2 files, 2 groups, 1 rule: ok\n");
 }
 
 static void a_folder_is_read_sorted(void)

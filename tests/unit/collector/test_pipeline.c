@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What tests/flow/test_detection.c does not see: what can be read, noted and recorded. */
-#include "collector/builtin.h"
+#include "rules/builtin.h"
 #include "collector/pipeline.h"
 #include "collector/rulefiles.h"
 #include "tests/lib/oom.h"

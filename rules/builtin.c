@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/builtin.h"
+#include "rules/builtin.h"
 #include <string.h>
 
 static const char RULES[] =
@@ -79,12 +79,27 @@ static const char OVERRIDES[] = "overrides:\n"
                                 "  - rule: tocsin/AgentDown\n"
                                 "    set: {evaluate: arrival}\n";
 
-void builtin_add(struct ruleset *set, struct diags *d)
+int builtin_add(struct ruleset *set, struct diags *d)
 {
-    ruleset_add(set, BUILTIN_FILE, RULES, sizeof(RULES) - 1, d);
-    ruleset_override(set, BUILTIN_FILE, OVERRIDES, sizeof(OVERRIDES) - 1, d);
+    int rc = ruleset_add(set, BUILTIN_FILE, RULES, sizeof(RULES) - 1, d);
+    if (rc == 0)
+        rc = ruleset_override(set, BUILTIN_FILE, OVERRIDES, sizeof(OVERRIDES) - 1, d);
     for (size_t g = 0; g < set->n_groups; g++)
         if (strcmp(set->groups[g].file, BUILTIN_FILE) == 0)
             for (size_t i = 0; i < set->groups[g].n_rules; i++)
                 set->groups[g].rules[i].builtin = true;
+    return rc;
+}
+
+void builtin_remove(struct ruleset *set)
+{
+    size_t kept = 0;
+    for (size_t g = 0; g < set->n_groups; g++) {
+        struct rule_group *group = &set->groups[g];
+        if (strcmp(group->file, BUILTIN_FILE) != 0)
+            set->groups[kept++] = *group;
+        else
+            rule_group_done(group);
+    }
+    set->n_groups = kept;
 }
