@@ -2,6 +2,7 @@
 #include "cli/verb.h"
 #include "base/buf.h"
 #include "cli/codes.h"
+#include "cli/hooks.h"
 #include "cli/rules_check.h"
 #include "cli/rules_explain.h"
 #include "cli/rules_fmt.h"
@@ -39,10 +40,6 @@ static const struct verb_option SILENCE_ADD_OPTIONS[] = {
 };
 static const struct verb_option SILENCE_LIST_OPTIONS[] = {
     {"expired", NULL, "those that are over too", NULL},
-    {0},
-};
-static const struct verb_option HOOKS_OPTIONS[] = {
-    {"port", "PORT", "where to listen on 127.0.0.1 (default 7319; 0 = any free port)", NULL},
     {0},
 };
 static const struct verb_option RULES_OPTIONS[] = {
@@ -101,9 +98,30 @@ const struct verb VERBS[] = {
         RULES_EXPLAIN_OPTIONS, rules_explain_main},
     {"explain", NULL, "[CODE]", 0, 1,
         "what a code of a check means, with an example and its fix", NULL, NULL, explain_main},
+    {"hooks", "ls", "", 0, 0, "how each receiver takes what it is sent",
+        "Success and times are of its last 256 tries.", NULL, hooks_ls_main},
+    {"hooks", "log", "", 0, 0, "what was sent to whom, with which answer",
+        "The newest first. Kept for 7 days, or 50,000 messages.", HOOKS_LOG_OPTIONS,
+        hooks_log_main},
+    {"hooks", "show", "ID", 1, 1, "one message whole, and as a curl command", NULL, NULL,
+        hooks_show_main},
+    {"hooks", "letters", "", 0, 0, "dead letters: messages that were given up, kept whole",
+        NULL, HOOKS_LETTERS_OPTIONS, hooks_letters_main},
+    {"hooks", "replay", "[ID]", 0, 1, "send dead letters again, with the same delivery key",
+        "To the byte as they were, after whatever else is due at the receiver. What is not so any\n"
+        "more is skipped and named: a `firing` of an alert that is over would look like a new one.\n"
+        "Exit status 1 when one does not get through.",
+        HOOKS_REPLAY_OPTIONS, hooks_replay_main},
+    {"hooks", "dismiss", "[ID]", 0, 1, "forget dead letters", NULL, HOOKS_DISMISS_OPTIONS,
+        hooks_dismiss_main},
+    {"hooks", "test", "RECEIVER", 1, 1, "send a drill through a receiver",
+        "An alert TocsinTest with drill=\"true\" over the receiver's own way, and that it is over\n"
+        "where the receiver hears of that. It is nowhere an alert. Exit status 1 when it does not\n"
+        "get through.",
+        NULL, hooks_test_main},
     {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",
-        "The delay is from startsAt to arrival, so it needs clocks that agree.", HOOKS_OPTIONS,
-        hooks_main},
+        "The delay is from startsAt to arrival, so it needs clocks that agree.",
+        HOOKS_LISTEN_OPTIONS, hooks_listen_main},
     {"completion", NULL, "SHELL", 1, 1, "print a completion script: bash, zsh or fish", NULL,
         NULL, completion_main},
     {"version", NULL, "", 0, 0, "print the version", NULL, NULL, version_main},

@@ -66,5 +66,4 @@ int silence_add_main(const struct cli *c, const struct verb_args *a, struct err 
 int silence_list_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int silence_expire_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int silence_preview_main(const struct cli *c, const struct verb_args *a, struct err *err);
-int hooks_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int completion_main(const struct cli *c, const struct verb_args *a, struct err *err);

@@ -56,6 +56,8 @@ void request_answer(
     case REQUEST_STATUS: api_status(p, c, r, now_ms); break;
     case REQUEST_METRICS: api_metrics(p, c, r); break;
     case REQUEST_ALERTMANAGER:
+    case REQUEST_HOOKS:
+    case REQUEST_ARCHIVE:
     case REQUEST_SUBSCRIBE:
     case REQUEST_UNSUBSCRIBE:
     case REQUEST_CLIENT_GONE:

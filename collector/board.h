@@ -32,6 +32,8 @@ struct board_receiver {
     size_t queued;                  // alert changes waiting
     uint64_t sent, failed, dropped; // messages delivered; tries that failed; given up
     uint64_t alerts_dropped;        // changes lost to a full queue or a message given up
+    size_t letters;                 // dead letters that are kept
+    bool gone;                      // it answered 410: nothing is sent to it
     int64_t last_sent_ms, failing_since_ms; // 0 = never, not failing
     int last_status;                        // HTTP, 0 = no answer
     char last_error[BOARD_TEXT_MAX];        // "" = none since the last success

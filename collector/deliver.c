@@ -23,7 +23,7 @@ static void group_free(struct group *g)
 }
 
 // The group this alert belongs to, made on first use.
-static struct group *group_of(struct deliver *d, const struct labels *labels)
+struct group *deliver_group_of(struct deliver *d, const struct labels *labels)
 {
     struct arena arena;
     struct labels by = {0};
@@ -161,7 +161,7 @@ const struct deliver_told *deliver_told(struct deliver *d, size_t *ret_n)
 
 static int add_one(struct deliver *d, const struct notice *n, int64_t now_ms)
 {
-    struct group *g = group_of(d, &n->labels);
+    struct group *g = deliver_group_of(d, &n->labels);
     if (!g)
         return -ENOMEM;
     // Only the group's newest item may take a change in, and only if it says nothing else of
@@ -197,6 +197,7 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
             continue;
         if (d->stats.gone || d->stats.queued >= d->o.queue_max) {
             d->stats.alerts_dropped++;
+            deliver_lose_change(d, n[i]);
             if (d->stats.gone && resolves)
                 deliver_learn(d, n[i]->alert_id, TOLD_OVER);
             continue;
@@ -215,7 +216,7 @@ int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms)
     known.shared = false;
     known.to = ALERT_FIRING;
     known.ends_at_ms = 0;
-    struct group *g = group_of(d, &n->labels);
+    struct group *g = deliver_group_of(d, &n->labels);
     if (!g)
         return -ENOMEM;
     if (told_ms > g->last_sent_ms || !g->known.count)
@@ -268,7 +269,28 @@ void deliver_hold(struct deliver *d, bool hold)
     d->hold = hold;
 }
 
-static int64_t ready_ms(const struct deliver *d)
+int deliver_heard(struct deliver *d, const struct notice *n, int64_t now_ms)
+{
+    deliver_learn(d, n->alert_id, TOLD_FIRING);
+    return deliver_known(d, n, now_ms);
+}
+
+void deliver_back(struct deliver *d)
+{
+    d->stats.gone = false;
+    d->stats.failing_since_ms = 0;
+    d->fails = 0;
+    d->choked = NULL;
+    d->retry_at_ms = 0;
+}
+
+void deliver_mark(struct deliver *d, unsigned flight, struct deliver_mark mark)
+{
+    d->flights[flight].it->mark = mark;
+    d->flights[flight].message.mark = mark;
+}
+
+int64_t deliver_ready(const struct deliver *d)
 {
     return d->retry_at_ms > d->named_ms ? d->retry_at_ms : d->named_ms;
 }
@@ -293,7 +315,7 @@ int64_t deliver_next(const struct deliver *d)
         if (due <= it->queued_ms)
             break; // it is due; usually the first one is
     }
-    return due > ready_ms(d) ? due : ready_ms(d);
+    return due > deliver_ready(d) ? due : deliver_ready(d);
 }
 
 static bool quiet(const struct deliver *d, const struct group *g)
@@ -308,7 +330,7 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
 {
     struct item *before = NULL, *it;
     struct group *g = NULL;
-    if (!may_fly(d) || now_ms < ready_ms(d))
+    if (!may_fly(d) || now_ms < deliver_ready(d))
         return false;
     unsigned number = 0;
     while (d->flights[number].it)
@@ -342,6 +364,7 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
     d->flying++;
     f->message.flight = number;
     f->message.tries = it->tries;
+    f->message.mark = it->mark;
     *ret = f->message;
     return true;
 }

@@ -35,6 +35,13 @@
 #define DELIVER_PATH_MAX    4096
 
 struct webhook_message;
+struct deliver_message;
+enum deliver_loss {
+    DELIVER_LOSS_REFUSED, // DELIVER_TRIES_MAX times
+    DELIVER_LOSS_OLD,     // DELIVER_GIVE_UP_MS
+    DELIVER_LOSS_GONE,    // 410, to this message or to an earlier one
+    DELIVER_LOSS_FULL,    // the queue was
+};
 struct deliver_options {
     const char *receiver; // borrowed, like all text here
     const char *external_url;
@@ -55,6 +62,10 @@ struct deliver_options {
     // Makes the body of a message and what its URL ends in. NULL: Alertmanager's body.
     int (*make)(void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path);
     void *make_ctx;
+    // A message that changes something is given up. One that was never on its way says only what it
+    // changes; its body is NULL when there are too many of these to make them. NULL: nobody asks.
+    void (*lost)(void *ctx, const struct deliver_message *m, enum deliver_loss why);
+    void *lost_ctx;
 };
 
 struct deliver;
@@ -80,9 +91,22 @@ struct deliver_told {
 };
 const struct deliver_told *deliver_told(struct deliver *d, size_t *ret_n);
 
+// This receiver heard of a firing alert in another way than by its queue: it is told when it is over.
+// 0, -ENOMEM.
+int deliver_heard(struct deliver *d, const struct notice *n, int64_t now_ms);
+// It answered 2xx to something else: it is not gone, and does not fail.
+void deliver_back(struct deliver *d);
+// Before this time it wants nothing sent: back-off and Retry-After. 0 = any time.
+int64_t deliver_ready(const struct deliver *d);
+
 struct deliver_member {
     uint64_t alert_id, fingerprint;
     bool resolved;
+    const char *name; // alertname; until deliver_done
+};
+struct deliver_mark { // what the caller remembers of a message over its tries
+    uint64_t id;
+    int64_t first_ms;
 };
 struct deliver_message {
     const struct buf *body; // until deliver_done
@@ -91,9 +115,11 @@ struct deliver_message {
     int64_t cause_ms, decided_ms; // newest of the members that changed; 0 = a repeat
     const struct deliver_member *changed;
     size_t n_changed;
-    unsigned tries;  // before this one
-    unsigned flight; // for deliver_done
+    unsigned tries;           // before this one
+    unsigned flight;          // for deliver_done
+    struct deliver_mark mark; // of deliver_mark; all zero at first
 };
+void deliver_mark(struct deliver *d, unsigned flight, struct deliver_mark mark);
 // Puts the next message in flight. False: nothing is due, or as many as may are in flight.
 bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret);
 

@@ -2,6 +2,10 @@
 #include "collector/deliver_queue.h"
 #include <stdlib.h>
 
+// Of the messages that wait when a receiver is gone: more are not kept anyway, and making each of a
+// full queue would take seconds.
+#define LOST_BODIES_MAX 1000
+
 static const int64_t RETRY_MS[] = {0, 500, 1000, 2000, 4000, 5000};
 
 void deliver_finish(struct deliver *d, struct item *it, bool told, int64_t now_ms)
@@ -81,11 +85,17 @@ static int64_t wait_of(struct deliver *d, unsigned tries)
         d, (uint64_t)RETRY_MS[tries - 1 < last ? tries - 1 : last] + 1);
 }
 
-static enum deliver_verdict gone(struct deliver *d, struct item *it, int64_t now_ms)
+static enum deliver_verdict gone(
+    struct deliver *d, const struct flight *f, struct item *it, int64_t now_ms)
 {
+    size_t waiting = 0;
     d->stats.gone = true;
+    deliver_lose_flight(d, f, DELIVER_LOSS_GONE);
     drop(d, it, now_ms);
-    while ((it = d->head)) {
+    for (it = d->head; it; it = it->next)
+        waiting++;
+    for (; (it = d->head); waiting--) {
+        deliver_lose_item(d, it, waiting <= LOST_BODIES_MAX, DELIVER_LOSS_GONE);
         deliver_take_out(d, NULL, it);
         drop(d, it, now_ms);
     }
@@ -132,12 +142,16 @@ enum deliver_verdict deliver_done(
     if (!d->stats.failing_since_ms)
         d->stats.failing_since_ms = now_ms;
     if (status == 410)
-        return gone(d, it, now_ms);
+        return gone(d, f, it, now_ms);
     it->tries++;
     if (!may_pass(status))
         it->refused++;
-    if (d->stats.gone || it->refused >= DELIVER_TRIES_MAX ||
-        now_ms - it->queued_ms >= DELIVER_GIVE_UP_MS) {
+    bool refused = it->refused >= DELIVER_TRIES_MAX;
+    if (d->stats.gone || refused || now_ms - it->queued_ms >= DELIVER_GIVE_UP_MS) {
+        deliver_lose_flight(d, f,
+            d->stats.gone ? DELIVER_LOSS_GONE
+            : refused     ? DELIVER_LOSS_REFUSED
+                          : DELIVER_LOSS_OLD);
         drop(d, it, now_ms);
         return DELIVER_DROPPED;
     }

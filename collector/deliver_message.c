@@ -110,8 +110,8 @@ ssize_t deliver_render(struct deliver *d, struct flight *f, const struct item *i
         if (show(&links, d, change, &alerts[n++]) < 0)
             goto out;
         changed = true;
-        members[f->message.n_changed++] =
-            (struct deliver_member){change->alert_id, change->fingerprint, !firing};
+        members[f->message.n_changed++] = (struct deliver_member){change->alert_id,
+            change->fingerprint, !firing, labels_get(&change->labels, "alertname")};
         if (change->cause_ms > f->message.cause_ms)
             f->message.cause_ms = change->cause_ms;
         if (change->decided_ms > f->message.decided_ms)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the deliver*.c share: the queue (deliver.c), what a message says (deliver_message.c) and what
- * becomes of it (deliver_done.c).
+ * What the deliver*.c share: the queue (deliver.c), what a message says (deliver_message.c), what becomes
+ * of it (deliver_done.c), and what is kept of one that is given up (deliver_lost.c).
  */
 #pragma once
 #include "base/map.h"
@@ -15,6 +15,7 @@ struct item {
     struct notice_set changes; // empty: a repeat
     int64_t queued_ms;
     unsigned tries, refused;
+    struct deliver_mark mark;
 };
 
 struct group {
@@ -63,5 +64,13 @@ void deliver_take_out(struct deliver *d, struct item *before, struct item *it);
 void deliver_put_back(struct deliver *d, struct item *it);
 void deliver_learn(struct deliver *d, uint64_t alert_id, enum told told);
 void deliver_item_free(struct item *it);
+struct group *deliver_group_of(
+    struct deliver *d, const struct labels *labels); // made; NULL: no memory
+// Passes what is given up on to whoever keeps it: a message that was in flight; one that is still in the
+// queue, whose body is made when there is `room`; a change that is not taken into it.
+void deliver_lose_flight(struct deliver *d, const struct flight *f, enum deliver_loss why);
+void deliver_lose_item(
+    struct deliver *d, const struct item *it, bool room, enum deliver_loss why);
+void deliver_lose_change(struct deliver *d, const struct notice *n);
 // A group nobody is told about any more takes no memory.
 void deliver_group_release(struct deliver *d, struct group *g);

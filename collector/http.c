@@ -5,6 +5,8 @@
 #include "base/thread.h"
 #include "collector/answer.h"
 #include "collector/api.h"
+#include "collector/api_hooks.h"
+#include "collector/archive.h"
 #include "collector/hub.h"
 #include "collector/listener.h"
 #include "collector/notify.h"
@@ -36,7 +38,7 @@ struct http {
     struct listener *listener;
     struct hub *hub;
     struct loop_timer *look;
-    struct loop_io *replies, *answers;
+    struct loop_io *replies, *answers, *archive;
     struct visit *waiting;
     uint64_t visits;
     atomic_bool ready;
@@ -99,8 +101,10 @@ static enum MHD_Result ask(struct http *h, struct visit *v, struct request *r)
 {
     v->id = ++h->visits;
     r->client = v->id;
-    bool taken = r->kind == REQUEST_ALERTMANAGER ? notify_ask(h->o.notify, r)
-                                                 : shard_request(h->o.shard, r);
+    bool notify = r->kind == REQUEST_ALERTMANAGER || r->kind == REQUEST_HOOKS;
+    bool taken = notify                       ? notify_ask(h->o.notify, r)
+                 : r->kind == REQUEST_ARCHIVE ? archive_ask(h->o.archive, r)
+                                              : shard_request(h->o.shard, r);
     if (!taken) {
         request_free(r);
         return answer_api_error(
@@ -138,19 +142,31 @@ static bool answer_in(struct http *h, struct request *r)
     return v != NULL;
 }
 
-static void on_answers(void *ctx, int fd, uint32_t events)
+static void take_answers(struct http *h, struct ring *ring)
 {
-    struct http *h = ctx;
-    struct ring *ring = notify_answers(h->o.notify);
     struct request *r;
     bool resumed = false;
-    (void)fd;
-    (void)events;
     ring_drain_wakeup(ring);
     while ((r = ring_pop(ring)))
         resumed |= answer_in(h, r);
     if (resumed)
         listener_kick(h->listener);
+}
+
+static void on_answers(void *ctx, int fd, uint32_t events)
+{
+    struct http *h = ctx;
+    (void)fd;
+    (void)events;
+    take_answers(h, notify_answers(h->o.notify));
+}
+
+static void on_archive(void *ctx, int fd, uint32_t events)
+{
+    struct http *h = ctx;
+    (void)fd;
+    (void)events;
+    take_answers(h, archive_answers(h->o.archive));
 }
 
 static void on_replies(void *ctx, int fd, uint32_t events)
@@ -290,14 +306,15 @@ static enum MHD_Result query_one(
     return b->failed ? MHD_NO : MHD_YES;
 }
 
-static enum MHD_Result alertmanager(
-    struct http *h, struct visit *v, const char *url, const char *method)
+// What is not the shard's: passed on as it came.
+static enum MHD_Result elsewhere(struct http *h, struct visit *v, enum request_kind kind,
+    const char *url, const char *method)
 {
     static const char *const METHODS[] = {"GET", "POST", "DELETE"};
     struct request *r = calloc(1, sizeof(*r));
     if (!r)
         return MHD_NO;
-    r->kind = REQUEST_ALERTMANAGER;
+    r->kind = kind;
     r->method = "HEAD";
     for (size_t i = 0; i < 3; i++)
         if (strcmp(method, METHODS[i]) == 0)
@@ -332,7 +349,13 @@ static enum MHD_Result route(struct http *h, struct listener_conn *conn, struct 
         if (strcmp(url, api_routes[i].path) == 0)
             return api(h, v, api_routes[i].kind, api_routes[i].what, NULL);
     if (h->o.notify && strncmp(url, "/api/v2/", 8) == 0)
-        return alertmanager(h, v, url, method);
+        return elsewhere(h, v, REQUEST_ALERTMANAGER, url, method);
+    if (h->o.archive && strcmp(url, API_HOOKS_PREFIX "/log") == 0)
+        return elsewhere(h, v, REQUEST_ARCHIVE, url, method);
+    size_t hooks = sizeof(API_HOOKS_PREFIX) - 1;
+    if (h->o.notify && strncmp(url, API_HOOKS_PREFIX, hooks) == 0 &&
+        (!url[hooks] || url[hooks] == '/'))
+        return elsewhere(h, v, REQUEST_HOOKS, url, method);
     const struct asset *asset = asset_find(url);
     if (asset)
         return answer_asset(v->c, asset);
@@ -500,7 +523,11 @@ static int prepare(struct http *h, struct err *err)
     if (h->o.notify)
         h->answers =
             loop_io_add(h->loop, ring_fd(notify_answers(h->o.notify)), EPOLLIN, on_answers, h);
-    if (!h->hub || !h->look || !h->replies || (h->o.notify && !h->answers)) {
+    if (h->o.archive)
+        h->archive = loop_io_add(
+            h->loop, ring_fd(archive_answers(h->o.archive)), EPOLLIN, on_archive, h);
+    if (!h->hub || !h->look || !h->replies || (h->o.notify && !h->answers) ||
+        (h->o.archive && !h->archive)) {
         err_set(err, "out of memory");
         return -ENOMEM;
     }

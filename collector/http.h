@@ -5,6 +5,7 @@
  *     GET /  /app.js  /app.css          the page, embedded, gzip
  *     GET /v1/live                      WebSocket, see wire/live.h and hub.h
  *     /api/v1/...                       asked of the shard by message, see api.h
+ *     /api/v1/hooks... /api/v2/...      of the notifier or the archive, api_hooks.h and api_v2.h
  *     GET /metrics /-/healthy /-/ready  probes
  *     GET|POST /login                   the token typed once, kept in a cookie (off loopback)
  *
@@ -33,6 +34,7 @@ struct http_options {
     int64_t interval_ms;                // of the rules, for LIVE_HELLO
     struct shard *shard;                // borrowed; only this thread asks it
     struct notify *notify;              // likewise; NULL: no Alertmanager API
+    struct archive *archive;            // likewise; NULL: no delivery log
     struct board *board;                // NULL allowed
     struct clock clock;
     // Further lines for /metrics from other threads' counters (ingest); may be NULL. Called in the

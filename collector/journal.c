@@ -20,6 +20,9 @@ struct record {
     const struct notice *notice; // an alert, or
     size_t lanes;
     struct silence_row *silence; // a silence, or
+    struct delivery *delivery;   // a message that was tried, or
+    struct letter *letter;       // one that was given up, or
+    uint64_t unletter;           // is that no more, or
     char *receiver;              // what somebody was told
     uint64_t alert_id;
     enum told told;
@@ -54,6 +57,8 @@ static void write_free(struct journal_write *w)
     for (size_t i = 0; i < w->n; i++) {
         notice_free(w->r[i].notice);
         free(w->r[i].silence);
+        free(w->r[i].delivery);
+        free(w->r[i].letter);
         free(w->r[i].receiver);
     }
     free(w->r);
@@ -89,6 +94,22 @@ void journal_each_silence(struct journal *j,
     void (*fn)(void *ctx, const struct silence *s, const char *matchers), void *ctx)
 {
     silence_rows_each(&j->rows.file, &j->rows.damaged, fn, ctx);
+}
+
+void journal_each_letter(
+    struct journal *j, void (*fn)(void *ctx, const struct letter *l), void *ctx)
+{
+    delivery_rows_letters(&j->rows.file, &j->rows.damaged, fn, ctx);
+}
+
+uint64_t journal_last_delivery(struct journal *j)
+{
+    return delivery_rows_last_id(&j->rows.file);
+}
+
+const char *journal_path(const struct journal *j)
+{
+    return j->rows.file.path;
 }
 
 uint64_t journal_last_id(const struct journal *j)
@@ -155,6 +176,35 @@ int journal_write_silence(struct journal_write *w, const struct silence *s, bool
     return 0;
 }
 
+int journal_write_delivery(struct journal_write *w, struct delivery *row)
+{
+    struct record *r = record_new(w);
+    if (!r)
+        return -ENOMEM;
+    r->delivery = row;
+    w->n++;
+    return 0;
+}
+
+int journal_write_letter(struct journal_write *w, const struct letter *l)
+{
+    struct record *r = record_new(w);
+    if (!r || !(r->letter = letter_copy(l)))
+        return -ENOMEM;
+    w->n++;
+    return 0;
+}
+
+int journal_write_unletter(struct journal_write *w, uint64_t id)
+{
+    struct record *r = record_new(w);
+    if (!r)
+        return -ENOMEM;
+    r->unletter = id;
+    w->n++;
+    return 0;
+}
+
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag)
 {
     w->tag = tag;
@@ -202,6 +252,12 @@ static int put(struct journal *j, const struct journal_write *w)
         const struct record *r = &w->r[i];
         if (r->silence)
             rc = silence_row_put(&j->rows.file, r->silence);
+        else if (r->delivery)
+            rc = delivery_rows_put(&j->rows.deliveries, &j->rows.file, r->delivery);
+        else if (r->letter)
+            rc = delivery_rows_letter(&j->rows.deliveries, r->letter);
+        else if (r->unletter)
+            rc = delivery_rows_unletter(&j->rows.deliveries, r->unletter);
         else if (r->notice)
             rc = journal_rows_alert(&j->rows, r->notice, r->lanes);
         else

@@ -7,6 +7,7 @@
  *     alert   one row per episode: pending, firing, or over and somebody has yet to be told
  *     told    what a receiver knows of an episode: it fires, it is over
  *     silence what is not to be told
+ *     delivery, letter   what was sent, and what was given up (delivery_rows.h)
  *
  * A row goes when its episode is over and every lane it goes to is through with it. After a restart the
  * alerts go on in their rules (engine_restore), and what a receiver has not been told is what these
@@ -20,6 +21,7 @@
 #pragma once
 #include "base/err.h"
 #include "base/ring.h"
+#include "collector/letters.h"
 #include "collector/notice.h"
 #include "collector/silence.h"
 
@@ -40,6 +42,10 @@ void journal_each(
     struct journal *j, void (*fn)(void *ctx, const struct journal_row *r), void *ctx);
 void journal_each_silence(struct journal *j,
     void (*fn)(void *ctx, const struct silence *s, const char *matchers), void *ctx);
+void journal_each_letter(
+    struct journal *j, void (*fn)(void *ctx, const struct letter *l), void *ctx);
+uint64_t journal_last_delivery(struct journal *j); // id of the newest message; 0 = none
+const char *journal_path(const struct journal *j); // of alerts.db
 uint64_t journal_last_id(const struct journal *j); // of the episodes ever written
 uint64_t journal_damaged(const struct journal *j); // rows that were left out
 
@@ -55,6 +61,10 @@ int journal_write_told(struct journal_write *w, const char *receiver, uint64_t a
     enum told told, int64_t at_ms);
 // gone: it is to be forgotten. 0, -ENOMEM.
 int journal_write_silence(struct journal_write *w, const struct silence *s, bool gone);
+int journal_write_delivery(
+    struct journal_write *w, struct delivery *row); // takes row over when 0
+int journal_write_letter(struct journal_write *w, const struct letter *l);
+int journal_write_unletter(struct journal_write *w, uint64_t id);
 // Takes w over. tag comes back on journal_done; 0 = no answer is wanted. False: the ring is full, or
 // nobody writes; w is gone and counted as lost.
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag);

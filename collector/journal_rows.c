@@ -26,9 +26,10 @@ static const struct database_options OPTIONS = {.name = "alerts.db",
         // Ids are never used twice, whatever rows are left.
         "CREATE TABLE IF NOT EXISTS last(one INTEGER PRIMARY KEY CHECK(one = 1),"
         " id INTEGER NOT NULL);"
-        "INSERT OR IGNORE INTO last VALUES(1, 0);" SILENCE_ROWS_SCHEMA,
+        "INSERT OR IGNORE INTO last VALUES(1, 0);" SILENCE_ROWS_SCHEMA DELIVERY_ROWS_SCHEMA,
     .probe = "SELECT sum(length(labels) + length(annotations) + length(place)) FROM alert;"
-             "SELECT sum(length(receiver)) FROM told; SELECT id FROM last;" SILENCE_ROWS_PROBE};
+             "SELECT sum(length(receiver)) FROM told; SELECT id FROM last;" SILENCE_ROWS_PROBE
+                 DELIVERY_ROWS_PROBE};
 
 static const char PUT[] =
     "INSERT OR REPLACE INTO alert VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
@@ -60,6 +61,7 @@ static void close_file(struct journal_rows *r)
     finalize(&r->through);
     finalize(&r->untell);
     finalize(&r->afresh);
+    delivery_rows_done(&r->deliveries);
     database_close(&r->file);
 }
 
@@ -73,6 +75,8 @@ static bool prepare(struct journal_rows *r)
     r->through = database_prepare(&r->file, THROUGH);
     r->untell = database_prepare(&r->file, UNTELL);
     r->afresh = database_prepare(&r->file, AFRESH);
+    if (!delivery_rows_ready(&r->deliveries, &r->file))
+        return false;
     r->put = database_prepare(&r->file, PUT);
     return r->last && r->drop && r->tell && r->through && r->untell && r->afresh && r->put;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "collector/database.h"
+#include "collector/delivery_rows.h"
 #include "collector/journal.h"
 #include "collector/silence_rows.h"
 
@@ -13,6 +14,7 @@ struct journal_rows {
     sqlite3_stmt *put, *last, *drop, *tell, *through, *untell, *afresh;
     uint64_t last_id, damaged;
     unsigned touched;
+    struct delivery_rows deliveries;
 };
 void journal_rows_open(struct journal_rows *r, const char *state_dir, struct err *warn);
 void journal_rows_close(struct journal_rows *r);

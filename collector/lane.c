@@ -1,38 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/lane.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "base/num.h"
 #include "base/secret.h"
-#include "collector/receiver_wire.h"
+#include "collector/lane_parts.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#define REPLY_KEPT 256 // bytes of an answer shown in the log
-
-// What one try needs. The first is there from the start, others when there is something to do for them.
-struct connection {
-    struct transfer transfer; // first: a transfer is its connection
-    struct lane *lane;
-    CURL *curl;
-    struct receiver_wire *wire;
-    bool flying;
-    struct deliver_message message;
-    char error[CURL_ERROR_SIZE];
-    char reply[REPLY_KEPT];
-    size_t reply_len;
-    int64_t retry_after_ms;
-};
-struct lane {
-    struct lane_options o;
-    char id[BOARD_NAME_MAX + 48];
-    struct deliver *deliver;
-    struct connection *connections[DELIVER_FLIGHTS_MAX];
-    struct board_receiver shown;
-};
+#define REPLY_LOGGED 255 // bytes of an answer shown in the log
 
 const char *lane_id(const struct lane *l)
 {
@@ -59,15 +35,35 @@ struct deliver *lane_queue(struct lane *l)
     return l->deliver;
 }
 
-static const struct integration *integration_of(const struct lane *l)
+const struct integration *lane_integration(const struct lane *t)
 {
-    return &l->o.receiver->integrations[l->o.integration];
+    return &t->o.receiver->integrations[t->o.integration];
 }
 
-const struct repair_terms *lane_repair(const struct lane *l)
+const struct repair_terms *lane_repair(const struct lane *t)
 {
-    const struct integration *i = integration_of(l);
+    const struct integration *i = lane_integration(t);
     return i->kind->repair ? &i->repair : NULL;
+}
+
+const char *lane_kind(const struct lane *t)
+{
+    return lane_integration(t)->kind->name;
+}
+
+const char *lane_to(const struct lane *t)
+{
+    return t->connections[0] ? receiver_wire_to(t->connections[0]->wire) : "";
+}
+
+void lane_view(const struct lane *t, struct board_receiver *ret, struct tally_view *ret_tally)
+{
+    struct deliver_stats s;
+    deliver_stats(t->deliver, &s);
+    *ret = t->shown;
+    ret->queued = s.queued;
+    ret->gone = s.gone;
+    tally_view(&t->tally, ret_tally);
 }
 
 void lane_show(struct lane *t)
@@ -81,6 +77,9 @@ void lane_show(struct lane *t)
     t->shown.failed = s.failed;
     t->shown.dropped = s.dropped;
     t->shown.alerts_dropped = s.alerts_dropped;
+    t->shown.gone = s.gone;
+    t->shown.letters =
+        t->o.deliveries ? letters_of(deliveries_letters(t->o.deliveries), t->id) : 0;
     board_receiver_set(t->o.board, t->o.number, &t->shown);
 }
 
@@ -102,48 +101,13 @@ static void show_members(const struct connection *c, enum board_outcome outcome,
     }
 }
 
-static size_t on_reply(char *data, size_t size, size_t n, void *ctx)
-{
-    struct connection *c = ctx;
-    size_t room = sizeof(c->reply) - 1 - c->reply_len, take = size * n < room ? size * n : room;
-    memcpy(c->reply + c->reply_len, data, take);
-    c->reply_len += take;
-    c->reply[c->reply_len] = '\0';
-    return size * n;
-}
+static void landed(struct transfer *transfer, CURLcode code);
 
-// Retry-After in seconds, or as a date.
-static size_t on_header(char *data, size_t size, size_t n, void *ctx)
+struct connection *lane_connect(struct lane *t, struct err *err)
 {
-    static const char NAME[] = "retry-after:";
-    struct connection *c = ctx;
-    size_t len = size * n, at = sizeof(NAME) - 1;
-    if (len <= at || strncasecmp(data, NAME, at) != 0)
-        return len;
-    while (at < len && (data[at] == ' ' || data[at] == '\t'))
-        at++;
-    size_t end = len;
-    while (end > at && (data[end - 1] == '\r' || data[end - 1] == '\n' || data[end - 1] == ' '))
-        end--;
-    char text[64];
-    uint64_t seconds;
-    if (end - at >= sizeof(text))
-        return len;
-    memcpy(text, data + at, end - at);
-    text[end - at] = '\0';
-    if (num_parse_u64(text, end - at, &seconds)) {
-        c->retry_after_ms = seconds < 86400 ? (int64_t)seconds * 1000 : 86400 * 1000;
-        return len;
-    }
-    time_t when = curl_getdate(text, NULL);
-    if (when != -1) {
-        int64_t wait = (int64_t)when * 1000 - clock_wall_ms(&c->lane->o.clock);
-        c->retry_after_ms = wait > 0 ? wait : 0;
-    }
-    return len;
+    struct connection_options o = {t, lane_integration(t), t->o.transfers, t->o.clock, landed};
+    return connection_open(&o, err);
 }
-
-static struct connection *connection_open(struct lane *t, struct err *err);
 
 // The one that is free; NULL: none, and no memory for another.
 static struct connection *connection_free(struct lane *t)
@@ -151,7 +115,7 @@ static struct connection *connection_free(struct lane *t)
     struct err err = {0};
     for (size_t i = 0; i < DELIVER_FLIGHTS_MAX; i++) {
         if (!t->connections[i])
-            t->connections[i] = connection_open(t, &err);
+            t->connections[i] = lane_connect(t, &err);
         if (!t->connections[i])
             return NULL; // its secrets cannot be read any more, or memory is out
         if (!t->connections[i]->flying)
@@ -167,14 +131,12 @@ static bool launch(struct lane *t, int64_t now, bool durable)
     struct connection *c = connection_free(t);
     if (!c || !deliver_take(t->deliver, now, &c->message))
         return false;
-    c->reply_len = 0;
-    c->reply[0] = '\0';
-    c->error[0] = '\0';
-    c->retry_after_ms = -1;
-    c->flying =
-        receiver_wire_try(c->wire, c->curl, &c->message, clock_wall_ms(&t->o.clock), durable) &&
-        transfer_start(t->o.transfers, c->curl, &c->transfer) == 0;
-    if (!c->flying)
+    if (!c->message.mark.id && t->o.deliveries) {
+        c->message.mark =
+            (struct deliver_mark){deliveries_id(t->o.deliveries), clock_wall_ms(&t->o.clock)};
+        deliver_mark(t->deliver, c->message.flight, c->message.mark);
+    }
+    if (!connection_try(c, durable))
         deliver_done(t->deliver, c->message.flight, now, 0, -1);
     return c->flying;
 }
@@ -183,21 +145,44 @@ void lane_launch(struct lane *t, int64_t now, bool durable)
 {
     while (launch(t, now, durable))
         ;
+    lane_launch_errand(t, now, durable);
+}
+
+int64_t lane_next(const struct lane *t)
+{
+    int64_t queue = deliver_next(t->deliver);
+    int64_t errand = errands_next(&t->errands, deliver_ready(t->deliver));
+    return errand < queue ? errand : queue;
 }
 
 static void landed(struct transfer *transfer, CURLcode code)
 {
-    struct connection *c = (struct connection *)transfer;
+    struct connection *c = connection_of(transfer);
     struct lane *t = c->lane;
-    int status = receiver_wire_status(c->wire, c->curl, code);
-    int64_t now = clock_mono_ns(&t->o.clock) / NS_PER_MS;
-    c->flying = false;
-
+    int64_t took_us, now = clock_mono_ns(&t->o.clock) / NS_PER_MS;
+    int status = connection_landed(c, code, &took_us);
+    if (c->errand) {
+        lane_errand_landed(c, status, took_us, now);
+        lane_show(t);
+        return;
+    }
+    struct delivery *row = lane_row(c, DELIVERY_ALERT, status, took_us);
+    t->landed = c;
+    t->shown.last_status = status;
     enum deliver_verdict v =
         deliver_done(t->deliver, c->message.flight, now, status, c->retry_after_ms);
+    t->landed = NULL;
+    tally_add(&t->tally, v == DELIVER_SENT, took_us);
+    if (row) {
+        row->outcome = v == DELIVER_SENT    ? DELIVERY_SENT
+                       : v == DELIVER_RETRY ? DELIVERY_RETRYING
+                                            : DELIVERY_FAILED;
+        deliveries_log(t->o.deliveries, row);
+    }
     // message.changed is kept until something else takes its flight, so it may still be read here.
-    t->shown.last_status = status;
     if (v == DELIVER_SENT) {
+        if (t->o.deliveries)
+            deliveries_told(t->o.deliveries, t->id, c->message.key);
         t->shown.last_sent_ms = clock_wall_ms(&t->o.clock);
         t->shown.failing_since_ms = 0;
         t->shown.last_error[0] = '\0';
@@ -212,11 +197,10 @@ static void landed(struct transfer *transfer, CURLcode code)
     if (!t->shown.failing_since_ms)
         t->shown.failing_since_ms = clock_wall_ms(&t->o.clock);
     if (code == CURLE_OK)
-        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "HTTP %d%s%s", status,
-            c->reply_len ? ": " : "", c->reply);
+        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "HTTP %d%s%.*s", status,
+            c->reply_len ? ": " : "", REPLY_LOGGED, c->reply);
     else
-        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "%s",
-            c->error[0] ? c->error : curl_easy_strerror(code));
+        snprintf(t->shown.last_error, sizeof(t->shown.last_error), "%s", c->error);
     switch (v) {
     case DELIVER_SENT: break;
     case DELIVER_RETRY:
@@ -259,7 +243,7 @@ static int open_queue(struct lane *t, struct err *err)
     const struct route *route = t->o.route;
     uint64_t seed = 0;
     random_bytes(&seed, sizeof(seed));
-    const struct integration *i = integration_of(t);
+    const struct integration *i = lane_integration(t);
     struct deliver_options o = {
         .receiver = t->o.receiver->name,
         .external_url = t->o.external_url,
@@ -276,6 +260,8 @@ static int open_queue(struct lane *t, struct err *err)
         .seed = seed,
         .make = i->kind->repair ? NULL : receiver_wire_make,
         .make_ctx = i->kind->repair ? NULL : t->connections[0]->wire,
+        .lost = lane_lost,
+        .lost_ctx = t,
         .flights = i->kind->mail ? 1 : DELIVER_FLIGHTS_MAX,
     };
     t->deliver = deliver_new(&o);
@@ -283,45 +269,6 @@ static int open_queue(struct lane *t, struct err *err)
         return 0;
     err_set(err, "out of memory");
     return -ENOMEM;
-}
-
-static void connection_close(struct connection *c)
-{
-    if (!c)
-        return;
-    if (c->flying)
-        transfer_stop(c->lane->o.transfers, c->curl);
-    curl_easy_cleanup(c->curl);
-    receiver_wire_close(c->wire);
-    free(c);
-}
-
-static struct connection *connection_open(struct lane *t, struct err *err)
-{
-    struct connection *c = calloc(1, sizeof(*c));
-    if (c)
-        c->curl = curl_easy_init();
-    if (!c || !c->curl) {
-        err_set(err, "out of memory");
-        connection_close(c);
-        return NULL;
-    }
-    c->lane = t;
-    c->transfer.done = landed;
-    curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "tocsin-collector");
-    curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
-    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_reply);
-    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
-    curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
-    const struct integration *i = integration_of(t);
-    if (receiver_wire_open(i, &c->wire, err) == 0 &&
-        receiver_wire_setup(c->wire, c->curl, err) == 0)
-        return c;
-    connection_close(c);
-    return NULL;
 }
 
 struct lane *lane_open(const struct lane_options *o, struct err *err)
@@ -334,7 +281,7 @@ struct lane *lane_open(const struct lane_options *o, struct err *err)
     t->o = *o;
     name(t);
     if (!lane_repair(t))
-        t->connections[0] = connection_open(t, err);
+        t->connections[0] = lane_connect(t, err);
     if ((!lane_repair(t) && !t->connections[0]) || open_queue(t, err) < 0) {
         err_prefix(err, "receiver %s", t->shown.name);
         lane_close(t);
@@ -350,6 +297,8 @@ void lane_close(struct lane *t)
         return;
     for (size_t i = 0; i < DELIVER_FLIGHTS_MAX; i++)
         connection_close(t->connections[i]);
+    connection_close(t->aside);
+    errands_done(&t->errands);
     deliver_free(t->deliver);
     free(t);
 }

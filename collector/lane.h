@@ -14,7 +14,11 @@
 #include "collector/board.h"
 #include "collector/config.h"
 #include "collector/deliver.h"
+#include "collector/letters.h"
+#include "collector/tally.h"
 
+struct deliveries;
+struct ledger;
 struct lane_options {
     const struct route *route; // borrowed, as everything here
     const struct config_receiver *receiver;
@@ -26,6 +30,8 @@ struct lane_options {
     struct transfers *transfers;
     bool (*quiet)(void *ctx, const struct notice *n); // see deliver.h
     void *quiet_ctx;
+    struct deliveries *deliveries; // NULL: nothing is written down of what is sent
+    const struct ledger *ledger;   // for replays
 };
 struct lane;
 struct lane *lane_open(const struct lane_options *o, struct err *err); // NULL with err
@@ -38,6 +44,18 @@ const struct route *lane_route(const struct lane *l);
 struct deliver *lane_queue(struct lane *l);
 // What it asks agents for instead of sending messages; NULL: it sends. Then its queue stays empty.
 const struct repair_terms *lane_repair(const struct lane *l);
-// Puts on the wire what is due.
+void lane_view(const struct lane *l, struct board_receiver *ret, struct tally_view *ret_tally);
+const char *lane_kind(const struct lane *l); // "slack"
+const char *lane_to(const struct lane *l);   // where it sends, without secrets
+// Puts on the wire what is due; when that is next.
+int64_t lane_next(const struct lane *l);
 void lane_launch(struct lane *l, int64_t now_ms, bool durable);
 void lane_show(struct lane *l); // queue lengths to the board
+
+// --- beside the queue: errands.h ---
+// The id of the row in the log that says what becomes of it; 0: too many wait, or no memory.
+// anyway: also when by then an alert is not as the letter says, see standing.h.
+uint64_t lane_replay(struct lane *l, const struct letter *letter, bool anyway);
+// A drill: firing, then resolved where this integration is told of that. Returns how many ids, 0 to 2.
+size_t lane_test(struct lane *l, uint64_t ret[static 2]);
+bool lane_replaying(const struct lane *l, uint64_t letter);

@@ -73,7 +73,9 @@ static bool open_route(void *ctx, const struct route *route)
             .clock = l->o.clock,
             .transfers = l->o.transfers,
             .quiet = l->o.quiet,
-            .quiet_ctx = l->o.quiet_ctx};
+            .quiet_ctx = l->o.quiet_ctx,
+            .deliveries = l->o.deliveries,
+            .ledger = l->o.ledger};
         struct lane **grown = realloc(l->lane, (l->n + 1) * sizeof(struct lane *));
         if (!grown) {
             err_set(o->err, "out of memory");

@@ -14,6 +14,8 @@ struct lanes_options {
     struct transfers *transfers;
     bool (*quiet)(void *ctx, const struct notice *n); // see deliver.h
     void *quiet_ctx;
+    struct deliveries *deliveries; // see lane.h, NULL allowed
+    const struct ledger *ledger;
 };
 struct lanes;
 struct lanes *lanes_open(const struct lanes_options *o, struct err *err); // NULL with err

@@ -237,6 +237,12 @@ void ledger_each(
     }
 }
 
+const struct notice *ledger_notice(const struct ledger *l, uint64_t alert_id)
+{
+    const struct episode *e = find(l, alert_id);
+    return e ? e->n : NULL;
+}
+
 size_t ledger_count(const struct ledger *l)
 {
     return l->n;

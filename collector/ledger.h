@@ -59,4 +59,6 @@ struct ledger_entry {
 // In the order they began. Return false to stop.
 void ledger_each(
     const struct ledger *l, bool (*fn)(void *ctx, const struct ledger_entry *e), void *ctx);
+// The newest of an alert that fires, or is over and somebody has yet to be told. NULL: neither.
+const struct notice *ledger_notice(const struct ledger *l, uint64_t alert_id);
 size_t ledger_count(const struct ledger *l);

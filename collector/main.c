@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "collector/api.h"
+#include "collector/archive.h"
 #include "collector/config.h"
 #include "collector/http.h"
 #include "collector/ingest.h"
@@ -85,6 +86,7 @@ struct daemon {
     struct ingest *ingest;
     struct notify *notify;
     struct policies *policies; // of the rules in force
+    struct archive *archive;
     struct http *http;
     struct loop *loop;
     struct clock clock;
@@ -385,7 +387,9 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .metrics = print_self,
         .metrics_ctx = d};
     // Whoever hears an agent must be able to evaluate, and whoever evaluates must be able to page.
-    d->notify = notify_start(&no, shard_notices(d->shard), err);
+    d->archive =
+        archive_start(journal_path(d->journal), journal_last_delivery(d->journal), err);
+    d->notify = d->archive ? notify_start(&no, shard_notices(d->shard), err) : NULL;
     restart_done(&left, shard_notices(d->shard));
     if (!d->notify || inventory_start(d->inventory, err) < 0 ||
         shard_start(d->shard, err) < 0) {
@@ -397,6 +401,7 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         return -EIO;
     atomic_store(&d->self.ingest, ingest_stats(d->ingest));
     ho.notify = d->notify;
+    ho.archive = d->archive;
     d->http = http_start(&ho, err);
     if (!d->http)
         return -EIO;
@@ -503,6 +508,7 @@ static void stop(struct daemon *d)
     ingest_stop(d->ingest);
     shard_stop(d->shard);
     http_stop(d->http);
+    archive_stop(d->archive);
     notify_stop(d->notify, NOTIFY_GRACE_MS);
     journal_stop(d->journal);
     ingest_free(d->ingest);

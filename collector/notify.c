@@ -4,7 +4,9 @@
 #include "base/loop.h"
 #include "base/thread.h"
 #include "collector/api.h"
+#include "collector/api_hooks.h"
 #include "collector/api_v2.h"
+#include "collector/deliveries.h"
 #include "collector/lanes.h"
 #include "collector/ledger.h"
 #include "collector/mutes.h"
@@ -45,6 +47,7 @@ struct notify {
     struct mutes *mutes;
     struct ledger *ledger;
     struct repairs *repairs; // NULL: nobody is asked for any
+    struct deliveries *deliveries;
     struct ring *requests, *answers;
     struct ring *policies; // of struct policies *
     int64_t started_ms;
@@ -101,17 +104,22 @@ static void say(void *ctx, uint32_t number, const struct notice *notice)
 
 // --- what is written down ------------------------------------------------------------------------
 
+// What goes to the journal at the end of this turn. NULL: no journal, or no memory.
+static struct journal_write *writing(void *ctx)
+{
+    struct notify *n = ctx;
+    if (n->o.journal && !n->writing)
+        n->writing = journal_write_new();
+    return n->writing;
+}
+
 static void learned(
     struct notify *n, const struct lane *lane, uint64_t alert_id, enum told told)
 {
-    if (!n->o.journal)
-        return;
-    if (!n->writing)
-        n->writing = journal_write_new();
+    struct journal_write *w = writing(n);
     // Without memory it is told again after a restart, with the same key.
-    if (n->writing)
-        (void)journal_write_told(
-            n->writing, lane_id(lane), alert_id, told, clock_wall_ms(&n->o.clock));
+    if (w)
+        (void)journal_write_told(w, lane_id(lane), alert_id, told, clock_wall_ms(&n->o.clock));
 }
 
 static void nothing(void *ctx, uint32_t lane, uint64_t alert_id)
@@ -207,9 +215,8 @@ static void recheck(struct notify *n)
 
 static void keep_silence(struct notify *n, const struct silence *s, bool gone)
 {
-    if (n->o.journal && !n->writing)
-        n->writing = journal_write_new();
-    if (n->writing && journal_write_silence(n->writing, s, gone) < 0)
+    struct journal_write *w = writing(n);
+    if (w && journal_write_silence(w, s, gone) < 0)
         log_error("journal_out_of_memory", "silence=%s", s->id);
 }
 
@@ -261,7 +268,7 @@ static void pump(void *ctx)
     }
     for (size_t i = 0; i < lanes_count(n->lanes); i++) {
         lane_launch(lanes_at(n->lanes, i), now, !n->overtaken);
-        int64_t d = deliver_next(lane_queue(lanes_at(n->lanes, i)));
+        int64_t d = lane_next(lanes_at(n->lanes, i));
         if (d < due)
             due = d;
     }
@@ -380,11 +387,15 @@ static void on_requests(void *ctx, int fd, uint32_t events)
         .ctx = n,
         .receiver = receiver_of,
         .changed = silence_changed};
+    struct api_hooks hooks = {n->lanes, n->deliveries, n->ledger};
     (void)fd;
     (void)events;
     ring_drain_wakeup(n->requests);
     while ((r = ring_pop(n->requests))) {
-        api_v2_answer(&a, r, wall_ms(n));
+        if (r->kind == REQUEST_HOOKS)
+            api_hooks_answer(&hooks, r);
+        else
+            api_v2_answer(&a, r, wall_ms(n));
         if (!ring_push(n->answers, r))
             request_free(r);
     }
@@ -445,6 +456,7 @@ static void notify_free(struct notify *n)
     }
     lanes_close(n->lanes);
     repairs_free(n->repairs);
+    deliveries_free(n->deliveries);
     struct request *r;
     while (n->requests && (r = ring_pop(n->requests)))
         request_free(r);
@@ -526,13 +538,17 @@ static int open_lanes(struct notify *n, struct err *err)
         .transfers = n->transfers,
         .quiet = quiet,
         .quiet_ctx = n};
+    struct deliveries_options deliveries = {n->o.journal, writing, n};
     n->ledger = ledger_new(&ledger);
+    n->deliveries = deliveries_new(&deliveries);
     n->mutes = mutes_new(c->inhibit, c->n_inhibit);
     n->started_ms = wall_ms(n);
-    if (!n->ledger || !n->mutes) {
+    if (!n->ledger || !n->mutes || !n->deliveries) {
         err_set(err, "out of memory");
         return -ENOMEM;
     }
+    lanes.deliveries = n->deliveries;
+    lanes.ledger = n->ledger;
     n->lanes = lanes_open(&lanes, err);
     return n->lanes ? 0 : -EINVAL;
 }

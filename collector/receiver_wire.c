@@ -2,6 +2,7 @@
 #include "collector/receiver_wire.h"
 #include "base/secret.h"
 #include "collector/auth.h"
+#include "collector/mask.h"
 #include "collector/sign.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -14,9 +15,11 @@
 struct receiver_wire {
     const struct integration *i;
     char *url, *key, *password, *credentials;
-    char *header; // Authorization, or NULL
+    char *header;   // Authorization, or NULL
+    char *key_json; // the key as a JSON text has it, without quotes
+    char *to;       // the URL as it may be shown
     struct sign_keys sign;
-    struct curl_slist *headers, *to;
+    struct curl_slist *headers, *recipients;
     char from[ADDRESS_MAX];
     const struct buf *body;
     size_t sent; // of a mail
@@ -111,15 +114,45 @@ static int read_addresses(struct receiver_wire *w, struct err *err)
     const char *to = w->i->mail.to, *from = w->i->mail.from;
     char one[ADDRESS_MAX];
     while (next_address(&to, one)) {
-        struct curl_slist *more = curl_slist_append(w->to, one);
+        struct curl_slist *more = curl_slist_append(w->recipients, one);
         if (!more)
             return -ENOMEM;
-        w->to = more;
+        w->recipients = more;
     }
-    if (w->to && next_address(&from, w->from))
+    if (w->recipients && next_address(&from, w->from))
         return 0;
     err_set(err, "`to` or `from` has no address");
     return -EINVAL;
+}
+
+// What stands between scheme and path, without a user's name and password.
+static char *shown_url(const char *url)
+{
+    const char *host = strstr(url, "://"), *at;
+    host = host ? host + 3 : url;
+    size_t len = strcspn(host, "/?#");
+    at = memrchr(host, '@', len);
+    int skip = at ? (int)(at + 1 - host) : 0;
+    char *shown = NULL;
+    if (asprintf(&shown, "%.*s%.*s/%s", (int)(host - url), url, (int)len - skip, host + skip,
+            host[len] && host[len + 1] ? "***" : "") < 0)
+        return NULL;
+    return shown;
+}
+
+// As a JSON text has it, without the quotes.
+static char *escaped(const char *text)
+{
+    struct buf b;
+    char *s = NULL;
+    buf_init(&b, SECRET_MAX * 6 + 2);
+    buf_add_json(&b, text, strlen(text));
+    if (!b.failed && b.data) {
+        s = strndup((const char *)b.data + 1, b.len - 2);
+        explicit_bzero(b.data, b.len);
+    }
+    buf_done(&b);
+    return s;
 }
 
 int receiver_wire_open(const struct integration *i, struct receiver_wire **ret, struct err *err)
@@ -151,6 +184,9 @@ int receiver_wire_open(const struct integration *i, struct receiver_wire **ret, 
         free(start);
         rc = w->header ? 0 : -ENOMEM;
     }
+    if (rc == 0 &&
+        (!(w->to = shown_url(w->url)) || (w->key && !(w->key_json = escaped(w->key)))))
+        rc = -ENOMEM;
     if (rc < 0) {
         receiver_wire_close(w);
         return rc;
@@ -168,9 +204,11 @@ void receiver_wire_close(struct receiver_wire *w)
     secret_free(w->password);
     secret_free(w->credentials);
     secret_free(w->header);
+    secret_free(w->key_json);
+    free(w->to);
     sign_keys_wipe(&w->sign);
     curl_slist_free_all(w->headers);
-    curl_slist_free_all(w->to);
+    curl_slist_free_all(w->recipients);
     free(w);
 }
 
@@ -179,6 +217,43 @@ int receiver_wire_make(
 {
     const struct receiver_wire *w = ctx;
     return w->i->kind->make(w->i, w->key ? w->key : "", m, body, path);
+}
+
+// --- what may be kept and shown --------------------------------------------------------------------
+
+int receiver_wire_mask(
+    const struct receiver_wire *w, const void *data, size_t len, bool json, struct buf *out)
+{
+    return mask_put(data, len, json ? w->key_json : w->key, out);
+}
+
+int receiver_wire_unmask(
+    const struct receiver_wire *w, const void *data, size_t len, bool json, struct buf *out)
+{
+    return mask_take(data, len, json ? w->key_json : w->key, out);
+}
+
+bool receiver_wire_has_key(const struct receiver_wire *w)
+{
+    return w->key != NULL;
+}
+
+void receiver_wire_hide(const struct receiver_wire *w, char *text)
+{
+    const char *path = strstr(w->url, "://");
+    path = path ? strchr(path + 3, '/') : NULL;
+    mask_hide(text, w->url);
+    // A path of a word is nobody's secret, and an answer may well name it.
+    mask_hide(text, path && strlen(path) > 8 ? path : NULL);
+    mask_hide(text, w->key);
+    mask_hide(text, w->key_json);
+    mask_hide(text, w->password);
+    mask_hide(text, w->credentials);
+}
+
+const char *receiver_wire_to(const struct receiver_wire *w)
+{
+    return w->to ? w->to : "";
 }
 
 // --- what curl is told -----------------------------------------------------------------------------
@@ -202,7 +277,7 @@ static void setup_mail(struct receiver_wire *w, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, read_mail);
     curl_easy_setopt(easy, CURLOPT_READDATA, w);
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, w->from);
-    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, w->to);
+    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, w->recipients);
     curl_easy_setopt(
         easy, CURLOPT_USE_SSL, (long)(i->mail.require_tls ? CURLUSESSL_ALL : CURLUSESSL_TRY));
     if (i->mail.user) {

@@ -30,5 +30,15 @@ int receiver_wire_setup(struct receiver_wire *w, CURL *easy, struct err *err);
 // What is of this try. The message stays until the try has ended. False: no memory.
 bool receiver_wire_try(struct receiver_wire *w, CURL *easy, const struct deliver_message *m,
     int64_t wall_ms, bool durable);
+// What is kept of a message or shown of an answer holds no secret: see mask.h. The key of today is put
+// back into what is sent again. 0; -EINVAL: cannot be masked; -EMSGSIZE, -ENOMEM.
+int receiver_wire_mask(
+    const struct receiver_wire *w, const void *data, size_t len, bool json, struct buf *out);
+int receiver_wire_unmask(
+    const struct receiver_wire *w, const void *data, size_t len, bool json, struct buf *out);
+bool receiver_wire_has_key(const struct receiver_wire *w); // else there is nothing to mask
+void receiver_wire_hide(const struct receiver_wire *w, char *text); // in place
+// Scheme and host of the URL, the rest of it masked; "" without memory.
+const char *receiver_wire_to(const struct receiver_wire *w);
 // How it ended, as an HTTP status; 0 = no answer.
 int receiver_wire_status(const struct receiver_wire *w, CURL *easy, CURLcode code);

@@ -51,6 +51,19 @@ static bool agent(void *ctx, const struct agent_info *a)
     return true;
 }
 
+// Of all lanes of that name. *ret_first: no earlier one has it.
+static size_t letters_named(const struct board_receiver *r, size_t n, size_t i, bool *ret_first)
+{
+    size_t letters = 0;
+    *ret_first = true;
+    for (size_t k = 0; k < n; k++)
+        if (strcmp(r[k].name, r[i].name) == 0) {
+            *ret_first = *ret_first && k >= i;
+            letters += r[k].letters;
+        }
+    return letters;
+}
+
 static void receivers(const struct writing *at, struct board *board)
 {
     struct board_receiver *r = board ? calloc(BOARD_RECEIVERS_MAX, sizeof(*r)) : NULL;
@@ -63,6 +76,10 @@ static void receivers(const struct writing *at, struct board *board)
             failing_ms > 0 ? (double)failing_ms / 1000 : 0);
         put(at, "tocsin_receiver_alerts_dropped_total", &l, 1, at->instance,
             (double)r[i].alerts_dropped);
+        bool first;
+        size_t letters = letters_named(r, n, i, &first);
+        if (first)
+            put(at, "tocsin_receiver_dead_letters", &l, 1, at->instance, (double)letters);
     }
     free(r);
 }

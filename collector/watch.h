@@ -10,6 +10,7 @@
  *     tocsin_collector_queue_ratio{queue}             how full frames, notices and journal are: 1 = what comes
  *                                                     next is refused or lost
  *     tocsin_collector_notices_lost_total             transitions the notifier never heard of
+ *     tocsin_receiver_dead_letters{receiver}          messages given up and kept, of all its routes
  *     tocsin_agent_lag_seconds{instance}              age of the newest sample of an agent that is up
  *
  * A series ends (stale marker) when its rule recovers, its alert is over, or its receiver or agent is

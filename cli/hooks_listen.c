@@ -2,6 +2,7 @@
 // `tocsin hooks listen`.
 #include "base/num.h"
 #include "cli/hook_server.h"
+#include "cli/hooks.h"
 #include "cli/verb.h"
 #include <errno.h>
 #include <signal.h>
@@ -9,13 +10,18 @@
 
 #define PORT_DEFAULT 7319
 
+const struct verb_option HOOKS_LISTEN_OPTIONS[] = {
+    {"port", "PORT", "where to listen on 127.0.0.1 (default 7319; 0 = any free port)", NULL},
+    {0},
+};
+
 static void on_signal(void *ctx, int sig)
 {
     (void)sig;
     loop_stop(ctx);
 }
 
-int hooks_main(const struct cli *c, const struct verb_args *a, struct err *err)
+int hooks_listen_main(const struct cli *c, const struct verb_args *a, struct err *err)
 {
     static const int SIGNALS[] = {SIGINT, SIGTERM};
     const char *text = a->option[0];
