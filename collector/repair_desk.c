@@ -35,6 +35,7 @@ struct episode {
     int64_t retry_ms;
     enum repair_state state;
     unsigned attempts;
+    bool queued; // it waits only for the place
     int64_t due_ms;
     struct repair_answer *last; // NULL: none yet
     const char *why;
@@ -183,6 +184,10 @@ static void rest(struct repair_desk *d, struct episode *e, int64_t now_ms)
     e->place->active--;
     e->place->ended_for = parameters_of(e);
     e->place->ended_ms = now_ms;
+    for (struct episode *next = d->first; next; next = next->next)
+        if (next->queued && next->place == e->place)
+            next->due_ms = now_ms;
+    d->look_ms = 0;
 }
 
 static void give_up(struct repair_desk *d, struct episode *e, const char *why, int64_t now_ms)
@@ -383,7 +388,7 @@ void repair_desk_answer(struct repair_desk *d, const struct repair_answer *a, in
 static int64_t hindered(struct repair_desk *d, const struct episode *e, int64_t now_ms)
 {
     const struct place *p = e->place;
-    if (d->o.muted(d->o.ctx, e->lane, e->notice) || p->active || d->active >= REPAIR_ACTIVE_MAX)
+    if (p->active || d->active >= REPAIR_ACTIVE_MAX || d->o.muted(d->o.ctx, e->lane, e->notice))
         return now_ms + LOOK_MS;
     // Another alert's attempt may have helped this one too: its rest is ours.
     if (p->ended_for == parameters_of(e) && now_ms - p->ended_ms < e->retry_ms)
@@ -402,6 +407,7 @@ static void attempt(struct repair_desk *d, struct episode *e, int64_t now_ms)
         return;
     }
     int64_t until = hindered(d, e, now_ms);
+    e->queued = until && e->place->active;
     if (until) {
         e->due_ms = until;
         return;

@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#define SHOW_MS 100 // between two looks of the board
+
 struct repairs {
     struct repairs_options o;
     struct repair_desk *desk;
     struct loop_io *io;
     bool dirty; // the board shows something older
+    int64_t shown_ms;
 };
 
 static int64_t now_ms(const struct repairs *r)
@@ -99,11 +102,19 @@ void repairs_gave_up(struct repairs *r, const char *lane, const struct repair_te
 
 int64_t repairs_run(struct repairs *r, bool durable)
 {
-    repair_desk_run(r->desk, now_ms(r), durable);
-    if (r->dirty && r->o.board)
-        repair_board_set(r->o.board, r->desk);
+    int64_t now = now_ms(r);
+    repair_desk_run(r->desk, now, durable);
+    int64_t next = repair_desk_next(r->desk);
+    if (!r->dirty || !r->o.board)
+        return next;
+    // In a storm each turn changes something; nobody looks that often.
+    int64_t due = r->shown_ms + SHOW_MS;
+    if (now < due)
+        return due < next ? due : next;
+    repair_board_set(r->o.board, r->desk);
+    r->shown_ms = now;
     r->dirty = false;
-    return repair_desk_next(r->desk);
+    return next;
 }
 
 struct repairs *repairs_new(const struct repairs_options *o)

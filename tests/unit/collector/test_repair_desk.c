@@ -315,6 +315,25 @@ static void two_alerts_one_action(void)
     stop();
 }
 
+static void the_next_in_line_begins_at_once(void)
+{
+    start();
+    alert(1, true);
+    alert_named(2, "Down", "web1", "redis", true);
+    alert_named(3, "Down", "web1", "mysql", true);
+    pass(700);
+    CU_ASSERT_EQUAL(t.orders, 1);
+    answer(REPAIR_EXITED, 0);
+    pass(0);
+    CU_ASSERT_EQUAL(t.orders, 2);
+    CU_ASSERT_STRING_EQUAL(t.order->request.parameters[0].value, "redis");
+    answer(REPAIR_EXITED, 1);
+    pass(0);
+    CU_ASSERT_EQUAL(t.orders, 3);
+    CU_ASSERT_STRING_EQUAL(t.order->request.parameters[0].value, "mysql");
+    stop();
+}
+
 static void budget_of_an_hour(void)
 {
     start();
@@ -461,6 +480,8 @@ static const struct test TESTS[] = {
     {"an agent that says nothing is a failure", silence_of_the_agent_is_a_failure},
     {"nothing is asked for while muted or not on disk", never_while_muted_or_not_on_disk},
     {"two alerts have one action run once at a time, and then a rest", two_alerts_one_action},
+    {"the next in line for an action begins when the one before has ended",
+        the_next_in_line_begins_at_once},
     {"max_per_hour holds over episodes", budget_of_an_hour},
     {"a restart asks with the same ids, and another episode with others",
         a_restart_asks_with_the_same_ids},
