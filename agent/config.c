@@ -106,72 +106,7 @@ void config_duration(
     }
 }
 
-static void read_every(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    config_duration(r, n, 50, 3600 * 1000, to);
-}
-
-static void read_timeout(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    config_duration(r, n, 10, 60 * 1000, to);
-}
-
-static void read_slow(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    config_duration(r, n, 1, 60 * 1000, to);
-}
-
-// --- addresses ---------------------------------------------------------------------------------
-
-// "host:port" or "[v6]:port"; without a port def (0: one is wanted).
-static bool split_address(struct config_reader *r, const char *s, size_t len, uint16_t def,
-    const char **ret_host, uint16_t *ret_port)
-{
-    const char *end = s + len, *host = s, *host_end, *rest;
-    if (len && *s == '[') {
-        host++;
-        host_end = memchr(s, ']', len);
-        if (!host_end)
-            return false;
-        rest = host_end + 1;
-    } else {
-        host_end = memchr(s, ':', len);
-        if (!host_end)
-            host_end = end;
-        rest = host_end;
-    }
-    uint64_t port = def;
-    if (rest < end &&
-        (*rest != ':' || !num_parse_u64(rest + 1, (size_t)(end - rest - 1), &port)))
-        return false;
-    if (host_end == host || host_end - host > WIRE_HOST_MAX || port == 0 || port > 65535)
-        return false;
-    for (const char *p = host; p < host_end; p++)
-        if (*p <= ' ' || strchr("/?#@\\\"'", *p))
-            return false;
-    *ret_host = config_keep(r, host, (size_t)(host_end - host));
-    *ret_port = (uint16_t)port;
-    return true;
-}
-
-static bool split_url(
-    struct config_reader *r, const char *url, const char **ret_host, uint16_t *ret_port)
-{
-    uint16_t def;
-    if (strncasecmp(url, "http://", 7) == 0) {
-        url += 7;
-        def = 80;
-    } else if (strncasecmp(url, "https://", 8) == 0) {
-        url += 8;
-        def = 443;
-    } else {
-        return false;
-    }
-    for (const char *p = url; *p; p++)
-        if (*p <= ' ')
-            return false;
-    return split_address(r, url, strcspn(url, "/?#"), def, ret_host, ret_port);
-}
+// --- the collector ------------------------------------------------------------------------------
 
 static void read_collector(struct config_reader *r, const struct yaml_node *n, void *to)
 {
@@ -180,7 +115,7 @@ static void read_collector(struct config_reader *r, const struct yaml_node *n, v
     if (!config_scalar(r, n))
         return;
     text = n->text;
-    if (!strstr(text, "://") && split_address(r, text, n->len, 7312, &host, &port)) {
+    if (!strstr(text, "://") && config_address(r, text, n->len, 7312, &host, &port)) {
         // A bare host:port means plain HTTP; TLS is asked for by https://.
         char *url = arena_alloc(&r->c->arena, n->len + 16);
         if (url)
@@ -188,39 +123,12 @@ static void read_collector(struct config_reader *r, const struct yaml_node *n, v
         else
             r->oom = true;
         *ret = url;
-    } else if (n->len > WIRE_VALUE_MAX || !split_url(r, text, &host, &port)) {
+    } else if (n->len > WIRE_VALUE_MAX || !config_url(r, text, &host, &port)) {
         config_bad(r, n, "e.g. http://127.0.0.1:7312 or https://mon.example.net:7312",
             "`%.60s` is not the address of a collector", text);
     } else {
         *ret = config_keep(r, text, n->len);
     }
-}
-
-// An address of this host? Names only when they are localhost or our own: looking others up could block.
-static bool is_this_host(const char *host, const char *own)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    bool is_v4 = inet_pton(AF_INET, host, &v4) == 1;
-    bool is_v6 = !is_v4 && inet_pton(AF_INET6, host, &v6) == 1;
-    if (!is_v4 && !is_v6)
-        return strcasecmp(host, "localhost") == 0 || strcasecmp(host, own) == 0;
-    if ((is_v4 && ntohl(v4.s_addr) >> 24 == 127) || (is_v6 && IN6_IS_ADDR_LOOPBACK(&v6)))
-        return true;
-    struct ifaddrs *all;
-    bool found = false;
-    if (getifaddrs(&all) < 0)
-        return false;
-    for (struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
-        if (is_v4 && i->ifa_addr && i->ifa_addr->sa_family == AF_INET)
-            found = memcmp(&((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, &v4,
-                        sizeof(v4)) == 0;
-        if (is_v6 && i->ifa_addr && i->ifa_addr->sa_family == AF_INET6)
-            found = memcmp(&((struct sockaddr_in6 *)(void *)i->ifa_addr)->sin6_addr, &v6,
-                        sizeof(v6)) == 0;
-    }
-    freeifaddrs(all);
-    return found;
 }
 
 // --- labels ------------------------------------------------------------------------------------
@@ -255,146 +163,6 @@ static void read_labels(struct config_reader *r, const struct yaml_node *n, void
     }
 }
 
-// --- probes ------------------------------------------------------------------------------------
-
-static void read_tcp(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    struct probe_config *p = to;
-    if (!config_scalar(r, n))
-        return;
-    if (p->target)
-        config_bad(r, n, NULL, "a probe has one of `tcp` and `http`");
-    else if (!split_address(r, n->text, n->len, 0, &p->host, &p->port))
-        config_bad(
-            r, n, "e.g. 127.0.0.1:5432 or [::1]:5432", "`%.60s` is not host:port", n->text);
-    p->kind = PROBE_TCP;
-    p->target = config_keep(r, n->text, n->len);
-}
-
-static void read_http(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    struct probe_config *p = to;
-    if (!config_scalar(r, n))
-        return;
-    if (p->target)
-        config_bad(r, n, NULL, "a probe has one of `tcp` and `http`");
-    else if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) ||
-             !split_url(r, n->text, &p->host, &p->port))
-        config_bad(r, n, "e.g. http://127.0.0.1:8080/healthz",
-            "`%.60s` is not an http or https URL", n->text);
-    p->kind = PROBE_HTTP;
-    p->target = config_keep(r, n->text, n->len);
-}
-
-static void read_method(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "OPTIONS"};
-    const char **ret = to;
-    if (!config_scalar(r, n))
-        return;
-    for (size_t i = 0; i < sizeof(METHODS) / sizeof(METHODS[0]); i++)
-        if (strcmp(METHODS[i], n->text) == 0) {
-            *ret = METHODS[i];
-            return;
-        }
-    config_bad(
-        r, n, "GET, HEAD, POST, PUT or OPTIONS", "method `%.40s` is not supported", n->text);
-}
-
-static void read_one_status(
-    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
-{
-    uint64_t code;
-    if (!config_scalar(r, n))
-        return;
-    bool class =
-        n->len == 3 && strcmp(n->text + 1, "xx") == 0 && *n->text >= '1' && *n->text <= '5';
-    if (class)
-        code = (uint64_t)(*n->text - '0') * 100;
-    else if (!num_parse_u64(n->text, n->len, &code) || code < 100 || code > 599) {
-        config_bad(r, n, "e.g. 200 or 2xx", "`%.40s` is not an HTTP status", n->text);
-        return;
-    }
-    if (p->n_status == CONFIG_STATUS_MAX) {
-        config_bad(r, n, NULL, "more than %d statuses", CONFIG_STATUS_MAX);
-        return;
-    }
-    p->status[p->n_status].low = (uint16_t)code;
-    p->status[p->n_status++].high = (uint16_t)(class ? code + 99 : code);
-}
-
-static void read_status(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    if (n->kind != YAML_SEQ) {
-        read_one_status(r, n, to);
-        return;
-    }
-    for (size_t i = 0; i < n->n; i++)
-        read_one_status(r, n->items[i], to);
-}
-
-static void read_probe(struct config_reader *r, const struct yaml_node *n)
-{
-    static const struct config_key KEYS[] = {
-        {"name", config_text, offsetof(struct probe_config, name)},
-        {"tcp", read_tcp, 0},
-        {"http", read_http, 0},
-        {"method", read_method, offsetof(struct probe_config, method)},
-        {"status", read_status, 0},
-        {"body", config_text, offsetof(struct probe_config, body)},
-        {"every", read_every, offsetof(struct probe_config, every_ms)},
-        {"timeout", read_timeout, offsetof(struct probe_config, timeout_ms)},
-        {"slow", read_slow, offsetof(struct probe_config, slow_ms)},
-        {"service", config_text, offsetof(struct probe_config, service)},
-    };
-    struct agent_config *c = r->c;
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "e.g. - {name: api, http: \"http://127.0.0.1:8080/healthz\"}",
-            "a probe is a map");
-        return;
-    }
-    if (c->n_probes == CONFIG_PROBES_MAX) {
-        config_bad(r, n, NULL, "more than %d probes", CONFIG_PROBES_MAX);
-        return;
-    }
-    struct probe_config *p = &c->probes[c->n_probes];
-    *p = (struct probe_config){.timeout_ms = 2000, .slow_ms = 500};
-    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a probe");
-    if (!p->target) {
-        if (!yaml_get(n, "tcp") && !yaml_get(n, "http"))
-            config_bad(r, n, NULL, "a probe needs `tcp` or `http`");
-        return;
-    }
-    if (p->kind == PROBE_TCP && (p->method || p->body || p->n_status))
-        config_bad(r, n, NULL, "`method`, `status` and `body` are for `http` probes");
-    if (p->method && strcmp(p->method, "HEAD") == 0 && p->body)
-        config_bad(r, n, NULL, "an answer to HEAD has no body to look at");
-    if (!p->name)
-        p->name = p->target;
-    for (size_t i = 0; i < c->n_probes; i++)
-        if (strcmp(c->probes[i].name, p->name) == 0)
-            config_bad(r, n, NULL, "a probe named `%.60s` is there already", p->name);
-    if (!p->method)
-        p->method = "GET";
-    if (!p->n_status) {
-        p->status[0].low = 200;
-        p->status[0].high = 399;
-        p->n_status = 1;
-    }
-    c->n_probes++;
-}
-
-static void read_probes(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    (void)to;
-    if (n->kind != YAML_SEQ) {
-        config_bad(r, n, NULL, "probes are a list");
-        return;
-    }
-    for (size_t i = 0; i < n->n; i++)
-        read_probe(r, n->items[i]);
-}
-
 // --- the whole ---------------------------------------------------------------------------------
 
 static const struct config_key TOP[] = {
@@ -404,7 +172,7 @@ static const struct config_key TOP[] = {
     {"state_dir", config_text, offsetof(struct agent_config, state_dir)},
     {"host", read_host, offsetof(struct agent_config, host)},
     {"labels", read_labels, 0},
-    {"probes", read_probes, 0},
+    {"probes", config_probes, 0},
     {"repairs", config_repairs, 0},
 };
 
@@ -443,7 +211,7 @@ static void fill_defaults(struct config_reader *r)
     }
     for (size_t i = 0; i < c->n_probes && c->host; i++) {
         struct probe_config *p = &c->probes[i];
-        p->local = p->host && is_this_host(p->host, c->host);
+        p->local = p->host && config_is_this_host(p->host, c->host);
         if (!p->every_ms)
             p->every_ms = p->local ? 250 : 1000;
     }
@@ -473,7 +241,7 @@ static int load(const char *text, size_t len, const char *file, bool outside,
     diags_init(&d);
     diags_init(&flags);
     arena_init(&tree, 16u << 20);
-    arena_init(&c->arena, 4u << 20);
+    arena_init(&c->arena, 16u << 20);
     struct config_reader r = {.c = c, .d = &d};
 
     const struct yaml_node *top = text ? yaml_parse(text, len, &tree, &d) : NULL;
@@ -588,30 +356,7 @@ int config_print(const struct agent_config *c, struct buf *out)
         buf_addf(out, "\n  %s: ", c->labels[i].name);
         config_add_value(out, "", c->labels[i].value);
     }
-    buf_adds(out, c->n_probes ? "\nprobes:" : "\nprobes: []");
-    for (size_t i = 0; i < c->n_probes; i++) {
-        const struct probe_config *p = &c->probes[i];
-        config_add_value(out, "\n  - name: ", p->name);
-        config_add_value(out, p->kind == PROBE_TCP ? "\n    tcp: " : "\n    http: ", p->target);
-        if (p->kind == PROBE_HTTP) {
-            buf_addf(out, "\n    method: %s\n    status: [", p->method);
-            for (size_t k = 0; k < p->n_status; k++) {
-                unsigned low = p->status[k].low, high = p->status[k].high;
-                if (low == high)
-                    buf_addf(out, "%s%u", k ? ", " : "", low);
-                for (unsigned class = low; low < high && class < high; class += 100)
-                    buf_addf(out, "%s%uxx", k || class > low ? ", " : "", class / 100);
-            }
-            buf_adds(out, "]");
-            if (p->body)
-                config_add_value(out, "\n    body: ", p->body);
-        }
-        config_add_duration(out, "every", p->every_ms);
-        config_add_duration(out, "timeout", p->timeout_ms);
-        config_add_duration(out, "slow", p->slow_ms);
-        if (p->service)
-            config_add_value(out, "\n    service: ", p->service);
-    }
+    config_print_probes(c, out);
     config_print_repairs(c, out);
     buf_adds(out, "\n");
     return out->failed;

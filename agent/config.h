@@ -11,6 +11,7 @@
  * All text lives in the config's arena and dies with it. Immutable once loaded.
  */
 #pragma once
+#include "agent/dialogue.h"
 #include "agent/repair_list.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -18,16 +19,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CONFIG_PROBES_MAX   64
+#define CONFIG_PROBES_MAX   10000
 #define CONFIG_LABELS_MAX   16
 #define CONFIG_STATUS_MAX   16
 #define CONFIG_FILE_MAX     (1u << 20)
 #define CONFIG_DEFAULT_PATH "/etc/tocsin/agent.yaml"
 
-enum probe_kind { PROBE_TCP, PROBE_HTTP };
+enum probe_kind { PROBE_TALK, PROBE_HTTP, PROBE_TLS };
 
 struct probe_config {
     enum probe_kind kind;
+    const struct dialogue_kind *dialogue; // of PROBE_TALK
+    struct dialogue_words words;
+    const char *password_file;
     const char *name, *target; // target: "host:port" or the URL
     const char *service;       // NULL: none
     const char *host;          // of the target, brackets off
@@ -47,7 +51,7 @@ struct agent_config {
     const char *collector, *token_file, *ca_file, *state_dir, *host;
     struct wire_label labels[CONFIG_LABELS_MAX];
     size_t n_labels;
-    struct probe_config probes[CONFIG_PROBES_MAX];
+    struct probe_config *probes;
     size_t n_probes;
     struct repair_action *repairs; // NULL: none
     size_t n_repairs;
@@ -66,5 +70,6 @@ int config_load(const char *path, const struct config_override *over, struct age
 int config_parse(const char *text, size_t len, const char *file, struct agent_config **ret,
     struct buf *problems);
 void config_free(struct agent_config *c);
+const char *probe_config_kind(const struct probe_config *p); // the key of its target
 // The effective values as YAML that loads to the same thing.
 int config_print(const struct agent_config *c, struct buf *out);

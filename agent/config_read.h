@@ -29,6 +29,18 @@ bool config_scalar(struct config_reader *r, const struct yaml_node *n); // else 
 void config_text(struct config_reader *r, const struct yaml_node *n, void *to); // const char *
 void config_duration(struct config_reader *r, const struct yaml_node *n, int64_t low,
     int64_t high, int64_t *ret);
+// "host:port" or "[v6]:port"; without a port def (0: one is wanted).
+bool config_address(struct config_reader *r, const char *s, size_t len, uint16_t def,
+    const char **ret_host, uint16_t *ret_port);
+// The same of an http or https URL.
+bool config_url(
+    struct config_reader *r, const char *url, const char **ret_host, uint16_t *ret_port);
+// An address of this host? Names only when they are localhost or our own (own): looking others up could
+// block.
+bool config_is_this_host(const char *host, const char *own);
+// The list `probes`, and the same printed.
+void config_probes(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_print_probes(const struct agent_config *c, struct buf *out);
 // The list `repairs`, and the same printed.
 void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_repairs(const struct agent_config *c, struct buf *out);

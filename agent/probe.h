@@ -13,16 +13,23 @@
  * shows as a refusal, and it is the rule that knows it (`starting`); what the refusal must not do is
  * to overtake that news, so a failed probe of this host has the listeners looked at before it is told.
  *
+ * A name is looked up before (resolve.h), and its address kept; a failed lookup is a failure only when
+ * there never was an address.
+ *
  * Two facts leave at once, as event frames: a verdict that changed, and a probe in flight that
  * passed `slow`; a hang shows long before its timeout. The rest is sampled on the probe's interval.
- * A probe that ran into its timeout is booked with it, as a lower bound, and success 0.
+ * A probe that ran into its timeout is booked with it, as a lower bound, and success 0. Failures are
+ * counted by what somebody would do about them (probe_class.h). What a service tells of itself is asked
+ * at most once a second and no part of the latency.
  *
  * Loop thread. The config given to probes_apply is borrowed until the next apply or free.
  */
 #pragma once
 #include "agent/config.h"
+#include "agent/resolve.h"
 #include "agent/sampler.h"
 #include "agent/schedule.h"
+#include "agent/talk.h"
 #include "base/transfer.h"
 
 #define PROBE_FLIGHTS 3
@@ -38,9 +45,11 @@ enum {
 
 struct probe_result {
     bool success;
+    enum probe_class class;      // why not
     int status;                  // HTTP; 0: none came
     double phases[PROBE_PHASES]; // seconds, HTTP
     double cert_expiry;          // unix time; 0: no certificate
+    int64_t answered_ns;         // monotonic; 0 = now
     char detail[160];            // why not, for people; "" on success
 };
 
@@ -49,13 +58,15 @@ struct probe_attempt {
     struct probe *probe;
     int64_t intended_ns, begun_ns;
     bool active, slow_told;
+    bool looking_up; // its name, or another attempt does for both
+    double resolve_s;
     struct loop_timer *timer; // slow, then timeout
     // Of the kind of probe:
+    struct talk talk;
     struct transfer transfer;
     CURL *easy;
+    struct curl_slist *address; // where curl finds the name's
     struct buf body;
-    struct loop_io *io;
-    int fd;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -73,13 +84,9 @@ void probes_port_turned(struct probes *p, uint16_t port);
 // --- between the engine and the kinds ---------------------------------------------------------
 
 // Starts; 0, or -errno with detail filled. The result comes by probe_done, never from within start.
-int probe_tcp_start(struct probe_attempt *a, const struct probe_config *c, struct loop *loop,
-    char *detail, size_t size);
-void probe_tcp_stop(struct probe_attempt *a);
 int probe_http_start(struct probe_attempt *a, const struct probe_config *c, struct transfers *m,
-    char *detail, size_t size);
+    const struct endpoint *to, char *detail, size_t size);
 void probe_http_stop(struct probe_attempt *a, struct transfers *m);
+void probe_http_free(struct probe_attempt *a);
 void probe_done(struct probe_attempt *a, const struct probe_result *r);
 const struct probe_config *probe_config(const struct probe *p);
-// A TCP probe of a name is resolved by libcurl, whose resolver does not block; an address is not.
-bool probe_is_address(const char *host);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * One HTTP request on a connection of its own: a kept one would not notice that nobody listens any
- * more. Certificates are verified, redirects are not followed (a 3xx is an answer). The same
- * machinery connects for TCP probes of names, because libcurl's resolver does not block.
+ * more. Certificates are verified, redirects are not followed (a 3xx is an answer). A `tls` probe is the
+ * same without the request. libcurl is told the address: its resolver is never asked.
  */
 #include "agent/probe.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -59,6 +60,26 @@ static void phases(CURL *easy, double out[PROBE_PHASES])
     }
 }
 
+static enum probe_class class_of(CURL *easy, CURLcode result)
+{
+    long error = 0;
+    switch ((int)result) {
+    case CURLE_COULDNT_RESOLVE_HOST: return CLASS_RESOLVE;
+    case CURLE_COULDNT_CONNECT:
+        curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+        return error ? talk_class((int)error) : CLASS_UNREACHABLE;
+    case CURLE_OPERATION_TIMEDOUT: return CLASS_TIMEOUT;
+    case CURLE_PEER_FAILED_VERIFICATION: return CLASS_CERTIFICATE;
+    case CURLE_SSL_CONNECT_ERROR: return CLASS_TLS;
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE: return CLASS_CLOSED;
+    case CURLE_OUT_OF_MEMORY: return CLASS_LOCAL;
+    default: return CLASS_PROTOCOL;
+    }
+}
+
 static void on_done(struct transfer *t, CURLcode result)
 {
     struct probe_attempt *a =
@@ -69,15 +90,19 @@ static void on_done(struct transfer *t, CURLcode result)
     curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
     r.status = (int)status;
     if (result != CURLE_OK) {
+        r.class = class_of(a->easy, result);
         snprintf(r.detail, sizeof(r.detail), "%s%.140s",
             result == CURLE_COULDNT_CONNECT ? "not connected: " : "",
             a->error[0] ? a->error : curl_easy_strerror(result));
-    } else if (c->kind == PROBE_TCP) {
+    } else if (c->kind == PROBE_TLS) {
         r.success = true;
+        r.cert_expiry = earliest_expiry(a->easy);
     } else {
         phases(a->easy, r.phases);
-        if (strncasecmp(c->target, "https", 5) == 0)
+        r.phases[PHASE_RESOLVE] = a->resolve_s;
+        if (strncasecmp(c->target, "https:", 6) == 0)
             r.cert_expiry = earliest_expiry(a->easy);
+        r.class = CLASS_STATUS;
         for (size_t i = 0; i < c->n_status; i++)
             r.success =
                 r.success || (status >= c->status[i].low && status <= c->status[i].high);
@@ -86,6 +111,7 @@ static void on_done(struct transfer *t, CURLcode result)
         else if (c->body && (!a->body.len ||
                                 !memmem(a->body.data, a->body.len, c->body, strlen(c->body)))) {
             r.success = false;
+            r.class = CLASS_CONTENT;
             snprintf(r.detail, sizeof(r.detail), "the body does not hold \"%.80s\"", c->body);
         }
     }
@@ -101,17 +127,20 @@ static CURLcode prepare(struct probe_attempt *a, const struct probe_config *c)
         if (rc == CURLE_OK)                                                                    \
             rc = curl_easy_setopt(a->easy, option, value);                                     \
     } while (0)
-    if (c->kind == PROBE_TCP) {
-        snprintf(url, sizeof(url), "http://%s:%u/", c->host, c->port);
+    if (c->kind == PROBE_TLS) {
+        bool v6 = strchr(c->host, ':');
+        snprintf(url, sizeof(url), "https://%s%s%s:%u/", v6 ? "[" : "", c->host, v6 ? "]" : "",
+            c->port);
         SET(CURLOPT_URL, url);
         SET(CURLOPT_CONNECT_ONLY, 1L);
+        SET(CURLOPT_CERTINFO, 1L);
     } else {
         SET(CURLOPT_URL, c->target);
         if (strcmp(c->method, "HEAD") == 0)
             SET(CURLOPT_NOBODY, 1L);
         else if (strcmp(c->method, "GET") != 0)
             SET(CURLOPT_CUSTOMREQUEST, c->method);
-        if (strncasecmp(c->target, "https", 5) == 0)
+        if (strncasecmp(c->target, "https:", 6) == 0)
             SET(CURLOPT_CERTINFO, 1L);
     }
     SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -130,8 +159,25 @@ static CURLcode prepare(struct probe_attempt *a, const struct probe_config *c)
     return rc;
 }
 
+// What libcurl is to take for the name's address; one of an old round is replaced.
+static bool tell_address(
+    struct probe_attempt *a, const struct probe_config *c, const struct endpoint *to)
+{
+    char address[INET6_ADDRSTRLEN], entry[WIRE_HOST_MAX + sizeof(address) + 16];
+    if (endpoint_is_address(c->host))
+        return true;
+    if (!endpoint_text(to, address, sizeof(address)))
+        return false;
+    bool v6 = strchr(address, ':');
+    snprintf(entry, sizeof(entry), "%s:%u:%s%s%s", c->host, c->port, v6 ? "[" : "", address,
+        v6 ? "]" : "");
+    curl_slist_free_all(a->address);
+    a->address = curl_slist_append(NULL, entry);
+    return a->address && curl_easy_setopt(a->easy, CURLOPT_RESOLVE, a->address) == CURLE_OK;
+}
+
 int probe_http_start(struct probe_attempt *a, const struct probe_config *c, struct transfers *m,
-    char *detail, size_t size)
+    const struct endpoint *to, char *detail, size_t size)
 {
     // Handles are kept from round to round; they are set up once per configuration.
     if (!a->easy) {
@@ -147,7 +193,7 @@ int probe_http_start(struct probe_attempt *a, const struct probe_config *c, stru
     }
     a->error[0] = 0;
     buf_reset(&a->body);
-    if (transfer_start(m, a->easy, &a->transfer) < 0) {
+    if (!tell_address(a, c, to) || transfer_start(m, a->easy, &a->transfer) < 0) {
         snprintf(detail, size, "out of memory");
         return -ENOMEM;
     }
@@ -157,4 +203,11 @@ int probe_http_start(struct probe_attempt *a, const struct probe_config *c, stru
 void probe_http_stop(struct probe_attempt *a, struct transfers *m)
 {
     transfer_stop(m, a->easy);
+}
+
+void probe_http_free(struct probe_attempt *a)
+{
+    curl_easy_cleanup(a->easy);
+    curl_slist_free_all(a->address);
+    buf_done(&a->body);
 }

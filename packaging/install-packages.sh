@@ -17,10 +17,11 @@ SUDO=
 # package[:a program that does as well]
 wanted='gcc make pkg-config libc6-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler
     protobuf-compiler libmicrohttpd-dev libcjson-dev libwslay-dev libyaml-dev liblz4-dev
-    libsqlite3-dev libssl-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
+    libsqlite3-dev libssl-dev libc-ares-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
 [ "$what" = test ] && wanted="$wanted libcunit1-dev nginx-light:nginx redis-server:redis-server
     redis-tools:redis-benchmark postgresql wrk:wrk prometheus:promtool
-    prometheus-alertmanager:amtool chromium:chromium"
+    prometheus-alertmanager:amtool chromium:chromium memcached:memcached nats-server:nats-server
+    mosquitto:mosquitto mariadb-server:mariadbd openssl:openssl"
 
 missing=
 for want in $wanted; do

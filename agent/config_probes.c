@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+// `probes` of agent.yaml.
+#include "agent/config_read.h"
+#include "base/map.h"
+#include "base/num.h"
+#include "base/secret.h"
+#include "wire/name.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void read_every(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    config_duration(r, n, 50, 3600 * 1000, to);
+}
+
+static void read_timeout(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    config_duration(r, n, 10, 60 * 1000, to);
+}
+
+static void read_slow(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    config_duration(r, n, 1, 60 * 1000, to);
+}
+
+// --- the target ----------------------------------------------------------------------------------
+
+// Every key that names a target, in the order people see them.
+static const char *const KINDS[] = {"tcp", "http", "tls", "redis", "memcached", "postgresql",
+    "mysql", "amqp", "nats", "mqtt", NULL};
+
+static bool one_target(
+    struct config_reader *r, const struct yaml_node *n, const struct probe_config *p)
+{
+    if (!config_scalar(r, n))
+        return false;
+    if (p->target)
+        config_bad(r, n, NULL, "a probe has one target: one of tcp, http, tls, redis ...");
+    return true;
+}
+
+static void read_address(struct config_reader *r, const struct yaml_node *n,
+    struct probe_config *p, uint16_t port, const char *hint)
+{
+    if (!one_target(r, n, p))
+        return;
+    if (!config_address(r, n->text, n->len, port, &p->host, &p->port)) {
+        config_bad(r, n, hint, "`%.60s` is not host:port", n->text);
+        p->host = NULL;
+    }
+    p->target = config_keep(r, n->text, n->len);
+}
+
+static void read_tcp(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    p->dialogue = &DIALOGUE_LINE;
+    read_address(r, n, p, 0, "e.g. 127.0.0.1:5432 or [::1]:5432");
+}
+
+static void read_tls(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    p->kind = PROBE_TLS;
+    read_address(r, n, p, 0, "e.g. mail.example.net:993");
+}
+
+static void read_http(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    p->kind = PROBE_HTTP;
+    if (!one_target(r, n, p))
+        return;
+    if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) ||
+        !config_url(r, n->text, &p->host, &p->port))
+        config_bad(r, n, "e.g. http://127.0.0.1:8080/healthz",
+            "`%.60s` is not an http or https URL", n->text);
+    p->target = config_keep(r, n->text, n->len);
+}
+
+static void read_dialogue(struct config_reader *r, const struct yaml_node *n,
+    struct probe_config *p, const struct dialogue_kind *kind)
+{
+    char hint[64];
+    snprintf(hint, sizeof(hint), "e.g. 127.0.0.1, or 127.0.0.1:%u", kind->port);
+    p->dialogue = kind;
+    read_address(r, n, p, kind->port, hint);
+}
+#define DIALOGUE_READER(name_, kind_)                                                          \
+    static void name_(struct config_reader *r, const struct yaml_node *n, void *to)            \
+    {                                                                                          \
+        read_dialogue(r, n, to, &(kind_));                                                     \
+    }
+DIALOGUE_READER(read_redis, DIALOGUE_REDIS)
+DIALOGUE_READER(read_memcached, DIALOGUE_MEMCACHED)
+DIALOGUE_READER(read_postgresql, DIALOGUE_POSTGRES)
+DIALOGUE_READER(read_mysql, DIALOGUE_MYSQL)
+DIALOGUE_READER(read_amqp, DIALOGUE_AMQP)
+DIALOGUE_READER(read_nats, DIALOGUE_NATS)
+DIALOGUE_READER(read_mqtt, DIALOGUE_MQTT)
+
+// --- what is asked and expected ------------------------------------------------------------------
+
+static void read_method(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "OPTIONS"};
+    const char **ret = to;
+    if (!config_scalar(r, n))
+        return;
+    for (size_t i = 0; i < sizeof(METHODS) / sizeof(METHODS[0]); i++)
+        if (strcmp(METHODS[i], n->text) == 0) {
+            *ret = METHODS[i];
+            return;
+        }
+    config_bad(
+        r, n, "GET, HEAD, POST, PUT or OPTIONS", "method `%.40s` is not supported", n->text);
+}
+
+static void read_one_status(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
+{
+    uint64_t code;
+    if (!config_scalar(r, n))
+        return;
+    bool class =
+        n->len == 3 && strcmp(n->text + 1, "xx") == 0 && *n->text >= '1' && *n->text <= '5';
+    if (class)
+        code = (uint64_t)(*n->text - '0') * 100;
+    else if (!num_parse_u64(n->text, n->len, &code) || code < 100 || code > 599) {
+        config_bad(r, n, "e.g. 200 or 2xx", "`%.40s` is not an HTTP status", n->text);
+        return;
+    }
+    if (p->n_status == CONFIG_STATUS_MAX) {
+        config_bad(r, n, NULL, "more than %d statuses", CONFIG_STATUS_MAX);
+        return;
+    }
+    p->status[p->n_status].low = (uint16_t)code;
+    p->status[p->n_status++].high = (uint16_t)(class ? code + 99 : code);
+}
+
+static void read_status(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    if (n->kind != YAML_SEQ) {
+        read_one_status(r, n, to);
+        return;
+    }
+    for (size_t i = 0; i < n->n; i++)
+        read_one_status(r, n->items[i], to);
+}
+
+// What is said over the wire: \\r \\n \\t \\\\ as in C, for YAML's plain and single-quoted texts.
+static void read_send(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    static const char FROM[] = "rnt\\", TO[] = "\r\n\t\\";
+    const char **ret = to, *at;
+    char text[WIRE_VALUE_MAX + 1];
+    size_t len = 0;
+    if (!config_scalar(r, n))
+        return;
+    if (!n->len || n->len > WIRE_VALUE_MAX) {
+        config_bad(r, n, NULL, "1 to %d bytes are wanted here", WIRE_VALUE_MAX);
+        return;
+    }
+    for (size_t i = 0; i < n->len; i++) {
+        bool escape = n->text[i] == '\\' && i + 1 < n->len;
+        at = escape ? strchr(FROM, n->text[i + 1]) : NULL;
+        text[len++] = at ? TO[at - FROM] : n->text[i];
+        i += at != NULL;
+    }
+    *ret = config_keep(r, text, len);
+}
+
+// The file's content is kept, so that a probe needs no file when it runs.
+static void read_password(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    char *secret;
+    struct err err;
+    if (!config_scalar(r, n))
+        return;
+    if (secret_read(n->text, &secret, &err) < 0) {
+        config_bad(r, n, "a file that only the agent may read: chmod 600", "%s", err.msg);
+        return;
+    }
+    p->words.password = config_keep(r, secret, strlen(secret));
+    p->password_file = config_keep(r, n->text, n->len);
+    secret_free(secret);
+}
+
+// --- a probe -------------------------------------------------------------------------------------
+
+static const struct config_key KEYS[] = {
+    {"name", config_text, offsetof(struct probe_config, name)},
+    {"tcp", read_tcp, 0},
+    {"http", read_http, 0},
+    {"tls", read_tls, 0},
+    {"redis", read_redis, 0},
+    {"memcached", read_memcached, 0},
+    {"postgresql", read_postgresql, 0},
+    {"mysql", read_mysql, 0},
+    {"amqp", read_amqp, 0},
+    {"nats", read_nats, 0},
+    {"mqtt", read_mqtt, 0},
+    {"method", read_method, offsetof(struct probe_config, method)},
+    {"status", read_status, 0},
+    {"body", config_text, offsetof(struct probe_config, body)},
+    {"send", read_send, offsetof(struct probe_config, words.send)},
+    {"expect", config_text, offsetof(struct probe_config, words.expect)},
+    {"user", config_text, offsetof(struct probe_config, words.user)},
+    {"password_file", read_password, 0},
+    {"every", read_every, offsetof(struct probe_config, every_ms)},
+    {"timeout", read_timeout, offsetof(struct probe_config, timeout_ms)},
+    {"slow", read_slow, offsetof(struct probe_config, slow_ms)},
+    {"service", config_text, offsetof(struct probe_config, service)},
+};
+
+static bool names_a_target(const struct yaml_node *n)
+{
+    for (size_t i = 0; KINDS[i]; i++)
+        if (yaml_get(n, KINDS[i]))
+            return true;
+    return false;
+}
+
+// Keys of other kinds of probes.
+static void check_keys(
+    struct config_reader *r, const struct yaml_node *n, const struct probe_config *p)
+{
+    if (p->kind != PROBE_HTTP && (p->method || p->body || p->n_status))
+        config_bad(r, n, NULL, "`method`, `status` and `body` are for `http` probes");
+    if (p->method && strcmp(p->method, "HEAD") == 0 && p->body)
+        config_bad(r, n, NULL, "an answer to HEAD has no body to look at");
+    if (p->dialogue != &DIALOGUE_LINE && (p->words.send || p->words.expect))
+        config_bad(r, n, NULL, "`send` and `expect` are for `tcp` probes");
+    if ((!p->dialogue || !p->dialogue->has_login) && (p->words.user || p->words.password))
+        config_bad(r, n, NULL, "`user` and `password_file` are for probes with a login");
+}
+
+// A place for one more, in the arena; NULL: r->oom.
+static struct probe_config *place(struct config_reader *r, size_t *cap)
+{
+    struct agent_config *c = r->c;
+    if (c->n_probes < *cap)
+        return &c->probes[c->n_probes];
+    size_t grown = *cap ? *cap * 2 : 16;
+    struct probe_config *p = arena_alloc(&c->arena, grown * sizeof(*p));
+    if (!p) {
+        r->oom = true;
+        return NULL;
+    }
+    if (c->n_probes)
+        memcpy(p, c->probes, c->n_probes * sizeof(*p));
+    c->probes = p;
+    *cap = grown;
+    return &p[c->n_probes];
+}
+
+static void read_probe(
+    struct config_reader *r, const struct yaml_node *n, size_t *cap, struct map *names)
+{
+    struct agent_config *c = r->c;
+    if (n->kind != YAML_MAP) {
+        config_bad(r, n, "e.g. - {name: api, http: \"http://127.0.0.1:8080/healthz\"}",
+            "a probe is a map");
+        return;
+    }
+    struct probe_config *p = place(r, cap);
+    if (!p)
+        return;
+    *p = (struct probe_config){.timeout_ms = 2000, .slow_ms = 500};
+    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a probe");
+    if (!p->target) {
+        if (!names_a_target(n))
+            config_bad(r, n,
+                "one of tcp, http, tls, redis, memcached, postgresql, mysql, amqp, nats, mqtt",
+                "a probe needs a target");
+        return;
+    }
+    check_keys(r, n, p);
+    if (!p->name)
+        p->name = p->target;
+    if (map_get(names, p->name, strlen(p->name)))
+        config_bad(r, n, NULL, "a probe named `%.60s` is there already", p->name);
+    else if (map_set(names, p->name, strlen(p->name), c) < 0)
+        r->oom = true;
+    if (!p->method)
+        p->method = "GET";
+    if (!p->n_status) {
+        p->status[0].low = 200;
+        p->status[0].high = 399;
+        p->n_status = 1;
+    }
+    c->n_probes++;
+}
+
+void config_probes(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct map names;
+    size_t cap = 0;
+    (void)to;
+    if (n->kind != YAML_SEQ) {
+        config_bad(r, n, NULL, "probes are a list");
+        return;
+    }
+    if (n->n > CONFIG_PROBES_MAX) {
+        config_bad(
+            r, n->items[CONFIG_PROBES_MAX], NULL, "more than %d probes", CONFIG_PROBES_MAX);
+        return;
+    }
+    map_init(&names);
+    for (size_t i = 0; i < n->n; i++)
+        read_probe(r, n->items[i], &cap, &names);
+    map_done(&names);
+}
+
+// --- printed again -------------------------------------------------------------------------------
+
+const char *probe_config_kind(const struct probe_config *p)
+{
+    return p->kind == PROBE_HTTP ? "http" : p->kind == PROBE_TLS ? "tls" : p->dialogue->name;
+}
+
+static void print_http(const struct probe_config *p, struct buf *out)
+{
+    buf_addf(out, "\n    method: %s\n    status: [", p->method);
+    for (size_t k = 0; k < p->n_status; k++) {
+        unsigned low = p->status[k].low, high = p->status[k].high;
+        if (low == high)
+            buf_addf(out, "%s%u", k ? ", " : "", low);
+        for (unsigned class = low; low < high && class < high; class += 100)
+            buf_addf(out, "%s%uxx", k || class > low ? ", " : "", class / 100);
+    }
+    buf_adds(out, "]");
+    if (p->body)
+        config_add_value(out, "\n    body: ", p->body);
+}
+
+void config_print_probes(const struct agent_config *c, struct buf *out)
+{
+    buf_adds(out, c->n_probes ? "\nprobes:" : "\nprobes: []");
+    for (size_t i = 0; i < c->n_probes; i++) {
+        const struct probe_config *p = &c->probes[i];
+        config_add_value(out, "\n  - name: ", p->name);
+        buf_addf(out, "\n    %s", probe_config_kind(p));
+        config_add_value(out, ": ", p->target);
+        if (p->kind == PROBE_HTTP)
+            print_http(p, out);
+        if (p->words.send)
+            config_add_value(out, "\n    send: ", p->words.send);
+        if (p->words.expect)
+            config_add_value(out, "\n    expect: ", p->words.expect);
+        if (p->words.user)
+            config_add_value(out, "\n    user: ", p->words.user);
+        if (p->words.password)
+            config_add_value(out, "\n    password_file: ", p->password_file);
+        config_add_duration(out, "every", p->every_ms);
+        config_add_duration(out, "timeout", p->timeout_ms);
+        config_add_duration(out, "slow", p->slow_ms);
+        if (p->service)
+            config_add_value(out, "\n    service: ", p->service);
+    }
+}

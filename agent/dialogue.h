@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a probe says to a service and what it makes of the answer, for protocols that are a few messages
+ * over one connection. Pure: bytes in, bytes to say and a verdict out, so each is tested byte by byte;
+ * talk.c moves the bytes.
+ *
+ *     connected --> kind->begin: first words --> what came --> hear --> more words, or a verdict
+ *                                                          \-> answered: it is alive, the latency stands
+ *
+ * Without a login most services still answer in their protocol, which is the proof that they are alive: a
+ * refused login is a failure only when one was configured. With a login, and where the protocol gives
+ * them away without one, numbers of the service come after the answer; they are not part of the
+ * latency, and are asked for only when `wants_values` is set.
+ *
+ * A peer is not trusted: what it sends is bounded (DIALOGUE_HEARD_MAX), and nothing of it is kept but
+ * numbers and up to 100 printable characters of a refusal.
+ */
+#pragma once
+#include "agent/probe_class.h"
+#include "base/buf.h"
+#include "wire/batch.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIALOGUE_VALUES_MAX 40
+#define DIALOGUE_HEARD_MAX  (256u << 10)
+#define DIALOGUE_DETAIL_MAX 160
+
+struct dialogue_value {
+    const char *field; // what the service calls it
+    const char *name, *unit;
+    enum series_kind kind;
+    double factor; // to the unit
+};
+struct dialogue_words {          // what the configuration says; text borrowed
+    const char *user, *password; // NULL = none
+    const char *send, *expect;   // of the kind `tcp`
+};
+enum dialogue_state { DIALOGUE_GOES_ON, DIALOGUE_DONE, DIALOGUE_FAILED };
+
+struct dialogue {
+    const struct dialogue_kind *kind;
+    struct dialogue_words words;
+    bool wants_values;
+    struct buf say; // to be sent; whoever sends it takes it out
+    unsigned step;
+    bool answered;
+    enum dialogue_state state;
+    enum probe_class class; // of a failure
+    char detail[DIALOGUE_DETAIL_MAX];
+    double values[DIALOGUE_VALUES_MAX]; // NaN: was not there
+};
+struct dialogue_kind {
+    const char *name; // key of the configuration
+    uint16_t port;    // where none is named
+    bool has_login;
+    void (*begin)(struct dialogue *d);
+    // Everything that came and was not taken yet. Returns how much it takes.
+    size_t (*hear)(struct dialogue *d, const uint8_t *data, size_t len);
+    const struct dialogue_value *values;
+    size_t n_values;
+};
+
+// Ready for a new round; its memory is kept from round to round. kind->begin says the first words.
+void dialogue_set(struct dialogue *d, const struct dialogue_kind *kind,
+    const struct dialogue_words *words, bool wants_values);
+// As the kind's hear, again and again until nothing more is taken or it is over.
+size_t dialogue_hear(struct dialogue *d, const uint8_t *data, size_t len);
+void dialogue_closed(struct dialogue *d); // by the peer: a failure, unless it was over
+void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
+
+extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_REDIS, DIALOGUE_MEMCACHED,
+    DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS, DIALOGUE_MQTT;
+#define DIALOGUE_KINDS 7
+extern const struct dialogue_kind
+    *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own
+
+// --- for the kinds -------------------------------------------------------------------------------
+
+void dialogue_say(struct dialogue *d, const void *data, size_t len);
+void dialogue_fail(struct dialogue *d, enum probe_class class, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+// It failed by what the peer said: that is shown, cut and without what is not printable.
+void dialogue_refused(struct dialogue *d, enum probe_class class, const char *what,
+    const uint8_t *said, size_t len);
+bool dialogue_begins(const uint8_t *data, size_t len, const char *with);
+// Length of the line at data without its end; *ret_taken with it. False: there is none yet.
+bool dialogue_line(const uint8_t *data, size_t len, size_t *ret_len, size_t *ret_taken);
+// A field of the service's own, if it is among the kind's values and a number.
+void dialogue_note(struct dialogue *d, const char *field, size_t field_len, const char *value,
+    size_t value_len);

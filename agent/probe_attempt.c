@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/listen.h"
+#include "agent/probe_state.h"
+#include "wire/tocsin.pb-c.h"
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VALUES_EVERY_NS NS_PER_S
+
+static void tell(struct probe *p, int kind, const char *detail)
+{
+    struct env *env = p->engine->env;
+    char text[WIRE_DETAIL_MAX + 1];
+    snprintf(text, sizeof(text), "probe %.60s: %.130s", p->config->name, detail);
+    output_event(
+        env->out, kind, env->clock.wall_ns(env->clock.ctx) / 1000, p->config->service, text);
+}
+
+static void attempt_end(struct probe_attempt *a)
+{
+    a->active = a->looking_up = false;
+    loop_timer_stop(a->timer);
+    if (a->probe->config->kind == PROBE_TALK)
+        talk_stop(&a->talk);
+    else if (a->easy)
+        probe_http_stop(a, a->probe->engine->transfers);
+}
+
+// An older question's answer that arrives after a younger one's still counts as latency, but the
+// verdict is that of the younger.
+static void conclude(struct probe_attempt *a, const struct probe_result *r, double duration_s)
+{
+    struct probe *p = a->probe;
+    struct env *env = p->engine->env;
+    attempt_end(a);
+    probe_observe(p, duration_s);
+    if (!r->success)
+        probe_count_failure(p, r->class);
+    bool changed = false;
+    if (a->intended_ns >= p->judged_ns) {
+        enum verdict verdict = r->success ? SUCCEEDED : FAILED;
+        changed = verdict != p->verdict && (p->verdict != UNKNOWN || verdict == FAILED);
+        p->judged_ns = a->intended_ns;
+        p->verdict = verdict;
+        p->last = *r;
+    }
+    if (!changed && !a->slow_told)
+        return;
+    bool held =
+        changed && !r->success && p->config->local && env->listen && listen_check(env->listen);
+    // The new verdict, or the end of a slow answer, travels at once.
+    output_group(env->out, 0, 0, clock_wall_ms(&env->clock));
+    probe_write_result(p, env->out);
+    output_set(env->out, p->ids[ID_IN_FLIGHT], probe_in_flight_s(p, probe_now_ns(p)));
+    if (!changed)
+        return;
+    tell(p, TOCSIN__V1__EVENT_KIND__EVENT_PROBE_CHANGED,
+        r->success ? "answers again" : r->detail);
+    if (!held)
+        env->flush(env->core);
+}
+
+void probe_done(struct probe_attempt *a, const struct probe_result *r)
+{
+    int64_t at = r->answered_ns ? r->answered_ns : probe_now_ns(a->probe);
+    if (a->active)
+        conclude(a, r, (double)(at - a->intended_ns) / 1e9);
+}
+
+// It answered, or it never will. What it did not tell of itself by then it does not tell.
+static void talk_over(struct probe_attempt *a)
+{
+    const struct dialogue *d = &a->talk.dialogue;
+    struct probe_result r = {
+        .success = d->answered, .class = d->class, .answered_ns = a->talk.answered_ns};
+    if (!r.success)
+        snprintf(r.detail, sizeof(r.detail), "%s", d->detail);
+    if (d->wants_values && d->answered)
+        probe_take_values(a->probe, d);
+    probe_done(a, &r);
+}
+
+static void on_talked(struct talk *t)
+{
+    talk_over((struct probe_attempt *)((char *)t - offsetof(struct probe_attempt, talk)));
+}
+
+static void on_attempt_timer(void *ctx, int64_t due_ns, int64_t at_ns)
+{
+    struct probe_attempt *a = ctx;
+    struct probe *p = a->probe;
+    struct env *env = p->engine->env;
+    const struct probe_config *c = p->config;
+    (void)due_ns;
+    if (a->talk.answered_ns) { // only its numbers are still to come
+        if (at_ns >= a->intended_ns + c->timeout_ms * NS_PER_MS)
+            talk_over(a);
+        else
+            loop_timer_set(a->timer, a->intended_ns + c->timeout_ms * NS_PER_MS);
+        return;
+    }
+    if (at_ns >= a->intended_ns + c->timeout_ms * NS_PER_MS) {
+        struct probe_result r = {.class = CLASS_TIMEOUT};
+        snprintf(
+            r.detail, sizeof(r.detail), "no answer within %lld ms", (long long)c->timeout_ms);
+        conclude(a, &r, (double)c->timeout_ms / 1e3);
+        return;
+    }
+    bool told = false; // by an older one that still hangs
+    for (int i = 0; i < PROBE_FLIGHTS; i++)
+        told = told || (p->attempts[i] && p->attempts[i]->active && p->attempts[i]->slow_told);
+    a->slow_told = true;
+    loop_timer_set(a->timer, a->intended_ns + c->timeout_ms * NS_PER_MS);
+    if (told)
+        return;
+    char detail[64];
+    snprintf(detail, sizeof(detail), "no answer for %lld ms", (long long)c->slow_ms);
+    output_group(env->out, 0, 0, clock_wall_ms(&env->clock));
+    output_set(env->out, p->ids[ID_IN_FLIGHT], probe_in_flight_s(p, at_ns));
+    output_set(env->out, p->ids[ID_SLOW], (double)c->slow_ms / 1e3);
+    tell(p, TOCSIN__V1__EVENT_KIND__EVENT_PROBE_SLOW, detail);
+    env->flush(env->core);
+}
+
+void probe_attempt_free(struct probe_attempt *a)
+{
+    if (!a)
+        return;
+    if (a->timer)
+        attempt_end(a);
+    talk_free(&a->talk);
+    probe_http_free(a);
+    loop_timer_free(a->timer);
+    free(a);
+}
+
+static struct probe_attempt *attempt_new(struct probe *p)
+{
+    struct loop *loop = p->engine->env->loop;
+    struct probe_attempt *a = calloc(1, sizeof(*a));
+    if (!a)
+        return NULL;
+    a->probe = p;
+    a->timer = loop_timer_new(loop, on_attempt_timer, a);
+    if (a->timer && talk_init(&a->talk, loop, on_talked) == 0)
+        return a;
+    probe_attempt_free(a);
+    return NULL;
+}
+
+// A free one; NULL: as many are in flight as may be, or there is no memory.
+static struct probe_attempt *attempt_of(struct probe *p)
+{
+    for (int i = 0; i < PROBE_FLIGHTS; i++) {
+        if (!p->attempts[i])
+            return p->attempts[i] = attempt_new(p);
+        if (!p->attempts[i]->active)
+            return p->attempts[i];
+    }
+    return NULL;
+}
+
+// The address is known: asks.
+static void begin(struct probe_attempt *a)
+{
+    struct probe *p = a->probe;
+    const struct probe_config *c = p->config;
+    int64_t now = probe_now_ns(p);
+    a->looking_up = false;
+    a->resolve_s = (double)(now - a->begun_ns) / 1e9;
+    if (c->kind == PROBE_TALK) {
+        bool values = p->value_ids && now - p->values_ns >= VALUES_EVERY_NS;
+        if (values)
+            p->values_ns = now;
+        talk_start(
+            &a->talk, &p->endpoint.to.any, p->endpoint.len, c->dialogue, &c->words, values);
+        return;
+    }
+    struct probe_result r = {.class = CLASS_LOCAL};
+    if (probe_http_start(a, c, p->engine->transfers, &p->endpoint, r.detail, sizeof(r.detail)) <
+        0)
+        probe_done(a, &r);
+}
+
+// Without any address it failed; with an old one the lookup alone did.
+static void on_address(void *ctx, const char *error)
+{
+    struct probe *p = ctx;
+    struct probe_result r = {.class = CLASS_RESOLVE};
+    if (error && p->endpoint.len)
+        probe_count_failure(p, CLASS_RESOLVE);
+    if (error)
+        snprintf(
+            r.detail, sizeof(r.detail), "%.60s has no address: %s", p->config->host, error);
+    for (int i = 0; i < PROBE_FLIGHTS; i++) {
+        struct probe_attempt *a = p->attempts[i];
+        if (a && a->looking_up && p->endpoint.len)
+            begin(a);
+        else if (a && a->looking_up)
+            probe_done(a, &r);
+    }
+}
+
+static void find_address(struct probe_attempt *a)
+{
+    struct probe *p = a->probe;
+    if (endpoint_fresh(&p->endpoint, a->begun_ns)) {
+        begin(a);
+        return;
+    }
+    a->looking_up = true;
+    if (p->endpoint.lookup)
+        return; // another attempt asked already
+    if (!p->engine->resolver)
+        on_address(p, "no name server is known here");
+    else if (resolve_start(p->engine->resolver, &p->endpoint, on_address, p) < 0)
+        on_address(p, "out of memory");
+}
+
+bool probe_ask(struct probe *p, int64_t intended_ns, int64_t at_ns)
+{
+    const struct probe_config *c = p->config;
+    struct probe_attempt *a = attempt_of(p);
+    if (!a)
+        return false;
+    a->active = true;
+    a->slow_told = false;
+    a->talk.answered_ns = 0;
+    a->intended_ns = intended_ns;
+    a->begun_ns = at_ns;
+    loop_timer_set(a->timer,
+        intended_ns + (c->slow_ms < c->timeout_ms ? c->slow_ms : c->timeout_ms) * NS_PER_MS);
+    find_address(a);
+    return true;
+}

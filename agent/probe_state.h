@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the probe*.c share: the set and its turns (probe.c), one question and its end
+ * (probe_attempt.c), what is written of them (probe_series.c).
+ */
+#pragma once
+#include "agent/probe.h"
+
+enum verdict { UNKNOWN, FAILED, SUCCEEDED };
+
+// Buckets of scale 4: bucket i covers (2^((i-1)/16), 2^(i/16)] seconds, from 1 us to 64 s.
+#define BUCKET_LOW     (-320)
+#define BUCKET_HIGH    96
+#define N_BUCKETS      (BUCKET_HIGH - BUCKET_LOW + 1)
+#define ZERO_THRESHOLD 0x1p-20
+
+enum {
+    ID_SUCCESS,
+    ID_DURATION,
+    ID_DURATION_MAX,
+    ID_IN_FLIGHT,
+    ID_SLOW,
+    ID_SKIPPED,
+    ID_LAG_MAX,
+    ID_LATENCY,
+    ID_STATUS,
+    ID_EXPIRY,
+    ID_PHASE,
+    N_IDS = ID_PHASE + PROBE_PHASES
+};
+
+struct probe {
+    struct probes *engine;
+    const struct probe_config *config;
+    struct probe_attempt *attempts[PROBE_FLIGHTS]; // made when first needed
+    struct endpoint endpoint;
+    struct loop_timer *timer; // the next start
+    struct loop_timer *extra; // one out of turn
+    int64_t due_ns;
+    int64_t judged_ns; // intended start of what the verdict is from
+    uint32_t ids[N_IDS];
+    enum verdict verdict;
+    struct probe_result last;
+    double duration, duration_max, lag_max;
+    bool fresh; // a result came since the last sample
+    uint64_t skipped, zero_count;
+    uint32_t failure_ids[PROBE_CLASSES]; // 0 = never failed so
+    uint32_t failures[PROBE_CLASSES];
+    uint32_t *value_ids; // of the dialogue's values; NULL = it has none
+    double *values;
+    bool values_fresh;
+    int64_t values_ns; // when they were last asked for
+    double sum;
+    uint32_t buckets[N_BUCKETS];
+    bool interned;
+    bool kept; // during apply
+};
+
+// Probes of one interval are sampled by one sampler.
+struct group {
+    struct probes *engine;
+    uint32_t interval_ms;
+    struct sampler *sampler;
+};
+
+struct probes {
+    struct env *env;
+    struct schedule *schedule;
+    struct transfers *transfers;
+    struct resolver *resolver; // NULL: the host has no name servers
+    struct probe **all;
+    size_t n;
+    struct group **groups;
+    size_t n_groups, cap_groups;
+};
+
+// --- probe_attempt.c
+// Asks now for the turn of intended_ns. False: as many are in flight as may be.
+bool probe_ask(struct probe *p, int64_t intended_ns, int64_t at_ns);
+void probe_attempt_free(struct probe_attempt *a); // NULL allowed
+
+// --- probe_series.c
+void probe_intern(struct probe *p);
+void probe_count_failure(struct probe *p, enum probe_class class);
+void probe_take_values(struct probe *p, const struct dialogue *d);
+void probe_observe(struct probe *p, double duration_s);
+void probe_write_result(struct probe *p, struct output *o);
+// All that is sampled on the probe's interval.
+void probe_write(struct probe *p, struct output *o, int64_t now_ns);
+double probe_in_flight_s(const struct probe *p, int64_t at_ns);
+void probe_end_series(struct probe *p);
+static inline int64_t probe_now_ns(const struct probe *p)
+{
+    return clock_mono_ns(&p->engine->env->clock);
+}

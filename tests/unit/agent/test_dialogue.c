@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Conversations byte by byte: each is heard whole and in pieces of one byte, and must come to the same.
+#include "agent/dialogue.h"
+#include "tests/lib/run.h"
+#include <math.h>
+#include <string.h>
+
+#define TEXT(s) s, sizeof(s) - 1
+
+struct heard {
+    struct dialogue d;
+    struct buf say, rest; // all that was said; what was not taken yet
+};
+
+static void hear(struct heard *h, const char *data, size_t len, size_t piece)
+{
+    for (size_t at = 0; at < len && h->d.state == DIALOGUE_GOES_ON; at += piece) {
+        size_t n = len - at < piece ? len - at : piece;
+        CU_ASSERT_EQUAL(buf_add(&h->rest, data + at, n), 0);
+        buf_drop(&h->rest, dialogue_hear(&h->d, h->rest.data, h->rest.len));
+        buf_add(&h->say, h->d.say.data, h->d.say.len);
+        buf_reset(&h->d.say);
+    }
+}
+
+static void open_heard(
+    struct heard *h, const struct dialogue_kind *kind, const struct dialogue_words *w)
+{
+    memset(h, 0, sizeof(*h));
+    buf_init(&h->say, 65536);
+    buf_init(&h->rest, DIALOGUE_HEARD_MAX);
+    dialogue_set(&h->d, kind, w, true);
+    kind->begin(&h->d);
+    buf_add(&h->say, h->d.say.data, h->d.say.len);
+    buf_reset(&h->d.say);
+}
+
+static void close_heard(struct heard *h)
+{
+    dialogue_done(&h->d);
+    buf_done(&h->say);
+    buf_done(&h->rest);
+}
+
+#define GREETING                                                                               \
+    "\x4e\0\0\0\x0a"                                                                           \
+    "10.11.6-MariaDB-x\0"                                                                      \
+    "\x05\0\0\0AAAAAAAA\0\xfe\xf7\x21\2\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0BBBBBBBBBBBB\0"       \
+    "mysql_native_pa"
+#define OK_PACKET "\7\0\0\2\0\0\0\2\0\0\0"
+
+static const struct conversation {
+    const char *what;
+    const struct dialogue_kind *kind;
+    struct dialogue_words words;
+    const char *says;
+    size_t len;
+    bool answered;
+    enum dialogue_state state;
+    enum probe_class class;
+    const char *said; // part of what we said; NULL: not looked at
+} CASES[] = {
+    {"redis", &DIALOGUE_REDIS, {0}, TEXT("+PONG\r\n$30\r\n# Clients\r\nmaxclients:9\r\n"), true,
+        DIALOGUE_GOES_ON, CLASS_NONE, "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nINFO\r\n"},
+    {"redis whole", &DIALOGUE_REDIS, {0}, TEXT("+PONG\r\n$12\r\nmaxclients:9\r\n"), true,
+        DIALOGUE_DONE, CLASS_NONE, NULL},
+    {"redis login", &DIALOGUE_REDIS, {.user = "u", .password = "p"},
+        TEXT("+OK\r\n+PONG\r\n-NOPERM x\r\n"), true, DIALOGUE_DONE, CLASS_NONE,
+        "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n"},
+    {"redis refuses", &DIALOGUE_REDIS, {.password = "p"}, TEXT("-WRONGPASS no\r\n"), false,
+        DIALOGUE_FAILED, CLASS_LOGIN, "*2\r\n$4\r\nAUTH\r\n$1\r\np\r\n"},
+    {"redis locked", &DIALOGUE_REDIS, {0}, TEXT("-NOAUTH Authentication required.\r\n"), true,
+        DIALOGUE_DONE, CLASS_NONE, NULL},
+    {"redis loading", &DIALOGUE_REDIS, {0}, TEXT("-LOADING dataset\r\n"), false,
+        DIALOGUE_FAILED, CLASS_STARTING, NULL},
+    {"redis full", &DIALOGUE_REDIS, {0}, TEXT("-ERR max number of clients reached\r\n"), false,
+        DIALOGUE_FAILED, CLASS_OVERLOADED, NULL},
+    {"no redis", &DIALOGUE_REDIS, {0}, TEXT("HTTP/1.1 400 Bad\r\n"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
+    {"redis huge", &DIALOGUE_REDIS, {0}, TEXT("+PONG\r\n$999999999\r\n"), true, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
+    {"memcached", &DIALOGUE_MEMCACHED, {0},
+        TEXT("VERSION 1.6\r\nSTAT curr_items 7\r\nSTAT x\r\nEND\r\n"), true, DIALOGUE_DONE,
+        CLASS_NONE, "version\r\nstats\r\n"},
+    {"no memcached", &DIALOGUE_MEMCACHED, {0}, TEXT("ERROR\r\n"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
+    {"postgres", &DIALOGUE_POSTGRES, {0}, TEXT("R\0\0\0\x08\0\0\0\x03"), true, DIALOGUE_DONE,
+        CLASS_NONE, "user\0tocsin"},
+    {"postgres no such user", &DIALOGUE_POSTGRES, {0},
+        TEXT("E\0\0\0\x18SFATAL\0C28000\0Mrole\0\0"), true, DIALOGUE_DONE, CLASS_NONE, NULL},
+    {"postgres starting", &DIALOGUE_POSTGRES, {0}, TEXT("E\0\0\0\x18SFATAL\0C57P03\0Mrole\0\0"),
+        false, DIALOGUE_FAILED, CLASS_STARTING, NULL},
+    {"postgres full", &DIALOGUE_POSTGRES, {0}, TEXT("E\0\0\0\x18SFATAL\0C53300\0Mrole\0\0"),
+        false, DIALOGUE_FAILED, CLASS_OVERLOADED, NULL},
+    {"no postgres", &DIALOGUE_POSTGRES, {0}, TEXT("220 mail\r\n"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
+    {"postgres lies about its length", &DIALOGUE_POSTGRES, {0}, TEXT("R\xff\xff\xff\xff\0\0"),
+        false, DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
+    {"postgres without a text", &DIALOGUE_POSTGRES, {0}, TEXT("E\0\0\0\x05S"), false,
+        DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
+    {"mysql", &DIALOGUE_MYSQL, {0}, TEXT(GREETING OK_PACKET), true, DIALOGUE_GOES_ON,
+        CLASS_NONE, "SHOW GLOBAL STATUS"},
+    {"mysql denies nobody", &DIALOGUE_MYSQL, {0},
+        TEXT(GREETING "\x0b\0\0\2\xff\x15\x04#28000no"), true, DIALOGUE_DONE, CLASS_NONE,
+        "tocsin"},
+    {"mysql denies", &DIALOGUE_MYSQL, {.user = "u", .password = "p"},
+        TEXT(GREETING "\x0b\0\0\2\xff\x15\x04#28000no"), false, DIALOGUE_FAILED, CLASS_LOGIN,
+        "mysql_native_password"},
+    {"mysql full", &DIALOGUE_MYSQL, {0}, TEXT("\x0b\0\0\0\xff\x10\x04Too many"), false,
+        DIALOGUE_FAILED, CLASS_OVERLOADED, NULL},
+    {"no mysql", &DIALOGUE_MYSQL, {0}, TEXT("220 mail ready\r\n"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
+    {"amqp", &DIALOGUE_AMQP, {0}, TEXT("\1\0\0\0\0\1\xf0\0\x0a\0\x0a\0\x09"), true,
+        DIALOGUE_DONE, CLASS_NONE, "AMQP\0\0\x09\x01"},
+    {"another amqp", &DIALOGUE_AMQP, {0}, TEXT("AMQP\0\1\0\0"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
+    {"nats", &DIALOGUE_NATS, {0}, TEXT("INFO {}\r\nPING\r\nPONG\r\n"), true, DIALOGUE_DONE,
+        CLASS_NONE, "\"name\":\"tocsin\"}\r\nPING\r\nPONG\r\n"},
+    {"nats locked", &DIALOGUE_NATS, {0}, TEXT("INFO {}\r\n-ERR 'Authorization Violation'\r\n"),
+        true, DIALOGUE_DONE, CLASS_NONE, NULL},
+    {"nats refuses", &DIALOGUE_NATS, {.user = "a\"b", .password = "p"},
+        TEXT("INFO {}\r\n-ERR 'Authorization Violation'\r\n"), false, DIALOGUE_FAILED,
+        CLASS_LOGIN, "\"user\":\"a\\\"b\",\"pass\":\"p\""},
+    {"mqtt", &DIALOGUE_MQTT, {.user = "u", .password = "p"}, TEXT("\x20\2\0\0"), true,
+        DIALOGUE_DONE, CLASS_NONE, "\x10\x12\0\4MQTT\4\xc2\0\x1e\0\0\0\1u\0\1p"},
+    {"mqtt refuses", &DIALOGUE_MQTT, {.user = "u", .password = "p"}, TEXT("\x20\2\0\5"), false,
+        DIALOGUE_FAILED, CLASS_LOGIN, NULL},
+    {"mqtt away", &DIALOGUE_MQTT, {0}, TEXT("\x20\2\0\3"), false, DIALOGUE_FAILED,
+        CLASS_OVERLOADED, NULL},
+    {"no mqtt", &DIALOGUE_MQTT, {0}, TEXT("HTTP/1.1"), false, DIALOGUE_FAILED, CLASS_PROTOCOL,
+        NULL},
+    {"any, asked", &DIALOGUE_LINE, {.send = "HI\r\n", .expect = "LO"}, TEXT("HEL\r\nLO"), true,
+        DIALOGUE_DONE, CLASS_NONE, "HI\r\n"},
+    {"any, taken", &DIALOGUE_LINE, {0}, TEXT(""), true, DIALOGUE_DONE, CLASS_NONE, NULL},
+};
+
+static void comes_to_a_verdict(void)
+{
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        for (size_t piece = 1; piece <= CASES[i].len || piece == 1; piece = piece * 4 + 1) {
+            const struct conversation *c = &CASES[i];
+            struct heard h;
+            open_heard(&h, c->kind, &c->words);
+            hear(&h, c->says, c->len, piece);
+            bool ok = h.d.answered == c->answered && h.d.state == c->state &&
+                      h.d.class == c->class &&
+                      (!c->said || memmem(h.say.data, h.say.len, c->said, strlen(c->said)));
+            if (!ok)
+                printf("%s, pieces of %zu: answered %d, state %d, class %s: %s\n", c->what,
+                    piece, h.d.answered, h.d.state, probe_class_name(h.d.class), h.d.detail);
+            CU_ASSERT_TRUE(ok);
+            close_heard(&h);
+        }
+}
+
+static double value_of(const struct dialogue *d, const char *name)
+{
+    for (size_t i = 0; i < d->kind->n_values; i++)
+        if (strcmp(d->kind->values[i].name, name) == 0)
+            return d->values[i];
+    return NAN;
+}
+
+static void takes_numbers(void)
+{
+    static const char INFO[] = "used_memory:1024\r\nlatest_fork_usec:1500\r\nrole:slave\r\n"
+                               "master_link_status:down\r\nrdb_last_bgsave_status:ok\r\n";
+    static const char ROWS[] =
+        "\1\0\0\1\2\x03\0\0\2def\x03\0\0\3def\5\0\0\4\xfe\0\0\2\0"
+        "\x14\0\0\5\x11Threads_connected\0017\x10\0\0\6\x0cSlow_queries\x02"
+        "99\5\0\0\7\xfe\0\0\2\0";
+    struct dialogue_words none = {0};
+    struct heard h;
+    char text[512];
+    open_heard(&h, &DIALOGUE_REDIS, &none);
+    int n = snprintf(text, sizeof(text), "+PONG\r\n$%zu\r\n%s\r\n", sizeof(INFO) - 1, INFO);
+    hear(&h, text, (size_t)n, 7);
+    CU_ASSERT_EQUAL(h.d.state, DIALOGUE_DONE);
+    CU_ASSERT_EQUAL(value_of(&h.d, "redis_memory_used_bytes"), 1024);
+    CU_ASSERT_DOUBLE_EQUAL(value_of(&h.d, "redis_latest_fork_seconds"), 0.0015, 1e-12);
+    CU_ASSERT_EQUAL(value_of(&h.d, "redis_master_link_up"), 0);
+    CU_ASSERT_EQUAL(value_of(&h.d, "redis_rdb_last_bgsave_status"), 1);
+    CU_ASSERT_TRUE(isnan(value_of(&h.d, "redis_connected_clients")));
+    close_heard(&h);
+
+    open_heard(&h, &DIALOGUE_MYSQL, &none);
+    hear(&h, TEXT(GREETING OK_PACKET), 3);
+    hear(&h, TEXT(ROWS), 5);
+    CU_ASSERT_EQUAL(h.d.state, DIALOGUE_DONE);
+    CU_ASSERT_EQUAL(value_of(&h.d, "mysql_global_status_threads_connected"), 7);
+    CU_ASSERT_EQUAL(value_of(&h.d, "mysql_global_status_slow_queries"), 99);
+    close_heard(&h);
+}
+
+static void a_peer_that_hangs_up_has_not_answered(void)
+{
+    struct dialogue_words none = {0};
+    struct heard h;
+    open_heard(&h, &DIALOGUE_NATS, &none);
+    hear(&h, TEXT("INFO {}\r\n"), 9);
+    dialogue_closed(&h.d);
+    CU_ASSERT_EQUAL(h.d.state, DIALOGUE_FAILED);
+    CU_ASSERT_EQUAL(h.d.class, CLASS_CLOSED);
+    close_heard(&h);
+}
+
+static void every_class_has_a_name(void)
+{
+    for (int c = CLASS_NONE + 1; c < PROBE_CLASSES; c++)
+        CU_ASSERT_TRUE(*probe_class_name((enum probe_class)c));
+}
+
+static const struct test TESTS[] = {
+    {"comes to a verdict, in pieces too", comes_to_a_verdict},
+    {"takes numbers", takes_numbers},
+    {"a peer that hangs up has not answered", a_peer_that_hangs_up_has_not_answered},
+    {"every class has a name", every_class_has_a_name},
+};
+
+int main(void)
+{
+    return test_main("dialogue", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
+}
