@@ -12,7 +12,7 @@ static void put_u32(struct buf *b, size_t at, uint32_t v)
 
 static void postgres_begin(struct dialogue *d)
 {
-    static const char MORE[] = "database\0postgres\0application_name\0tocsin\0"; // and one more zero
+    static const char MORE[] = "database\0postgres\0application_name\0tocsin\0";
     struct buf *b = &d->say;
     const char *user = d->words.user ? d->words.user : "tocsin";
     buf_add(b, "\0\0\0\0\0\3\0\0", 8); // length, version 3.0
