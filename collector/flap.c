@@ -130,16 +130,16 @@ static void undamp(struct flaps *f, struct swinging *s)
     s->n_lanes = 0;
 }
 
-void flaps_take(struct flaps *f, const struct policies *p, const struct notice *n)
+int64_t flaps_take(struct flaps *f, const struct policies *p, const struct notice *n)
 {
     struct flap_limit limit = policies_flap(p, n->rule_identity);
     if (!limit.max || n->to != ALERT_FIRING || n->from == ALERT_FIRING)
-        return;
+        return INT64_MAX;
     struct swinging *s = find(f, n);
     if (!s)
         s = make(f, n, limit);
     if (!s)
-        return;
+        return INT64_MAX;
     if (!is_damped(s, n->decided_ms))
         undamp(f, s);
     size_t size = limit.max + 1;
@@ -152,9 +152,11 @@ void flaps_take(struct flaps *f, const struct policies *p, const struct notice *
         s->since = n->id;
         f->damped++;
     }
+    if (!s->damped)
+        return INT64_MAX;
     // Then those that are left of the window are no more than half of max.
-    if (s->damped)
-        s->end_ms = begin_at(s, limit.max / 2) + limit.window_ms;
+    s->end_ms = begin_at(s, limit.max / 2) + limit.window_ms;
+    return s->end_ms;
 }
 
 bool flaps_damped(const struct flaps *f, const struct notice *n, int64_t wall_ms)

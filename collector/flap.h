@@ -35,8 +35,9 @@ struct flaps *flaps_new(void); // NULL: no memory
 void flaps_free(struct flaps *f);
 // The limits from now on. An alert whose limit is what it was goes on as it was.
 void flaps_limits(struct flaps *f, const struct policies *p);
-// A change of an alert, before anything of its drain is asked for.
-void flaps_take(struct flaps *f, const struct policies *p, const struct notice *n);
+// A change of an alert, before anything of its drain is asked for. Returns when the alert is damped no
+// more; INT64_MAX = it is not damped.
+int64_t flaps_take(struct flaps *f, const struct policies *p, const struct notice *n);
 // Whether this is not to be said on the lane: the alert is damped, and the lane knows.
 bool flaps_muted(const struct flaps *f, const struct notice *n, uint32_t lane, int64_t wall_ms);
 // Whether the alert is damped.

@@ -71,8 +71,8 @@ void mutes_take(struct mutes *m, const struct notice *n)
 {
     inhibitor_take(m->inhibitor, n);
     inhibitor_take(m->dependencies, n);
-    if (m->policies)
-        flaps_take(m->flaps, m->policies, n);
+    int64_t end_ms = m->policies ? flaps_take(m->flaps, m->policies, n) : INT64_MAX;
+    m->next_ms = end_ms < m->next_ms ? end_ms : m->next_ms;
 }
 
 unsigned mutes_of(const struct mutes *m, const struct notice *n, uint32_t lane,

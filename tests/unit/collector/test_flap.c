@@ -150,9 +150,10 @@ static void it_is_over_when_half_as_many_are_left_of_the_window(void)
     open_stage(&s, SWINGS);
     alert(&s, &a, "Slow", "a");
     int64_t start = s.now_ms;
+    mutes_looked(s.m, s.now_ms, INT64_MAX);
     for (int i = 0; i < 5; i++)
         begin_and_end(&s, &a);
-    mutes_looked(s.m, s.now_ms, INT64_MAX);
+    CU_ASSERT_FALSE(mutes_moved(s.m, s.now_ms));
     CU_ASSERT_EQUAL(mutes_next(s.m) - start, 12 * 60000);
     s.now_ms = start + 12 * 60000 - 1;
     CU_ASSERT_EQUAL(muted(&s, &a, 1), MUTE_FLAP);
