@@ -39,7 +39,7 @@ struct episode {
     int64_t due_ms;
     struct repair_answer *last; // NULL: none yet
     const char *why;
-    char lane[LANE_MAX], key[KEY_MAX];
+    char lane[LANE_MAX], key[KEY_MAX], action[WIRE_REPAIR_ACTION_MAX + 1];
 };
 struct repair_desk {
     struct repair_desk_options o;
@@ -141,7 +141,7 @@ static struct repair_view view(const struct episode *e)
     return (struct repair_view){.lane = e->lane,
         .notice = e->notice,
         .instance = e->order ? e->order->instance : "",
-        .action = e->order ? e->order->request.action : "",
+        .action = e->action,
         .state = e->state,
         .attempts = e->attempts,
         .give_up_after = e->give_up_after,
@@ -226,6 +226,7 @@ static struct episode *episode_new(struct repair_desk *d, const char *lane,
     e->give_up_after = terms->give_up_after;
     e->retry_ms = terms->retry_ms;
     snprintf(e->lane, sizeof(e->lane), "%s", lane);
+    snprintf(e->action, sizeof(e->action), "%s", terms->action);
     key_of(e, e->key);
     e->order = repair_order_new(terms->action, terms->instance_label, terms->parameters,
         terms->n_parameters, &n->labels, &e->lack);

@@ -45,7 +45,7 @@ enum repair_event { REPAIR_ASKS, REPAIR_ENDS, REPAIR_GIVES_UP, REPAIR_OVER };
 struct repair_view {
     const char *lane; // lane_id
     const struct notice *notice;
-    const char *instance, *action; // "" = the alert does not say
+    const char *instance, *action; // instance "": the alert does not say
     enum repair_state state;
     unsigned attempts, give_up_after;
     int outcome; // of the last attempt: enum repair_outcome, ORDER_...; 0 = none

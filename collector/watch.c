@@ -101,7 +101,8 @@ static void repairs(const struct writing *at, struct repair_board *board)
             k++;
         const struct label l[] = {{"action", r[i].action}, {"alert", r[i].alert}};
         if (k == i) // two services of one host are one series
-            put(at, "tocsin_repair_gave_up", l, 2, r[i].instance, 1);
+            put(at, "tocsin_repair_gave_up", l, 2,
+                *r[i].instance ? r[i].instance : at->instance, 1);
     }
     free(r);
 }

@@ -243,6 +243,8 @@ static void no_use_in_another_attempt(void)
     pass(0);
     CU_ASSERT_EQUAL(t.orders, 0);
     CU_ASSERT_EQUAL(t.gave_up, 2);
+    (void)state();
+    CU_ASSERT_STRING_EQUAL(seen.action, "restart");        // is known all the same
     alert_named(3, "RepairGaveUp", "web1", "nginx", true); // is never repaired
     pass(HOUR);
     CU_ASSERT_EQUAL(t.orders, 0);
