@@ -102,8 +102,12 @@ static int prepare_value(struct alert_set *s, const struct alert_step *step,
     const struct element *el, uint64_t hash, struct arena *text, struct intent *in,
     struct err *err)
 {
-    struct template_data d = {&el->labels, el->value, step->external_url, step->external_labels,
-        step->query, step->query_ctx};
+    struct template_data d = {.labels = &el->labels,
+        .value = el->value,
+        .external_url = step->external_url,
+        .external_labels = step->external_labels,
+        .query = step->query,
+        .query_ctx = step->query_ctx};
     struct labels labels;
     int rc = final_labels(step, &el->labels, &d, text, &labels);
     if (rc < 0)

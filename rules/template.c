@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RUN_ARENA_MAX (8u << 20)
-
 bool tmpl_fail(struct tmpl_run *r, const char *fmt, ...)
 {
     char msg[400];
@@ -21,6 +19,17 @@ bool tmpl_fail(struct tmpl_run *r, const char *fmt, ...)
     va_end(args);
     err_set(&r->err, "%s", msg);
     return false;
+}
+
+bool tmpl_fail_sure(struct tmpl_run *r, const char *fmt, ...)
+{
+    char msg[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(msg, sizeof(msg), fmt, args);
+    va_end(args);
+    r->sure |= !r->rc;
+    return tmpl_fail(r, "%s", msg);
 }
 
 bool tmpl_string(struct tmpl_run *r, const void *s, size_t len, struct tmpl_value *ret)
@@ -46,7 +55,15 @@ bool tmpl_true(const struct tmpl_value *v)
     case TV_DATA:
     case TV_SAMPLE: return true;
     case TV_LIST:
-    case TV_ARGS: return v->len > 0;
+    case TV_ARGS:
+    case TV_ALERTS:
+    case TV_ITEMS:
+    case TV_DICT: return v->len > 0;
+    case TV_DURATION: return v->i != 0;
+    case TV_MESSAGE:
+    case TV_ALERT:
+    case TV_PAIR:
+    case TV_TIME: return true;
     }
     return false;
 }
@@ -63,7 +80,15 @@ const char *tmpl_type(const struct tmpl_value *v)
     case TV_DATA: return "struct";
     case TV_SAMPLE: return "sample";
     case TV_LIST: return "queryResult";
-    case TV_ARGS: return "map[string]interface {}";
+    case TV_ARGS:
+    case TV_DICT: return "map[string]interface {}";
+    case TV_MESSAGE: return "template.Data";
+    case TV_ALERTS: return "template.Alerts";
+    case TV_ALERT: return "template.Alert";
+    case TV_PAIR: return "template.Pair";
+    case TV_ITEMS: return v->s;
+    case TV_TIME: return "time.Time";
+    case TV_DURATION: return "time.Duration";
     }
     return "";
 }
@@ -122,10 +147,18 @@ void tmpl_print(const struct tmpl_run *r, const struct tmpl_value *v, struct buf
         }
         buf_addc(out, ']');
         break;
+    case TV_MESSAGE:
+    case TV_ALERTS:
+    case TV_ALERT:
+    case TV_PAIR:
+    case TV_ITEMS:
+    case TV_DICT:
+    case TV_TIME:
+    case TV_DURATION: tmpl_message_print(r, v, out); break;
     }
 }
 
-static struct tmpl_value text_value(const char *s)
+struct tmpl_value tmpl_text(const char *s)
 {
     return (struct tmpl_value){.kind = TV_STRING, .s = s ? s : "", .len = s ? strlen(s) : 0};
 }
@@ -144,12 +177,14 @@ static bool arg_of(const struct tmpl_value *from, const char *name, struct tmpl_
     return true;
 }
 
-bool tmpl_field(
-    struct tmpl_run *r, const struct tmpl_value *from, const char *name, struct tmpl_value *ret)
+bool tmpl_field(struct tmpl_run *r, const struct tmpl_value *from, const char *name,
+    const struct tmpl_value *args, size_t n, struct tmpl_value *ret)
 {
     const struct template_data *d = r->data;
+    if (r->t->dialect == TMPL_MESSAGES)
+        return tmpl_message_field(r, from, name, args, n, ret);
     if (from->kind == TV_LABELS) {
-        *ret = text_value(from->labels ? labels_get(from->labels, name) : "");
+        *ret = tmpl_text(from->labels ? labels_get(from->labels, name) : "");
         return true;
     }
     if (from->kind == TV_ARGS)
@@ -165,16 +200,15 @@ bool tmpl_field(
     else if (from->kind == TV_DATA && !strcmp(name, "Value"))
         *ret = (struct tmpl_value){.kind = TV_FLOAT, .f = d->value};
     else if (from->kind == TV_DATA && !strcmp(name, "ExternalURL"))
-        *ret = text_value(d->external_url);
+        *ret = tmpl_text(d->external_url);
     else
         return tmpl_fail(r, "no field %s in a value of type %s", name, tmpl_type(from));
     return true;
 }
 
-static bool eval_pipe(struct tmpl_run *r, const struct tmpl_pipe *p, struct tmpl_value *ret);
-
-static bool eval_operand(
-    struct tmpl_run *r, const struct tmpl_operand *o, struct tmpl_value *ret)
+// The last of the fields is a method if there are arguments for it.
+static bool eval_method(struct tmpl_run *r, const struct tmpl_operand *o,
+    const struct tmpl_value *args, size_t n, struct tmpl_value *ret)
 {
     if (o->doom)
         return tmpl_fail(r, "%s", o->doom);
@@ -188,20 +222,28 @@ static bool eval_operand(
         *ret = (struct tmpl_value){.kind = TV_LABELS, .labels = r->data->labels};
         break;
     case TO_VALUE_VAR: *ret = (struct tmpl_value){.kind = TV_FLOAT, .f = r->data->value}; break;
-    case TO_URL: *ret = text_value(r->data->external_url); break;
+    case TO_URL: *ret = tmpl_text(r->data->external_url); break;
     case TO_EXTERNAL_LABELS:
         *ret = (struct tmpl_value){.kind = TV_LABELS, .labels = r->data->external_labels};
         break;
     case TO_PIPE:
-        if (!eval_pipe(r, o->pipe, ret))
+        if (!tmpl_eval(r, o->pipe, ret))
             return false;
         break;
     }
-    struct tmpl_value from = *ret;
-    if (o->field && !tmpl_field(r, &from, o->field, ret))
-        return false;
-    from = *ret;
-    return !o->second || tmpl_field(r, &from, o->second, ret);
+    for (const struct tmpl_name *f = o->fields; f; f = f->next) {
+        struct tmpl_value from = *ret;
+        r->at = f->at;
+        if (!tmpl_field(r, &from, f->name, args, f->next ? 0 : n, ret))
+            return false;
+    }
+    return true;
+}
+
+static bool eval_operand(
+    struct tmpl_run *r, const struct tmpl_operand *o, struct tmpl_value *ret)
+{
+    return eval_method(r, o, NULL, 0, ret);
 }
 
 // and, or: the first argument that decides, the rest is not even looked at.
@@ -228,19 +270,18 @@ static bool eval_command(struct tmpl_run *r, const struct tmpl_command *c,
 
     if (c->doom)
         return tmpl_fail(r, "%s", c->doom);
-    if (!c->fn)
-        return eval_operand(r, c->operands, ret);
-    if (c->fn->lazy)
+    if (c->fn && c->fn->lazy)
         return eval_lazy(r, c, piped, ret);
-    for (const struct tmpl_operand *o = c->operands; o; o = o->next)
+    for (const struct tmpl_operand *o = c->fn ? c->operands : c->operands->next; o; o = o->next)
         if (!eval_operand(r, o, &args[n++]))
             return false;
     if (piped)
         args[n++] = *piped;
-    return c->fn->call(r, args, n, ret);
+    r->at = c->at;
+    return c->fn ? c->fn->call(r, args, n, ret) : eval_method(r, c->operands, args, n, ret);
 }
 
-static bool eval_pipe(struct tmpl_run *r, const struct tmpl_pipe *p, struct tmpl_value *ret)
+bool tmpl_eval(struct tmpl_run *r, const struct tmpl_pipe *p, struct tmpl_value *ret)
 {
     struct tmpl_value value = {0}, next = {0};
     const struct tmpl_value *piped = NULL;
@@ -252,162 +293,4 @@ static bool eval_pipe(struct tmpl_run *r, const struct tmpl_pipe *p, struct tmpl
     }
     *ret = value;
     return true;
-}
-
-// --- nodes -----------------------------------------------------------------------------------
-static bool run_list(struct tmpl_run *r, const struct tmpl_node *n, struct buf *out);
-
-// Gives the result to the variables of the pipe: of two the first is the key.
-static void keep(struct tmpl_run *r, const struct tmpl_pipe *p, const struct tmpl_value *key,
-    const struct tmpl_value *v)
-{
-    for (int i = 0; i < p->n_slots; i++)
-        r->vars[p->slot[i]] = key && i == 0 && p->n_slots == 2 ? *key : *v;
-}
-
-// The i-th of what range goes over, and its key unless that is NULL; false: there are no more.
-static bool nth(struct tmpl_run *r, const struct tmpl_value *of, size_t i,
-    struct tmpl_value *key, struct tmpl_value *ret)
-{
-    if (key)
-        *key = (struct tmpl_value){.kind = TV_INT, .i = (int64_t)i};
-    if (of->kind == TV_LABELS && of->labels && i < of->labels->n) {
-        if (key)
-            *key = text_value(of->labels->l[i].name);
-        *ret = text_value(of->labels->l[i].value);
-        return true;
-    }
-    if (of->kind == TV_LABELS || of->kind == TV_NIL || i >= of->len)
-        return false;
-    if (of->kind == TV_ARGS && key) {
-        char name[32];
-        int len = snprintf(name, sizeof(name), "arg%zu", i);
-        if (!tmpl_string(r, name, (size_t)len, key))
-            return false;
-    }
-    *ret = of->kind == TV_ARGS
-               ? of->args[i]
-               : (struct tmpl_value){.kind = TV_SAMPLE, .samples = &of->samples[i]};
-    return true;
-}
-
-static bool run_range(struct tmpl_run *r, const struct tmpl_node *n,
-    const struct tmpl_value *over, struct buf *out)
-{
-    struct tmpl_value dot = r->dot, key = {0}, v = {0};
-    bool ok = true;
-    if (over->kind != TV_LIST && over->kind != TV_LABELS && over->kind != TV_ARGS &&
-        over->kind != TV_NIL)
-        return tmpl_fail(r, "range cannot go over a value of type %s", tmpl_type(over));
-    struct tmpl_value *wanted = n->pipe->n_slots == 2 ? &key : NULL;
-    if (!nth(r, over, 0, wanted, &v))
-        return !r->rc && run_list(r, n->otherwise, out);
-    for (size_t i = 0; ok && r->flow != TMPL_BREAK && nth(r, over, i, wanted, &v); i++) {
-        if (++r->steps > TMPL_STEPS_MAX)
-            return tmpl_fail(r, "more than %d steps", TMPL_STEPS_MAX);
-        r->flow = TMPL_ON;
-        keep(r, n->pipe, wanted, &v);
-        r->dot = v;
-        ok = run_list(r, n->then, out);
-    }
-    r->flow = TMPL_ON;
-    r->dot = dot;
-    return ok && !r->rc;
-}
-
-static bool run_call(struct tmpl_run *r, const struct tmpl_node *n, struct buf *out)
-{
-    struct tmpl_value dot = {0};
-    const struct tmpl_define *d = r->t->defines;
-    if (n->pipe && !eval_pipe(r, n->pipe, &dot))
-        return false;
-    while (d && strcmp(d->name, n->text))
-        d = d->next;
-    if (!d)
-        return tmpl_fail(r, "template \"%.60s\" is not defined", n->text);
-    if (r->depth == TEMPLATE_NEST_MAX)
-        return tmpl_fail(r, "templates call each other too deeply");
-    struct tmpl_value outer_dot = r->dot, outer_root = r->root, *outer_vars = r->vars;
-    r->vars = arena_alloc(&r->arena, (r->t->n_vars + 1) * sizeof(*r->vars));
-    if (!r->vars) {
-        r->rc = -ENOMEM;
-        return false;
-    }
-    r->depth++;
-    r->dot = r->root = dot;
-    bool ok = run_list(r, d->nodes, out);
-    r->depth--;
-    r->dot = outer_dot;
-    r->root = outer_root;
-    r->vars = outer_vars;
-    return ok;
-}
-
-static bool run_piped(struct tmpl_run *r, const struct tmpl_node *n, struct buf *out)
-{
-    struct tmpl_value v = {0}, dot = r->dot;
-    if (!eval_pipe(r, n->pipe, &v))
-        return false;
-    if (n->kind == TN_RANGE)
-        return run_range(r, n, &v, out);
-    keep(r, n->pipe, NULL, &v);
-    if (n->kind == TN_PRINT) {
-        if (!n->pipe->n_slots && v.kind == TV_NIL)
-            buf_adds(out, "<no value>");
-        else if (!n->pipe->n_slots)
-            tmpl_print(r, &v, out);
-        return true;
-    }
-    bool yes = tmpl_true(&v);
-    if (n->kind == TN_WITH && yes)
-        r->dot = v;
-    bool ok = run_list(r, yes ? n->then : n->otherwise, out);
-    r->dot = dot;
-    return ok;
-}
-
-static bool run_list(struct tmpl_run *r, const struct tmpl_node *n, struct buf *out)
-{
-    bool ok = true;
-    for (; n && ok && r->flow == TMPL_ON; n = n->next) {
-        if (++r->steps > TMPL_STEPS_MAX)
-            return tmpl_fail(r, "more than %d steps", TMPL_STEPS_MAX);
-        switch (n->kind) {
-        case TN_TEXT: buf_add(out, n->text, n->len); break;
-        case TN_PRINT:
-        case TN_IF:
-        case TN_WITH:
-        case TN_RANGE: ok = run_piped(r, n, out); break;
-        case TN_CALL: ok = run_call(r, n, out); break;
-        case TN_BREAK: r->flow = TMPL_BREAK; break;
-        case TN_CONTINUE: r->flow = TMPL_CONTINUE; break;
-        }
-    }
-    return ok;
-}
-
-int template_expand(const struct template *t, const struct template_data *d, struct buf *out)
-{
-    struct tmpl_run r = {
-        .t = t, .data = d, .dot = {.kind = TV_DATA}, .root = {.kind = TV_DATA}};
-    struct tmpl_value vars[TMPL_VARS_MAX] = {{0}};
-    size_t before = out->len;
-
-    r.vars = vars;
-    arena_init(&r.arena, RUN_ARENA_MAX);
-    run_list(&r, t->nodes, out);
-    // Its own ceiling and no shortage: the alert goes out, with this as its text.
-    if (r.rc == -ENOMEM && r.arena.used > RUN_ARENA_MAX / 2) {
-        r.rc = -EINVAL;
-        err_set(&r.err, "it needs more than %u MiB", RUN_ARENA_MAX >> 20);
-    }
-    if (r.rc == -EINVAL) {
-        // What was printed so far is dropped, as in Prometheus.
-        out->len = before;
-        buf_addf(out, "<error expanding template: %s>", r.err.msg);
-    }
-    arena_done(&r.arena);
-    if (r.rc == -ENOMEM)
-        out->len = before;
-    return r.rc ? r.rc : out->failed ? -EMSGSIZE : 0;
 }

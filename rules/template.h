@@ -13,7 +13,7 @@
  *   externalURL pathPrefix graphLink tableLink html urlquery
  *
  * What exists in Prometheus but not here (call, js, toTime, ...) is refused with the words "not
- * supported yet". An error at run time gives "<error expanding template: ...>" and the alert still
+ * supported yet". Messages have a dialect of their own: template_set.h. An error at run time gives "<error expanding template: ...>" and the alert still
  * fires, as in Prometheus.
  */
 #pragma once
@@ -55,6 +55,23 @@ struct template_sample {
 // with err; -ENOMEM.
 typedef int template_query_fn(void *ctx, const char *expr, size_t len, struct arena *a,
     struct template_sample **ret, size_t *ret_n, struct err *err);
+// A message of alerts, as Alertmanager shows it to templates: template_set.h.
+struct template_alert {
+    const char *status; // "firing" or "resolved"
+    const struct labels *labels, *annotations;
+    int64_t starts_at_ms, ends_at_ms; // TEMPLATE_NO_TIME while it fires
+    const char *generator_url, *fingerprint;
+};
+#define TEMPLATE_NO_TIME (-62135596800000LL) // Go's zero time: the year 1
+struct template_message {
+    const char *receiver, *status, *external_url;
+    const struct template_alert *alerts;
+    size_t n;
+    const struct labels *group_labels, *common_labels, *common_annotations;
+};
+// How far local time of the zone is ahead of UTC at at_ms. False: there is no such zone.
+typedef bool template_zone_fn(
+    void *ctx, const char *name, int64_t at_ms, int32_t *ret_offset_s);
 struct template_data {
     const struct labels *labels;
     double value;
@@ -62,6 +79,10 @@ struct template_data {
     const struct labels *external_labels; // NULL = none
     template_query_fn *query;             // NULL: queries fail
     void *query_ctx;
+    const struct template_message *message; // of a message, which needs none of the above
+    int64_t now_ms;                         // what `since` counts to
+    template_zone_fn *zone;                 // NULL: UTC only
+    void *zone_ctx;
 };
 // Appends to out. 0; -EINVAL after a run-time error, which then stands in out as the text above;
 // -ENOMEM, -EMSGSIZE of out.

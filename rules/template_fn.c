@@ -21,6 +21,8 @@ static bool to_float(struct tmpl_run *r, const struct tmpl_value *v, double *ret
         *ret = v->f;
     else if (v->kind == TV_INT)
         *ret = (double)v->i;
+    else if (v->kind == TV_DURATION)
+        *ret = (double)v->i / 1e9;
     else if (v->kind != TV_STRING)
         return tmpl_fail(r, "cannot make a number of a value of type %s", tmpl_type(v));
     else if (!num_parse(v->s, v->len, ret))
@@ -377,7 +379,8 @@ static bool len_of(
 {
     (void)n;
     if (a[0].kind != TV_STRING && a[0].kind != TV_LABELS && a[0].kind != TV_LIST &&
-        a[0].kind != TV_ARGS)
+        a[0].kind != TV_ARGS && a[0].kind != TV_ALERTS && a[0].kind != TV_ITEMS &&
+        a[0].kind != TV_DICT)
         return tmpl_fail(r, "len of a value of type %s", tmpl_type(&a[0]));
     size_t size = a[0].kind != TV_LABELS ? a[0].len : a[0].labels ? a[0].labels->n : 0;
     *ret = (struct tmpl_value){.kind = TV_INT, .i = (int64_t)size};
@@ -499,7 +502,15 @@ static bool compare(
     case TV_DATA:
     case TV_SAMPLE:
     case TV_LIST:
-    case TV_ARGS: break;
+    case TV_ARGS:
+    case TV_MESSAGE:
+    case TV_ALERTS:
+    case TV_ALERT:
+    case TV_PAIR:
+    case TV_ITEMS:
+    case TV_DICT: break;
+    case TV_TIME:
+    case TV_DURATION: *ret = (x->i > y->i) - (x->i < y->i); return true;
     }
     return tmpl_fail(r, "values of type %s cannot be compared", tmpl_type(x));
 }
@@ -580,62 +591,73 @@ static bool not_true(
 
 // --- the table -------------------------------------------------------------------------------
 static const struct tmpl_function table[] = {
-    {"and", 1, -1, NULL, true},
-    {"eq", 2, -1, eq, false},
-    {"ge", 2, 2, ge, false},
-    {"gt", 2, 2, gt, false},
-    {"html", 0, -1, html, false},
-    {"humanize", 1, 1, humanize, false},
-    {"humanize1024", 1, 1, humanize1024, false},
-    {"humanizeDuration", 1, 1, humanize_duration, false},
-    {"humanizePercentage", 1, 1, humanize_percentage, false},
-    {"humanizeTimestamp", 1, 1, humanize_timestamp, false},
-    {"le", 2, 2, le, false},
-    {"len", 1, 1, len_of, false},
-    {"lt", 2, 2, lt, false},
-    {"match", 2, 2, match, false},
-    {"ne", 2, 2, ne, false},
-    {"not", 1, 1, not_true, false},
-    {"or", 1, -1, NULL, true},
-    {"print", 0, -1, print, false},
-    {"printf", 1, -1, print_format, false},
-    {"println", 0, -1, println, false},
-    {"reReplaceAll", 3, 3, replace_all, false},
-    {"stripDomain", 1, 1, strip_domain, false},
-    {"stripPort", 1, 1, strip_port, false},
-    {"title", 1, 1, title, false},
-    {"toLower", 1, 1, to_lower, false},
-    {"toUpper", 1, 1, to_upper, false},
-    {"urlquery", 0, -1, urlquery, false},
+    {"and", 1, -1, NULL, true, TMPL_FN_BOTH},
+    {"eq", 2, -1, eq, false, TMPL_FN_BOTH},
+    {"ge", 2, 2, ge, false, TMPL_FN_BOTH},
+    {"gt", 2, 2, gt, false, TMPL_FN_BOTH},
+    {"html", 0, -1, html, false, TMPL_FN_BOTH},
+    {"humanize", 1, 1, humanize, false, TMPL_FN_RULES},
+    {"humanize1024", 1, 1, humanize1024, false, TMPL_FN_RULES},
+    {"humanizeDuration", 1, 1, humanize_duration, false, TMPL_FN_BOTH},
+    {"humanizePercentage", 1, 1, humanize_percentage, false, TMPL_FN_RULES},
+    {"humanizeTimestamp", 1, 1, humanize_timestamp, false, TMPL_FN_RULES},
+    {"le", 2, 2, le, false, TMPL_FN_BOTH},
+    {"len", 1, 1, len_of, false, TMPL_FN_BOTH},
+    {"lt", 2, 2, lt, false, TMPL_FN_BOTH},
+    {"match", 2, 2, match, false, TMPL_FN_BOTH},
+    {"ne", 2, 2, ne, false, TMPL_FN_BOTH},
+    {"not", 1, 1, not_true, false, TMPL_FN_BOTH},
+    {"or", 1, -1, NULL, true, TMPL_FN_BOTH},
+    {"print", 0, -1, print, false, TMPL_FN_BOTH},
+    {"printf", 1, -1, print_format, false, TMPL_FN_BOTH},
+    {"println", 0, -1, println, false, TMPL_FN_BOTH},
+    {"reReplaceAll", 3, 3, replace_all, false, TMPL_FN_BOTH},
+    {"stripDomain", 1, 1, strip_domain, false, TMPL_FN_RULES},
+    {"stripPort", 1, 1, strip_port, false, TMPL_FN_RULES},
+    {"title", 1, 1, title, false, TMPL_FN_RULES},
+    {"toLower", 1, 1, to_lower, false, TMPL_FN_BOTH},
+    {"toUpper", 1, 1, to_upper, false, TMPL_FN_BOTH},
+    {"urlquery", 0, -1, urlquery, false, TMPL_FN_BOTH},
+    {0},
 };
 static const char *const missing[] = {
     "call", "js", "now", "toDuration", "toTime", "tmpl", "urlQueryEscape"};
 
-static const struct tmpl_function *nth_function(size_t i)
+static const struct tmpl_function *const tables[] = {
+    table, TMPL_QUERY_FUNCTIONS, TMPL_MESSAGE_FUNCTIONS};
+
+// The functions of a dialect, one after the other; NULL at the end.
+static const struct tmpl_function *next_function(
+    enum tmpl_dialect dialect, size_t *in_table, size_t *in)
 {
-    if (i < COUNT(table))
-        return &table[i];
-    const struct tmpl_function *f = &TMPL_QUERY_FUNCTIONS[0];
-    for (i -= COUNT(table); f->name && i > 0; i--)
-        f++;
-    return f->name ? f : NULL;
+    for (; *in_table < COUNT(tables); (*in_table)++, *in = 0) {
+        const struct tmpl_function *f = &tables[*in_table][*in];
+        for (; f->name; f++) {
+            ++*in;
+            if (f->where != (dialect == TMPL_RULES ? TMPL_FN_MESSAGES : TMPL_FN_RULES))
+                return f;
+        }
+    }
+    return NULL;
 }
 
-const struct tmpl_function *tmpl_function_find(const char *name, size_t len)
+const struct tmpl_function *tmpl_function_find(
+    enum tmpl_dialect dialect, const char *name, size_t len)
 {
     const struct tmpl_function *f;
-    for (size_t i = 0; (f = nth_function(i)); i++)
+    size_t in_table = 0, in = 0;
+    while ((f = next_function(dialect, &in_table, &in)))
         if (strlen(f->name) == len && !memcmp(f->name, name, len))
             return f;
     return NULL;
 }
 
-const char *tmpl_function_near(const char *name, size_t len)
+const char *tmpl_function_near(enum tmpl_dialect dialect, const char *name, size_t len)
 {
-    const char *names[2 * COUNT(table)];
+    const char *names[3 * COUNT(table)];
     const struct tmpl_function *f;
-    size_t n = 0;
-    while (n < COUNT(names) && (f = nth_function(n)))
+    size_t n = 0, in_table = 0, in = 0;
+    while (n < COUNT(names) && (f = next_function(dialect, &in_table, &in)))
         names[n++] = f->name;
     return diag_nearest(name, len, names, n);
 }

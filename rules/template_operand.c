@@ -119,7 +119,7 @@ static bool variable(struct tmpl_parser *p, struct tmpl_operand *o)
     }
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
         // A template that is called knows nothing but its argument: $ is that.
-        if (strcmp(name, variables[i].name) || (p->in_define && name[0]))
+        if (strcmp(name, variables[i].name) || ((p->in_define || p->messages) && name[0]))
             continue;
         o->kind = variables[i].kind;
         p->t->uses_value |= o->kind == TO_VALUE_VAR;
@@ -140,56 +140,67 @@ static bool note_label(struct tmpl_parser *p, const char *name, size_t at)
     return true;
 }
 
-bool tparse_fields(struct tmpl_parser *p, struct tmpl_operand *o)
+// What is known of these fields as they stand there: of the alert's own data, in a rule.
+static void judge_fields(struct tmpl_parser *p, struct tmpl_operand *o, size_t start, size_t n)
 {
-    size_t start = p->at;
-    const char *names[2] = {NULL, NULL};
-    size_t n = 0, name_at = 0;
-
-    while (tparse_here(p) == '.') {
-        name_at = ++p->at;
-        const char *name = tparse_name(p);
-        if (!name)
-            return false;
-        if (!name[0] || (name[0] >= '0' && name[0] <= '9')) {
-            tparse_fail(p, name_at,
-                name[0] ? "a field name begins with a letter" : "a field name is missing");
-            return false;
-        }
-        if (n == 2) {
-            o->doom = tparse_doubt(p, name_at, "a label is text, it has no fields");
-            continue;
-        }
-        names[n++] = name;
-    }
-    if (n == 0)
-        return true;
+    const char *name = o->fields->name;
     bool root = (o->kind == TO_ROOT && !p->in_define) || (o->kind == TO_DOT && !p->in_with);
-    if (root && !strcmp(names[0], "Value"))
+    if (root && !strcmp(name, "Value"))
         p->t->uses_value = true;
-    if (o->kind == TO_DOT && p->in_with && !strcmp(names[0], "Value"))
+    if (o->kind == TO_DOT && p->in_with && !strcmp(name, "Value"))
         p->t->uses_value = true;
     bool map = o->kind == TO_LABELS || o->kind == TO_EXTERNAL_LABELS;
     bool scalar = o->kind == TO_VALUE_VAR || o->kind == TO_URL || o->kind == TO_PIPE;
-    bool data_map =
-        root && (!strcmp(names[0], "Labels") || !strcmp(names[0], "ExternalLabels"));
-    bool data_leaf = root && (!strcmp(names[0], "Value") || !strcmp(names[0], "ExternalURL"));
+    bool data_map = root && (!strcmp(name, "Labels") || !strcmp(name, "ExternalLabels"));
+    bool data_leaf = root && (!strcmp(name, "Value") || !strcmp(name, "ExternalURL"));
     // Only what stands there as written is known here; the others fail when they are expanded.
-    if (o->kind == TO_VALUE)
-        tparse_fail(p, start, "this value has no fields");
-    else if (root && !data_map && !data_leaf)
+    if (root && !data_map && !data_leaf)
         tparse_doubt(p, start,
             "there is no field `%.60s`: .Labels, .Value, .ExternalURL, .ExternalLabels exist",
-            names[0]);
+            name);
     else if (scalar)
         tparse_doubt(p, start, "this value has no fields");
     else if ((map && n == 2) || (data_leaf && n == 2))
         tparse_doubt(p, start, "a label is text, it has no fields");
-    o->field = names[0];
-    o->second = names[1];
-    bool of_labels = root && !strcmp(names[0], "Labels") && n == 2;
+    bool of_labels = root && !strcmp(name, "Labels") && n == 2;
+    const struct tmpl_name *last = of_labels ? o->fields->next : o->fields;
     if (!p->failed && (o->kind == TO_LABELS || of_labels))
-        return note_label(p, of_labels ? names[1] : names[0], name_at);
+        note_label(p, last->name, last->at);
+}
+
+bool tparse_fields(struct tmpl_parser *p, struct tmpl_operand *o)
+{
+    struct tmpl_name **tail = &o->fields;
+    size_t start = p->at, n = 0;
+
+    while (tparse_here(p) == '.') {
+        size_t at = ++p->at;
+        const char *name = tparse_name(p);
+        if (!name)
+            return false;
+        if (!name[0] || (name[0] >= '0' && name[0] <= '9')) {
+            tparse_fail(p, at,
+                name[0] ? "a field name begins with a letter" : "a field name is missing");
+            return false;
+        }
+        if (n == 2 && !p->messages) {
+            o->doom = tparse_doubt(p, at, "a label is text, it has no fields");
+            continue;
+        }
+        struct tmpl_name *field = tparse_alloc(p, sizeof(*field));
+        if (!field)
+            return false;
+        *field = (struct tmpl_name){.name = name, .at = at};
+        *tail = field;
+        tail = &field->next;
+        n++;
+    }
+    if (n == 0)
+        return true;
+    if (o->kind == TO_VALUE)
+        tparse_fail(p, start, "this value has no fields");
+    else if (!p->messages)
+        judge_fields(p, o, start, n);
     return !p->failed;
 }
 

@@ -104,6 +104,7 @@ static struct tmpl_node *branch(
         return NULL;
     }
     n->kind = kind;
+    n->at = open;
     n->pipe = tparse_pipeline(p, kind == TN_RANGE ? TMPL_IN_RANGE : TMPL_IN_ACTION);
     if (!n->pipe)
         return NULL;
@@ -134,7 +135,7 @@ static const char *template_name(struct tmpl_parser *p)
     size_t start = p->at;
     struct tmpl_operand *o =
         tparse_here(p) == '"' || tparse_here(p) == '`' ? tparse_operand(p) : NULL;
-    if (!o || o->field) {
+    if (!o || o->fields) {
         tparse_fail(p, start, "the name of a template stands in quotes");
         return NULL;
     }
@@ -160,7 +161,7 @@ static bool define(struct tmpl_parser *p, const char *name, size_t open, size_t 
         tparse_fail(p, open, "nested too deeply");
         return false;
     }
-    *d = (struct tmpl_define){.name = name, .next = p->t->defines};
+    *d = (struct tmpl_define){.name = name, .source = &p->t->source, .next = p->t->defines};
     p->t->defines = d;
     p->in_define = true;
     p->in_with = 1;
@@ -172,6 +173,7 @@ static bool define(struct tmpl_parser *p, const char *name, size_t open, size_t 
             stop == WORD_NONE ? "this has no {{ end }}" : "unexpected `else`");
     p->in_define = outside.in_define;
     p->in_with = outside.in_with;
+    d->n_vars = p->t->n_vars; // as many as any of this text, which is enough
     p->n_vars = outside.n_vars;
     p->loops = outside.loops;
     memcpy(p->vars, outside.vars, sizeof(p->vars));
@@ -188,6 +190,9 @@ static struct tmpl_node *call(
         return NULL;
     n->kind = TN_CALL;
     n->text = name;
+    n->at = open;
+    n->next_call = p->t->calls;
+    p->t->calls = n;
     if (block || tparse_here(p))
         n->pipe = tparse_pipeline(p, TMPL_IN_ACTION);
     if (p->failed || (block && !define(p, name, open, at, trim)))
@@ -202,6 +207,7 @@ static struct tmpl_node *jump(struct tmpl_parser *p, enum tmpl_node_kind kind, s
         return NULL;
     if (!p->loops)
         tparse_fail(p, open, "there is no range around this");
+    n->at = open;
     n->kind = kind;
     return p->failed ? NULL : n;
 }
@@ -263,6 +269,7 @@ static struct tmpl_node *action(
     if (!n)
         return NULL;
     n->kind = TN_PRINT;
+    n->at = open;
     n->pipe = tparse_pipeline(p, TMPL_IN_ACTION);
     return n->pipe ? n : NULL;
 }
@@ -308,22 +315,35 @@ static struct tmpl_node *list(
     return first;
 }
 
-struct template *template_parse(const char *text, size_t len, struct arena *a, struct err *err)
+bool tmpl_parse_into(struct template *t, struct arena *a, struct err *err)
 {
-    struct tmpl_parser p = {.s = text, .len = len, .arena = a, .err = err};
+    struct tmpl_parser p = {.s = t->source.text,
+        .len = t->source.len,
+        .arena = a,
+        .err = err,
+        .t = t,
+        .messages = t->dialect == TMPL_MESSAGES};
     size_t at = 0, stop_at;
     enum word stop;
     bool trim = false;
 
     *err = (struct err){0};
-    p.t = tparse_alloc(&p, sizeof(*p.t));
-    if (!p.t)
-        return NULL;
     p.t->nodes = list(&p, &at, &trim, &stop, &stop_at);
     if (!p.failed && stop != WORD_NONE)
         tparse_fail(&p, stop_at, "unexpected `%s`: there is no open if, with or range",
             stop == WORD_END ? "end" : "else");
-    return p.failed ? NULL : p.t;
+    return !p.failed;
+}
+
+struct template *template_parse(const char *text, size_t len, struct arena *a, struct err *err)
+{
+    struct template *t = arena_alloc(a, sizeof(*t));
+    if (!t) {
+        err_set(err, "out of memory for a template");
+        return NULL;
+    }
+    t->source = (struct tmpl_source){.text = text, .len = len};
+    return tmpl_parse_into(t, a, err) ? t : NULL;
 }
 
 bool template_uses_query(const struct template *t)

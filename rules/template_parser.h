@@ -21,6 +21,7 @@ struct tmpl_parser {
     int depth, loops;
     int in_with;    // the dot is not the alert's
     bool in_define; // neither is $
+    bool messages;  // Alertmanager's dialect
     bool failed;
 };
 

@@ -107,7 +107,8 @@ static const struct tmpl_function *function(
     static const char *const keywords[] = {"if", "else", "end", "with", "range", "define",
         "template", "block", "break", "continue"};
     size_t len = strlen(name);
-    const struct tmpl_function *fn = tmpl_function_find(name, len);
+    enum tmpl_dialect dialect = p->messages ? TMPL_MESSAGES : TMPL_RULES;
+    const struct tmpl_function *fn = tmpl_function_find(dialect, name, len);
     p->t->uses_query |= fn && !strcmp(name, "query");
     if (fn)
         return fn;
@@ -118,7 +119,7 @@ static const struct tmpl_function *function(
             return NULL;
         }
     }
-    const char *near = tmpl_function_near(name, len);
+    const char *near = tmpl_function_near(dialect, name, len);
     if (tmpl_function_missing(name, len))
         tparse_fail(p, start, "function `%s` is not supported yet", name);
     else if (near)
@@ -184,6 +185,7 @@ static struct tmpl_command *command(struct tmpl_parser *p, bool first)
 
     if (!c)
         return NULL;
+    c->at = start;
     if (word) {
         const char *name = tparse_name(p);
         struct tmpl_operand *o = tparse_alloc(p, sizeof(*o));
@@ -201,7 +203,8 @@ static struct tmpl_command *command(struct tmpl_parser *p, bool first)
     }
     for (tparse_skip(p); tparse_here(p) && tparse_here(p) != '|' && tparse_here(p) != ')';
          tparse_skip(p)) {
-        if (!c->fn && !c->doom)
+        bool method = p->messages && !c->fn && c->operands && c->operands->fields;
+        if (!c->fn && !c->doom && !method)
             c->doom = tparse_doubt(
                 p, p->at, "a value takes no arguments; a function must stand first");
         if (c->n == TMPL_ARGS_MAX) {
@@ -213,11 +216,12 @@ static struct tmpl_command *command(struct tmpl_parser *p, bool first)
     }
     if (!first && !c->fn) {
         enum tmpl_operand_kind kind = c->operands->kind;
-        if (kind == TO_VALUE || (kind == TO_DOT && !c->operands->field)) {
+        if (kind == TO_VALUE || (kind == TO_DOT && !c->operands->fields)) {
             tparse_fail(p, start, "behind | stands a function");
             return NULL;
         }
-        c->doom = tparse_doubt(p, start, "behind | stands a function");
+        if (!p->messages || !c->operands->fields)
+            c->doom = tparse_doubt(p, start, "behind | stands a function");
     }
     int n = (int)c->n + !first;
     if (c->fn && (n < c->fn->least || (c->fn->most >= 0 && n > c->fn->most)))

@@ -8,7 +8,7 @@
 
 #define ARGS struct tmpl_run *r, const struct tmpl_value *a, size_t n, struct tmpl_value *ret
 
-static bool want(struct tmpl_run *r, const struct tmpl_value *v, enum tmpl_kind kind)
+bool tmpl_want(struct tmpl_run *r, const struct tmpl_value *v, enum tmpl_kind kind)
 {
     struct tmpl_value example = {.kind = kind};
     if (v->kind == kind)
@@ -29,7 +29,7 @@ static bool query(ARGS)
     size_t count = 0;
     struct err err = {0};
     (void)n;
-    if (!want(r, &a[0], TV_STRING))
+    if (!tmpl_want(r, &a[0], TV_STRING))
         return false;
     if (!r->data->query)
         return tmpl_fail(r, "there is nothing to ask a query of here");
@@ -49,7 +49,7 @@ static bool query(ARGS)
 static bool first(ARGS)
 {
     (void)n;
-    if (!want(r, &a[0], TV_LIST))
+    if (!tmpl_want(r, &a[0], TV_LIST))
         return false;
     if (a[0].len == 0)
         return tmpl_fail(r, "first() called on vector with no elements");
@@ -60,7 +60,7 @@ static bool first(ARGS)
 static bool label(ARGS)
 {
     (void)n;
-    if (!want(r, &a[0], TV_STRING) || !want(r, &a[1], TV_SAMPLE))
+    if (!tmpl_want(r, &a[0], TV_STRING) || !tmpl_want(r, &a[1], TV_SAMPLE))
         return false;
     const char *name = arena_strndup(&r->arena, a[0].s, a[0].len);
     if (!name) {
@@ -74,7 +74,7 @@ static bool label(ARGS)
 static bool value(ARGS)
 {
     (void)n;
-    if (!want(r, &a[0], TV_SAMPLE))
+    if (!tmpl_want(r, &a[0], TV_SAMPLE))
         return false;
     *ret = (struct tmpl_value){.kind = TV_FLOAT, .f = a[0].samples->value};
     return true;
@@ -83,7 +83,7 @@ static bool value(ARGS)
 static bool strvalue(ARGS)
 {
     (void)n;
-    if (!want(r, &a[0], TV_SAMPLE))
+    if (!tmpl_want(r, &a[0], TV_SAMPLE))
         return false;
     set_text(ret, labels_get(&a[0].samples->labels, "__value__"));
     return true;
@@ -105,7 +105,7 @@ static int by_key(const void *x, const void *y)
 static bool sort_by_label(ARGS)
 {
     (void)n;
-    if (!want(r, &a[0], TV_STRING) || !want(r, &a[1], TV_LIST))
+    if (!tmpl_want(r, &a[0], TV_STRING) || !tmpl_want(r, &a[1], TV_LIST))
         return false;
     size_t count = a[1].len;
     const char *name = arena_strndup(&r->arena, a[0].s, a[0].len);
@@ -141,24 +141,33 @@ static bool args(ARGS)
 static bool index_one(struct tmpl_run *r, const struct tmpl_value *of,
     const struct tmpl_value *at, struct tmpl_value *ret)
 {
-    if (of->kind == TV_LABELS || of->kind == TV_ARGS) {
-        if (!want(r, at, TV_STRING))
+    if (of->kind == TV_LABELS || of->kind == TV_ARGS || of->kind == TV_DICT) {
+        if (!tmpl_want(r, at, TV_STRING))
             return false;
         const char *name = arena_strndup(&r->arena, at->s, at->len);
         if (!name) {
             r->rc = -ENOMEM;
             return false;
         }
-        return tmpl_field(r, of, name, ret);
+        if (of->kind == TV_LABELS) { // a label may have the name of a method
+            set_text(ret, of->labels ? labels_get(of->labels, name) : "");
+            return true;
+        }
+        return tmpl_field(r, of, name, NULL, 0, ret);
     }
-    if (of->kind != TV_LIST && of->kind != TV_STRING)
+    if (of->kind != TV_LIST && of->kind != TV_STRING && of->kind != TV_ALERTS &&
+        of->kind != TV_ITEMS)
         return tmpl_fail(r, "cannot index a value of type %s", tmpl_type(of));
-    if (!want(r, at, TV_INT))
+    if (!tmpl_want(r, at, TV_INT))
         return false;
     if (at->i < 0 || (size_t)at->i >= of->len)
         return tmpl_fail(r, "index out of range: %lld", (long long)at->i);
     if (of->kind == TV_STRING)
         *ret = (struct tmpl_value){.kind = TV_INT, .i = (unsigned char)of->s[at->i]};
+    else if (of->kind == TV_ALERTS)
+        *ret = (struct tmpl_value){.kind = TV_ALERT, .alert = of->alerts[at->i]};
+    else if (of->kind == TV_ITEMS)
+        *ret = of->args[at->i];
     else
         *ret = (struct tmpl_value){.kind = TV_SAMPLE, .samples = &of->samples[at->i]};
     return true;
@@ -178,11 +187,12 @@ static bool index_of(ARGS)
 
 static bool slice(ARGS)
 {
-    if (a[0].kind != TV_STRING && a[0].kind != TV_LIST)
+    if (a[0].kind != TV_STRING && a[0].kind != TV_LIST && a[0].kind != TV_ALERTS &&
+        a[0].kind != TV_ITEMS)
         return tmpl_fail(r, "cannot slice a value of type %s", tmpl_type(&a[0]));
     size_t bound[2] = {0, a[0].len};
     for (size_t i = 1; i < n; i++) {
-        if (!want(r, &a[i], TV_INT))
+        if (!tmpl_want(r, &a[i], TV_INT))
             return false;
         if (a[i].i < 0 || (size_t)a[i].i > a[0].len)
             return tmpl_fail(r, "index out of range: %lld", (long long)a[i].i);
@@ -194,6 +204,10 @@ static bool slice(ARGS)
     ret->len = bound[1] - bound[0];
     if (a[0].kind == TV_STRING)
         ret->s = a[0].s + bound[0];
+    else if (a[0].kind == TV_ALERTS)
+        ret->alerts = a[0].alerts + bound[0];
+    else if (a[0].kind == TV_ITEMS)
+        ret->args = a[0].args + bound[0];
     else
         ret->samples = a[0].samples + bound[0];
     return true;
@@ -204,7 +218,7 @@ static bool link_to(
     struct tmpl_run *r, const struct tmpl_value *expr, int tab, struct tmpl_value *ret)
 {
     struct buf out;
-    if (!want(r, expr, TV_STRING))
+    if (!tmpl_want(r, expr, TV_STRING))
         return false;
     buf_init(&out, TMPL_RESULT_MAX);
     buf_adds(&out, "/graph?g0.expr=");
@@ -265,7 +279,7 @@ static bool parse_duration(ARGS)
 {
     int64_t ms;
     (void)n;
-    if (!want(r, &a[0], TV_STRING))
+    if (!tmpl_want(r, &a[0], TV_STRING))
         return false;
     if (!duration_parse(a[0].s, a[0].len, &ms))
         return tmpl_fail(r, "not a valid duration string: \"%.*s\"",
@@ -274,31 +288,32 @@ static bool parse_duration(ARGS)
     return true;
 }
 
-// Nothing here is escaped, so nothing has to be kept from it.
+// In a rule nothing is escaped, so nothing has to be kept from it.
 static bool safe_html(ARGS)
 {
     (void)n;
-    if (!want(r, &a[0], TV_STRING))
+    if (!tmpl_want(r, &a[0], TV_STRING))
         return false;
     *ret = a[0];
+    ret->b = true;
     return true;
 }
 
 const struct tmpl_function TMPL_QUERY_FUNCTIONS[] = {
-    {"args", 0, -1, args, false},
-    {"externalURL", 0, 0, external_url, false},
-    {"first", 1, 1, first, false},
-    {"graphLink", 1, 1, graph_link, false},
-    {"index", 1, -1, index_of, false},
-    {"label", 2, 2, label, false},
-    {"parseDuration", 1, 1, parse_duration, false},
-    {"pathPrefix", 0, 0, path_prefix, false},
-    {"query", 1, 1, query, false},
-    {"safeHtml", 1, 1, safe_html, false},
-    {"slice", 1, 3, slice, false},
-    {"sortByLabel", 2, 2, sort_by_label, false},
-    {"strvalue", 1, 1, strvalue, false},
-    {"tableLink", 1, 1, table_link, false},
-    {"value", 1, 1, value, false},
+    {"args", 0, -1, args, false, TMPL_FN_RULES},
+    {"externalURL", 0, 0, external_url, false, TMPL_FN_RULES},
+    {"first", 1, 1, first, false, TMPL_FN_RULES},
+    {"graphLink", 1, 1, graph_link, false, TMPL_FN_RULES},
+    {"index", 1, -1, index_of, false, TMPL_FN_BOTH},
+    {"label", 2, 2, label, false, TMPL_FN_RULES},
+    {"parseDuration", 1, 1, parse_duration, false, TMPL_FN_RULES},
+    {"pathPrefix", 0, 0, path_prefix, false, TMPL_FN_RULES},
+    {"query", 1, 1, query, false, TMPL_FN_RULES},
+    {"safeHtml", 1, 1, safe_html, false, TMPL_FN_BOTH},
+    {"slice", 1, 3, slice, false, TMPL_FN_BOTH},
+    {"sortByLabel", 2, 2, sort_by_label, false, TMPL_FN_RULES},
+    {"strvalue", 1, 1, strvalue, false, TMPL_FN_RULES},
+    {"tableLink", 1, 1, table_link, false, TMPL_FN_RULES},
+    {"value", 1, 1, value, false, TMPL_FN_RULES},
     {0},
 };

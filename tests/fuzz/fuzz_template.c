@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: rules base
-/* Any bytes as a template: a mistake inside the text, or a result. */
-#include "rules/template.h"
+/*
+ * Any bytes as a template, of a rule and of a message: a mistake inside the text, or a result. What
+ * comes out of a message's template as JSON or HTML ends where its ceiling is.
+ */
+#include "rules/template_set.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,6 +30,56 @@ static int answer(void *ctx, const char *expr, size_t len, struct arena *a,
     *ret = s;
     *ret_n = 2;
     return 0;
+}
+
+static bool zone(void *ctx, const char *name, int64_t at_ms, int32_t *ret_offset_s)
+{
+    (void)ctx;
+    *ret_offset_s = (int32_t)(at_ms % 3600);
+    return name[0] != 'x';
+}
+
+static void check(const struct template_fault *f, size_t size)
+{
+    if (!f->msg[0] || (f->line && !f->file && f->at > size))
+        abort();
+}
+
+static void message(const uint8_t *data, size_t size)
+{
+    static const struct label pairs[] = {
+        {"alertname", "Down"}, {"job", "\xc3\xa9 <a>\"&\xff"}, {"url", "javascript:x"}};
+    static const struct labels labels = {pairs, 3}, group = {pairs, 1};
+    static const struct template_alert alerts[] = {
+        {"firing", &labels, &labels, 1764044401123, TEMPLATE_NO_TIME, "http://g/?a=b", "00ab"},
+        {"resolved", &labels, &group, 1764044401123, INT64_MAX, NULL, NULL}};
+    static const struct template_message m = {
+        "r", "firing", "http://h", alerts, 2, &group, &labels, &labels};
+    const struct template_data d = {.message = &m, .now_ms = 1764044409123, .zone = zone};
+    struct template_fault fault;
+    struct arena arena;
+    arena_init(&arena, 64U << 20);
+    struct template_set *s = template_set_new(&arena);
+    struct template *t = s ? template_set_parse(s, (const char *)data, size, &fault) : NULL;
+    if (s && !t)
+        check(&fault, size);
+    if (s && template_set_add(s, "a/b.tmpl", (const char *)data, size, &fault) < 0)
+        check(&fault, size);
+    else if (s && template_set_check(s, &fault) < 0 && !fault.msg[0])
+        abort();
+    for (enum template_escape e = TEMPLATE_PLAIN; t && e <= TEMPLATE_JSON; e++) {
+        struct buf out;
+        buf_init(&out, 1U << 16);
+        int rc = template_render(t, &d, e, &out, &fault);
+        if (rc < 0)
+            check(&fault, size);
+        if ((rc != 0 && rc != -EINVAL && rc != -ENOMEM) || (rc < 0 && out.len))
+            abort();
+        if (template_explore(t, &d, e, &fault) < 0)
+            check(&fault, size);
+        buf_done(&out);
+    }
+    arena_done(&arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -59,5 +113,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     buf_done(&out);
     arena_done(&arena);
+    message(data, size);
     return 0;
 }
