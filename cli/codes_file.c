@@ -351,5 +351,11 @@ const struct code CODES_CONFIG[] = {
         .text =
             "Beyond this machine the URL of a receiver is https, or `insecure: true` stands beside\n"
             "it: on a network you trust.\n"),
+    ERROR("C009", "config-template", .summary = "a template of a message is wrong",
+        .text =
+            "It does not parse, calls what is not defined, names a field that no alert has, or makes\n"
+            "no JSON of a webhook's `body`. Templates are tried on alerts with odd characters, all\n"
+            "firing, all resolved and both. What fails with some of them is a warning: then the\n"
+            "message goes out with the text it has by itself.\n"),
     {0},
 };

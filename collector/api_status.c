@@ -97,6 +97,9 @@ static void add_receivers(struct tally *t, struct board *board)
         if (r[i].failing_since_ms)
             problem(t, "error", "receiver %s cannot be reached, %zu alert changes wait: %s",
                 r[i].name, r[i].queued, r[i].last_error);
+        if (r[i].template_failures)
+            problem(t, "warning", "receiver %s: a template failed, its own text went out: %s",
+                r[i].name, r[i].template_error);
         if (r[i].alerts_dropped)
             problem(t, "error", "receiver %s: %" PRIu64 " alert changes were dropped",
                 r[i].name, r[i].alerts_dropped);
@@ -168,16 +171,18 @@ static void metric(
 static void add_receiver_metrics(struct buf *out, struct board *board)
 {
     static const char *const NAME[] = {
-        "messages_total", "failures_total", "dropped_alerts_total"};
+        "messages_total", "failures_total", "dropped_alerts_total", "template_failures_total"};
     static const char *const HELP[] = {"Messages a receiver accepted.", "Tries that failed.",
-        "Alert changes that were given up."};
+        "Alert changes that were given up.",
+        "Messages with a template that failed: they went out with a text of ours."};
     struct board_receiver *r = board ? calloc(BOARD_RECEIVERS_MAX, sizeof(*r)) : NULL;
     size_t n = r ? board_receivers(board, r, BOARD_RECEIVERS_MAX) : 0;
-    for (int k = 0; k < 3 && n; k++) {
+    for (int k = 0; k < 4 && n; k++) {
         buf_addf(out, "# HELP tocsin_notify_%s %s\n# TYPE tocsin_notify_%s counter\n", NAME[k],
             HELP[k], NAME[k]);
         for (size_t i = 0; i < n; i++) {
-            uint64_t v[] = {r[i].sent, r[i].failed, r[i].alerts_dropped};
+            uint64_t v[] = {
+                r[i].sent, r[i].failed, r[i].alerts_dropped, r[i].template_failures};
             buf_addf(out, "tocsin_notify_%s{receiver=", NAME[k]);
             label_quote(r[i].name, strlen(r[i].name), out);
             buf_addf(out, "} %" PRIu64 "\n", v[k]);

@@ -370,7 +370,7 @@ static void alerting(struct config_reader *r, const struct yaml_node *root)
 int config_defaults(struct config *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    arena_init(&ret->arena, CONFIG_FILE_MAX * 8);
+    arena_init(&ret->arena, CONFIG_FILE_MAX * 32);
     for (size_t i = 0; i < N_KEYS; i++) {
         const struct key *k = &KEYS[i];
         void *to = (char *)ret + k->offset;
@@ -390,7 +390,7 @@ int config_defaults(struct config *ret)
 int config_parse(const char *text, size_t len, struct config *ret, struct diags *d)
 {
     config_defaults(ret);
-    struct config_reader r = {.c = ret, .d = d};
+    struct config_reader r = {.c = ret, .d = d, .text = text, .len = len};
     if (len > CONFIG_FILE_MAX) {
         diags_add(d, DIAG_ERROR, "C002", 1, 1, 1, NULL, "the file is larger than 1 MiB");
         return -EINVAL;

@@ -25,6 +25,7 @@
 
 #define CONFIG_FILE_MAX (1u << 20)
 
+struct template_set;
 struct config_receiver {
     const char *name;
     struct integration *integrations;
@@ -51,6 +52,7 @@ struct config {
     size_t n_intervals;
     struct config_receiver *receivers;
     size_t n_receivers;
+    struct template_set *templates; // of messages; NULL: none has one
 };
 
 // Fills ret with the defaults, then with the text. Always leaves ret ready for config_done.

@@ -6,13 +6,6 @@
 
 #define TREE_MAX (64u << 20)
 
-static void templates(struct config_reader *r, const struct yaml_node *n)
-{
-    if (n->kind != YAML_NULL && !(n->kind == YAML_SEQ && n->n == 0))
-        config_bad(r, n, "C003", "messages have a fixed form; annotations may use templates",
-            "`templates` of messages are not supported yet");
-}
-
 static void time_intervals(struct config_reader *r, const struct yaml_node *n)
 {
     config_intervals(r, n, "time_intervals");
@@ -29,7 +22,7 @@ static const struct part {
     void (*read)(struct config_reader *r, const struct yaml_node *n);
 } PARTS[] = {
     {"global", config_global},
-    {"templates", templates},
+    {"templates", config_templates},
     {"time_intervals", time_intervals},
     {"mute_time_intervals", mute_time_intervals},
     {"receivers", config_receivers},
@@ -68,7 +61,8 @@ void config_alerting(struct config_reader *r, const struct yaml_node *root)
 int config_alertmanager(struct config *c, const char *text, size_t len, struct diags *d)
 {
     static const char *const NOT_YET[] = {"tracing", NULL};
-    struct config_reader r = {.c = c, .d = d, .file = c->alertmanager_file};
+    struct config_reader r = {
+        .c = c, .d = d, .file = c->alertmanager_file, .text = text, .len = len};
     struct arena tree;
     arena_init(&tree, TREE_MAX);
     struct yaml_node *root = yaml_parse(text, len, &tree, d);

@@ -4,12 +4,15 @@
 #include "base/num.h"
 #include "base/yaml.h"
 #include "collector/config.h"
+#include "rules/template_escape.h"
 
 struct config_reader {
     struct config *c;
     struct diags *d;
     const char *file; // paths are relative to its folder; NULL = to the working directory
     const struct yaml_node *global; // Alertmanager's, NULL = none
+    const char *text;               // the file, for places inside of a scalar; NULL = unknown
+    size_t len;
     bool oom;
 };
 
@@ -53,6 +56,16 @@ void config_global(struct config_reader *r, const struct yaml_node *n);
 void config_intervals(struct config_reader *r, const struct yaml_node *n, const char *key);
 void config_route(struct config_reader *r, const struct yaml_node *n);
 void config_inhibit(struct config_reader *r, const struct yaml_node *n);
+void config_templates(struct config_reader *r, const struct yaml_node *n);
+// A text of an integration at this offset, which may be a template. JSON: it is one.
+void config_text(struct config_reader *r, const struct yaml_node *v, const char *key,
+    size_t offset, enum template_escape escape, struct integration *to);
+// A text that n does not name, if a file of `templates` says what Alertmanager would say there.
+void config_standard_text(struct config_reader *r, const struct yaml_node *n,
+    const struct receiver_field *f, enum template_escape escape, struct integration *to);
+// A map or a list whose texts may be templates.
+void config_tree(struct config_reader *r, const struct yaml_node *v,
+    const struct receiver_field *f, struct integration *to);
 void config_receivers(struct config_reader *r, const struct yaml_node *n);
 // What names something names one that is there. root: the map with `route`.
 void config_route_check(struct config_reader *r, const struct yaml_node *root);

@@ -17,23 +17,14 @@ static const char *const RECEIVER_NOT_YET[] = {"victorops_configs", "pushover_co
 static const char *const COMMON[] = {
     "send_resolved", "http_config", "secret_file", "insecure", "timeout", NULL};
 
-// {{ template "slack.default.title" . }}: what Alertmanager says when nothing is said.
-static bool is_default(const char *s)
-{
-    char name[64], end[8];
-    return sscanf(s, " {{ template \"%63[a-z0-9_.]\" . %7s", name, end) == 2 &&
-           strstr(name, ".default.") && strcmp(end, "}}") == 0;
-}
-
 static void text(
     struct config_reader *r, const struct yaml_node *v, const char *key, const char **ret)
 {
     const char *s = config_scalar(r, v, key);
-    if (!s || is_default(s))
+    if (!s)
         return;
     if (strstr(s, "{{"))
-        config_bad(r, v, "C003", "messages have a fixed form; annotations may use templates",
-            "`%s` with a template is not supported yet", key);
+        config_bad(r, v, "C003", NULL, "`%s` cannot hold a template", key);
     else
         *ret = config_keep(r, s);
 }
@@ -116,9 +107,32 @@ static void responders(
     buf_done(&list);
 }
 
+static enum template_escape escape_of(const struct receiver_field *f, const struct yaml_node *n)
+{
+    const struct yaml_node *mode =
+        f->type == RECEIVER_MESSAGE && n->kind == YAML_MAP ? yaml_get(n, "parse_mode") : NULL;
+    bool html = mode && mode->kind == YAML_SCALAR && strcmp(mode->text, "HTML") == 0;
+    return f->type == RECEIVER_BODY           ? TEMPLATE_JSON
+           : f->type == RECEIVER_HTML || html ? TEMPLATE_HTML
+                                              : TEMPLATE_PLAIN;
+}
+
+static void format(
+    struct config_reader *r, const struct yaml_node *v, const char *key, struct integration *to)
+{
+    const char *s = config_scalar(r, v, key);
+    if (!s)
+        return;
+    to->standard = strcmp(s, "standard") == 0;
+    to->templated = strcmp(s, "template") == 0;
+    if (!to->standard && !to->templated && strcmp(s, "alertmanager") != 0)
+        config_bad(r, v, "C001", NULL, "`%s` is alertmanager, standard or template", key);
+}
+
 // Takes the value if the key is the field's (or, in `global`, what fills it).
 static bool field(struct config_reader *r, const struct receiver_field *f, const char *name,
-    const struct yaml_node *key, const struct yaml_node *v, struct integration *to)
+    const struct yaml_node *n, const struct yaml_node *key, const struct yaml_node *v,
+    struct integration *to)
 {
     void *at = (char *)to + f->offset;
     char host[300];
@@ -128,7 +142,9 @@ static bool field(struct config_reader *r, const struct receiver_field *f, const
             return false;
         if (s->text && key->text[strlen(name)])
             return true; // this was the file
-        if (f->type == RECEIVER_URL && s->text && !is_http(s->text, host))
+        if (f->type == RECEIVER_URL && s->text && strstr(s->text, "{{"))
+            config_bad(r, v, "C003", NULL, "`%s` cannot hold a template", name);
+        else if (f->type == RECEIVER_URL && s->text && !is_http(s->text, host))
             config_bad(
                 r, v, "C001", "e.g. http://127.0.0.1:7319/", "`%s` is not an http URL", name);
         char hint[96];
@@ -140,11 +156,17 @@ static bool field(struct config_reader *r, const struct receiver_field *f, const
     if (strcmp(key->text, name) != 0)
         return false;
     switch (f->type) {
-    case RECEIVER_TEXT: text(r, v, name, at); break;
+    case RECEIVER_FIXED: text(r, v, name, at); break;
+    case RECEIVER_TEXT:
+    case RECEIVER_HTML:
+    case RECEIVER_MESSAGE:
+    case RECEIVER_BODY: config_text(r, v, name, f->offset, escape_of(f, n), to); break;
+    case RECEIVER_MAP:
+    case RECEIVER_LIST: config_tree(r, v, f, to); break;
     case RECEIVER_RESPONDERS: responders(r, v, name, at); break;
     case RECEIVER_BOOL: config_bool(r, v, name, at); break;
     case RECEIVER_NUMBER: number(r, v, name, at); break;
-    case RECEIVER_FORMAT: *(bool *)at = word(r, v, name, "standard", "alertmanager"); break;
+    case RECEIVER_FORMAT: format(r, v, name, to); break;
     case RECEIVER_PARSE_MODE:
         *(const char **)at = word(r, v, name, "HTML", "") ? "HTML" : "";
         break;
@@ -228,13 +250,20 @@ static void rest(struct config_reader *r, const struct yaml_node *n, struct inte
         bool found = false;
         for (size_t i = 0; r->global && f->global && i < r->global->n; i++)
             if (r->global->items[i]->kind != YAML_NULL)
-                found |= field(r, f, f->global, r->global->keys[i], r->global->items[i], to);
+                found |= field(r, f, f->global, n, r->global->keys[i], r->global->items[i], to);
         if (f->needed && !found && secret)
             config_bad(r, n, "C001", NULL, "%s need `%s` or `%s_file`", to->kind->key, f->name,
                 f->name);
         else if (f->needed && !found)
             config_bad(r, n, "C001", NULL, "%s need `%s`", to->kind->key, f->name);
+        else if (!found)
+            config_standard_text(r, n, f, escape_of(f, n), to);
     }
+    bool body = to->texts && given(n, "body", false);
+    if (to->templated && !given(n, "body", false))
+        config_bad(r, n, "C001", NULL, "`format: template` needs a `body`");
+    if (to->standard && body)
+        config_bad(r, n, "C001", NULL, "a `body` has `format: template`");
     if (to->key.text && to->kind->mail && !to->mail.user)
         config_bad(r, n, "C001", NULL, "a password without `auth_username`");
 }
@@ -274,7 +303,7 @@ static void integration(struct config_reader *r, const struct yaml_node *n,
         const struct yaml_node *key = n->keys[i], *v = n->items[i];
         bool taken = v->kind == YAML_NULL || common(r, key, v, to);
         for (const struct receiver_field *f = kind->fields; f->name && !taken; f++)
-            taken = field(r, f, f->name, key, v, to);
+            taken = field(r, f, f->name, n, key, v, to);
         if (!taken)
             unknown(r, key, kind);
     }

@@ -124,13 +124,30 @@ static struct connection *connection_free(struct lane *t)
     return NULL;
 }
 
+// A template that fails keeps nobody from hearing of the alert, but is to be mended.
+static void show_trouble(struct lane *t)
+{
+    const char *text = receiver_wire_trouble(t->connections[0]->wire);
+    if (!*text)
+        return;
+    t->shown.template_failures++;
+    snprintf(t->shown.template_error, sizeof(t->shown.template_error), "%s", text);
+    log_warn("message_template_failed", "receiver=%s error=%s hint=%s", log_q(t->shown.name),
+        log_q(text), log_q("the message went out with the text it has by itself"));
+    lane_show(t);
+}
+
 static bool launch(struct lane *t, int64_t now, bool durable)
 {
     if (deliver_next(t->deliver) > now)
         return false;
     struct connection *c = connection_free(t);
-    if (!c || !deliver_take(t->deliver, now, &c->message))
+    if (!c)
         return false;
+    receiver_wire_now(t->connections[0]->wire, clock_wall_ms(&t->o.clock));
+    if (!deliver_take(t->deliver, now, &c->message))
+        return false;
+    show_trouble(t);
     if (!c->message.mark.id && t->o.deliveries) {
         c->message.mark =
             (struct deliver_mark){deliveries_id(t->o.deliveries), clock_wall_ms(&t->o.clock)};

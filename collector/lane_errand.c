@@ -76,6 +76,7 @@ static int make_drill(struct connection *c, const struct errand *e)
         .group_labels = &by,
         .alerts = &alert,
         .n = 1};
+    receiver_wire_now(t->connections[0]->wire, clock_wall_ms(&t->o.clock));
     if (rc == 0)
         rc = receiver_wire_make(t->connections[0]->wire, &w, &c->body, &c->path);
     buf_done(&key);

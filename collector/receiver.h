@@ -34,6 +34,7 @@ struct receiver_http {
     const char *ca_file, *cert_file, *key_file;
     bool insecure_skip_verify;
 };
+struct message_text;
 struct integration {
     const struct receiver_kind *kind;
     size_t number; // among those of its kind in the receiver
@@ -41,35 +42,48 @@ struct integration {
     struct receiver_secret key; // the service's: routing key, API key, bot token, mail password
     const char *secret_file;    // signs what is sent, see sign.h
     struct receiver_http http;
-    bool send_resolved, insecure; // insecure: http beyond this machine is wanted
-    bool standard;                // webhooks: format standard
-    size_t max_alerts;            // 0 = all
-    int64_t timeout_ms;           // of one try
-    const char *title, *text;     // instead of ours
+    bool send_resolved, insecure;     // insecure: http beyond this machine is wanted
+    bool standard, templated;         // webhooks: format standard, template
+    size_t max_alerts;                // 0 = all
+    int64_t timeout_ms;               // of one try
+    const char *title, *text;         // instead of ours
+    const char *body;                 // of a webhook, instead of Alertmanager's
+    const struct message_text *texts; // templates, of which the texts here are made
     struct {
         const char *channel, *username, *icon_emoji, *icon_url, *chat_id, *topic, *parse_mode;
-        bool silently;
+        const char *color, *title_link, *pretext, *footer, *fallback, *callback_id, *image_url,
+            *thumb_url, *content, *summary;
+        const char *fields, *actions; // lists, as JSON
+        bool silently, link_names;
     } chat;
     struct {
         const char *client, *client_url, *severity, *component, *group, *class, *source, *tags,
             *priority, *entity;
-        const char *responders; // a list, as JSON
+        const char *note;
+        const char *responders, *details, *links, *images, *actions; // as JSON
     } incident;
     struct {
-        const char *to, *from, *smarthost, *hello, *user, *subject;
+        const char *to, *from, *smarthost, *hello, *user, *subject, *html;
+        const char *headers; // a map, as JSON
         bool require_tls;
     } mail;
     struct repair_terms repair;
 };
 
 enum receiver_type {
-    RECEIVER_TEXT,   // no template
-    RECEIVER_SECRET, // NAME or NAME_file
-    RECEIVER_URL,    // the same, and an http URL
+    RECEIVER_TEXT,    // may hold a template
+    RECEIVER_FIXED,   // no template
+    RECEIVER_HTML,    // a template of HTML
+    RECEIVER_MESSAGE, // the same if parse_mode is HTML
+    RECEIVER_BODY,    // a template of JSON
+    RECEIVER_MAP,     // names and texts, kept as JSON; these two may hold templates
+    RECEIVER_LIST,    // of maps with these keys, kept as JSON
+    RECEIVER_SECRET,  // NAME or NAME_file
+    RECEIVER_URL,     // the same, and an http URL
     RECEIVER_BOOL,
     RECEIVER_NUMBER,     // kept as text
     RECEIVER_RESPONDERS, // a list of maps, kept as JSON
-    RECEIVER_FORMAT,     // alertmanager or standard
+    RECEIVER_FORMAT,     // alertmanager, standard or template
     RECEIVER_PARSE_MODE, // HTML or none
     RECEIVER_REPAIR,     // a key of repair_configs, see config_repair
 };
@@ -78,6 +92,8 @@ struct receiver_field {
     enum receiver_type type;
     size_t offset; // in struct integration
     bool needed;
+    const char *standard; // what Alertmanager calls the template of the text it has by itself
+    const char *const *keys; // of RECEIVER_LIST
 };
 struct receiver_kind {
     const char *name, *key; // "slack", "slack_configs"

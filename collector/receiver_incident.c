@@ -85,6 +85,33 @@ static uint64_t identity(const struct webhook_message *m)
     return m->n ? m->alerts[0].fingerprint : 0;
 }
 
+static void custom_details(
+    const struct integration *i, const struct webhook_alert *a, struct buf *body)
+{
+    if (i->incident.details) {
+        buf_addf(body, ",\"custom_details\":%s", i->incident.details);
+        return;
+    }
+    buf_adds(body, ",\"custom_details\":{\"labels\":{");
+    details(a->labels, body);
+    buf_adds(body, "},\"annotations\":{");
+    details(a->annotations, body);
+    buf_adds(body, "}}");
+}
+
+static void links(const struct integration *i, const char *url, struct buf *body)
+{
+    if (i->incident.links) {
+        buf_addf(body, ",\"links\":%s", i->incident.links);
+    } else {
+        buf_adds(body, ",\"links\":[{");
+        text_pair("href", url, body);
+        buf_adds(body, ",\"text\":\"The expression\"}]");
+    }
+    if (i->incident.images)
+        buf_addf(body, ",\"images\":%s", i->incident.images);
+}
+
 // https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
 static int pagerduty(const struct integration *i, const char *key,
     const struct webhook_message *m, struct buf *body, struct buf *path)
@@ -113,21 +140,17 @@ static int pagerduty(const struct integration *i, const char *key,
         pair_if("group", i->incident.group ? i->incident.group : label(m, "job"), 255, body);
         pair_if(
             "class", i->incident.class ? i->incident.class : label(m, "alertname"), 255, body);
-        buf_adds(body, ",\"custom_details\":{\"labels\":{");
-        details(a->labels, body);
-        buf_adds(body, "},\"annotations\":{");
-        details(a->annotations, body);
-        buf_adds(body, "}}},\"links\":[{");
-        text_pair("href", a->generator_url ? a->generator_url : m->external_url, body);
-        buf_adds(body, ",\"text\":\"The expression\"}]");
+        custom_details(i, a, body);
+        buf_addc(body, '}');
+        links(i, a->generator_url ? a->generator_url : m->external_url, body);
     }
     buf_addc(body, '}');
     return body->failed;
 }
 
-static void tags(const char *list, struct buf *out)
+static void words(const char *name, const char *list, struct buf *out)
 {
-    buf_adds(out, ",\"tags\":[");
+    buf_addf(out, ",\"%s\":[", name);
     for (const char *at = list; *at;) {
         at += strspn(at, ", ");
         size_t len = strcspn(at, ",");
@@ -167,31 +190,54 @@ static int opsgenie(const struct integration *i, const char *key,
     if (i->incident.priority)
         text_pair("priority", i->incident.priority, body);
     if (i->incident.tags)
-        tags(i->incident.tags, body);
+        words("tags", i->incident.tags, body);
     if (i->incident.responders)
         buf_addf(body, ",\"responders\":%s", i->incident.responders);
+    if (i->incident.note && *i->incident.note)
+        pair_cut("note", i->incident.note, OPSGENIE_TEXT_MAX, body);
+    if (i->incident.actions)
+        words("actions", i->incident.actions, body);
+    if (i->incident.details) {
+        buf_addf(body, ",\"details\":%s}", i->incident.details);
+        return body->failed;
+    }
     buf_adds(body, ",\"details\":{");
     details(m->alerts[0].labels, body);
     buf_adds(body, "}}");
     return body->failed;
 }
 
+static const char *const LINK[] = {"href", "text", NULL};
+static const char *const IMAGE[] = {"src", "href", "alt", "text", NULL};
 static const struct receiver_field PAGERDUTY_FIELDS[] = {
-    {"routing_key", NULL, RECEIVER_SECRET, offsetof(struct integration, key), true},
-    {"url", "pagerduty_url", RECEIVER_URL, offsetof(struct integration, url), false},
-    {"client", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.client), false},
+    {"routing_key", NULL, RECEIVER_SECRET, offsetof(struct integration, key), true, NULL, NULL},
+    {"url", "pagerduty_url", RECEIVER_URL, offsetof(struct integration, url), false, NULL,
+        NULL},
+    {"client", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.client), false,
+        "pagerduty.default.client", NULL},
     {"client_url", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.client_url),
-        false},
-    {"description", NULL, RECEIVER_TEXT, offsetof(struct integration, title), false},
-    {"severity", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.severity), false},
-    {"source", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.source), false},
-    {"component", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.component), false},
-    {"group", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.group), false},
-    {"class", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.class), false},
+        false, "pagerduty.default.clientURL", NULL},
+    {"description", NULL, RECEIVER_TEXT, offsetof(struct integration, title), false,
+        "pagerduty.default.description", NULL},
+    {"severity", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.severity), false,
+        NULL, NULL},
+    {"source", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.source), false, NULL,
+        NULL},
+    {"component", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.component), false,
+        NULL, NULL},
+    {"group", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.group), false, NULL,
+        NULL},
+    {"class", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.class), false, NULL,
+        NULL},
+    {"details", NULL, RECEIVER_MAP, offsetof(struct integration, incident.details), false, NULL,
+        NULL},
+    {"links", NULL, RECEIVER_LIST, offsetof(struct integration, incident.links), false, NULL,
+        LINK},
+    {"images", NULL, RECEIVER_LIST, offsetof(struct integration, incident.images), false, NULL,
+        IMAGE},
     {0},
 };
-static const char *const PAGERDUTY_NOT_YET[] = {
-    "service_key", "service_key_file", "details", "images", "links", NULL};
+static const char *const PAGERDUTY_NOT_YET[] = {"service_key", "service_key_file", NULL};
 
 const struct receiver_kind RECEIVER_PAGERDUTY = {.name = "pagerduty",
     .key = "pagerduty_configs",
@@ -203,20 +249,33 @@ const struct receiver_kind RECEIVER_PAGERDUTY = {.name = "pagerduty",
     .make = pagerduty};
 
 static const struct receiver_field OPSGENIE_FIELDS[] = {
-    {"api_key", "opsgenie_api_key", RECEIVER_SECRET, offsetof(struct integration, key), true},
-    {"api_url", "opsgenie_api_url", RECEIVER_URL, offsetof(struct integration, url), false},
-    {"message", NULL, RECEIVER_TEXT, offsetof(struct integration, title), false},
-    {"description", NULL, RECEIVER_TEXT, offsetof(struct integration, text), false},
-    {"source", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.source), false},
-    {"tags", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.tags), false},
-    {"priority", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.priority), false},
-    {"entity", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.entity), false},
+    {"api_key", "opsgenie_api_key", RECEIVER_SECRET, offsetof(struct integration, key), true,
+        NULL, NULL},
+    {"api_url", "opsgenie_api_url", RECEIVER_URL, offsetof(struct integration, url), false,
+        NULL, NULL},
+    {"message", NULL, RECEIVER_TEXT, offsetof(struct integration, title), false,
+        "opsgenie.default.message", NULL},
+    {"description", NULL, RECEIVER_TEXT, offsetof(struct integration, text), false,
+        "opsgenie.default.description", NULL},
+    {"source", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.source), false,
+        "opsgenie.default.source", NULL},
+    {"tags", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.tags), false, NULL,
+        NULL},
+    {"priority", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.priority), false,
+        NULL, NULL},
+    {"entity", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.entity), false, NULL,
+        NULL},
     {"responders", NULL, RECEIVER_RESPONDERS, offsetof(struct integration, incident.responders),
-        false},
+        false, NULL, NULL},
+    {"details", NULL, RECEIVER_MAP, offsetof(struct integration, incident.details), false, NULL,
+        NULL},
+    {"note", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.note), false, NULL,
+        NULL},
+    {"actions", NULL, RECEIVER_TEXT, offsetof(struct integration, incident.actions), false,
+        NULL, NULL},
     {0},
 };
-static const char *const OPSGENIE_NOT_YET[] = {
-    "details", "note", "actions", "update_alerts", NULL};
+static const char *const OPSGENIE_NOT_YET[] = {"update_alerts", NULL};
 
 const struct receiver_kind RECEIVER_OPSGENIE = {.name = "opsgenie",
     .key = "opsgenie_configs",

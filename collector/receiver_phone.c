@@ -76,14 +76,17 @@ static int ntfy(const struct integration *i, const char *key, const struct webho
 
 static const struct receiver_field TELEGRAM_FIELDS[] = {
     {"bot_token", "telegram_bot_token", RECEIVER_SECRET, offsetof(struct integration, key),
-        true},
-    {"api_url", "telegram_api_url", RECEIVER_URL, offsetof(struct integration, url), false},
-    {"chat_id", NULL, RECEIVER_NUMBER, offsetof(struct integration, chat.chat_id), true},
-    {"message", NULL, RECEIVER_TEXT, offsetof(struct integration, text), false},
+        true, NULL, NULL},
+    {"api_url", "telegram_api_url", RECEIVER_URL, offsetof(struct integration, url), false,
+        NULL, NULL},
+    {"chat_id", NULL, RECEIVER_NUMBER, offsetof(struct integration, chat.chat_id), true, NULL,
+        NULL},
+    {"message", NULL, RECEIVER_MESSAGE, offsetof(struct integration, text), false,
+        "telegram.default.message", NULL},
     {"parse_mode", NULL, RECEIVER_PARSE_MODE, offsetof(struct integration, chat.parse_mode),
-        false},
+        false, NULL, NULL},
     {"disable_notifications", NULL, RECEIVER_BOOL, offsetof(struct integration, chat.silently),
-        false},
+        false, NULL, NULL},
     {0},
 };
 static const char *const TELEGRAM_NOT_YET[] = {"message_thread_id", NULL};
@@ -97,9 +100,9 @@ const struct receiver_kind RECEIVER_TELEGRAM = {.name = "telegram",
     .make = telegram};
 
 static const struct receiver_field NTFY_FIELDS[] = {
-    {"url", NULL, RECEIVER_URL, offsetof(struct integration, url), false},
-    {"topic", NULL, RECEIVER_TEXT, offsetof(struct integration, chat.topic), true},
-    {"token", NULL, RECEIVER_SECRET, offsetof(struct integration, key), false},
+    {"url", NULL, RECEIVER_URL, offsetof(struct integration, url), false, NULL, NULL},
+    {"topic", NULL, RECEIVER_FIXED, offsetof(struct integration, chat.topic), true, NULL, NULL},
+    {"token", NULL, RECEIVER_SECRET, offsetof(struct integration, key), false, NULL, NULL},
     {0},
 };
 static const char *const NTFY_NOT_YET[] = {NULL};

@@ -3,13 +3,13 @@
 #include "collector/receiver.h"
 
 static const struct receiver_field FIELDS[] = {
-    {"action", NULL, RECEIVER_REPAIR, 0, true},
-    {"instance_label", NULL, RECEIVER_REPAIR, 0, false},
-    {"parameters", NULL, RECEIVER_REPAIR, 0, false},
-    {"max_per_hour", NULL, RECEIVER_REPAIR, 0, false},
-    {"retry", NULL, RECEIVER_REPAIR, 0, false},
-    {"give_up_after", NULL, RECEIVER_REPAIR, 0, false},
-    {"expires", NULL, RECEIVER_REPAIR, 0, false},
+    {"action", NULL, RECEIVER_REPAIR, 0, true, NULL, NULL},
+    {"instance_label", NULL, RECEIVER_REPAIR, 0, false, NULL, NULL},
+    {"parameters", NULL, RECEIVER_REPAIR, 0, false, NULL, NULL},
+    {"max_per_hour", NULL, RECEIVER_REPAIR, 0, false, NULL, NULL},
+    {"retry", NULL, RECEIVER_REPAIR, 0, false, NULL, NULL},
+    {"give_up_after", NULL, RECEIVER_REPAIR, 0, false, NULL, NULL},
+    {"expires", NULL, RECEIVER_REPAIR, 0, false, NULL, NULL},
     {0},
 };
 static const char *const NOT_YET[] = {NULL};

@@ -3,6 +3,8 @@
 //
 //     {"type":"alert.firing","timestamp":"...","data":{...}}
 //
+// or `format: template`, in which `body` says what is sent.
+//
 // data has Alertmanager's fields, and per alert its value, where its rule stands, when its expression
 // became true and which sample made it change.
 #include "base/num.h"
@@ -74,12 +76,16 @@ static int make(const struct integration *i, const char *key, const struct webho
 {
     (void)key;
     (void)path;
+    if (i->body)
+        return buf_adds(body, i->body);
     return i->standard ? standard(m, body) : webhook_body(m, body);
 }
 
 static const struct receiver_field FIELDS[] = {
-    {"url", NULL, RECEIVER_URL, offsetof(struct integration, url), true},
-    {"format", NULL, RECEIVER_FORMAT, offsetof(struct integration, standard), false},
+    {"url", NULL, RECEIVER_URL, offsetof(struct integration, url), true, NULL, NULL},
+    {"format", NULL, RECEIVER_FORMAT, offsetof(struct integration, standard), false, NULL,
+        NULL},
+    {"body", NULL, RECEIVER_BODY, offsetof(struct integration, body), false, NULL, NULL},
     {0},
 };
 static const char *const NOT_YET[] = {"payload", NULL};

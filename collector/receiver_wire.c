@@ -3,6 +3,7 @@
 #include "base/secret.h"
 #include "collector/auth.h"
 #include "collector/mask.h"
+#include "collector/message_text.h"
 #include "collector/sign.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@ struct receiver_wire {
     char from[ADDRESS_MAX];
     const struct buf *body;
     size_t sent; // of a mail
+    int64_t now_ms;
+    struct message_trouble trouble;
 };
 
 // The text of the secret, malloc'ed; *ret stays NULL when there is none.
@@ -215,8 +218,26 @@ void receiver_wire_close(struct receiver_wire *w)
 int receiver_wire_make(
     void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path)
 {
-    const struct receiver_wire *w = ctx;
-    return w->i->kind->make(w->i, w->key ? w->key : "", m, body, path);
+    struct receiver_wire *w = ctx;
+    struct integration filled;
+    struct arena arena;
+    arena_init(&arena, 0);
+    int rc = message_texts(w->i, m, w->now_ms, &arena, &filled, &w->trouble);
+    if (rc == 0)
+        rc = w->i->kind->make(&filled, w->key ? w->key : "", m, body, path);
+    arena_done(&arena);
+    return rc;
+}
+
+void receiver_wire_now(struct receiver_wire *w, int64_t wall_ms)
+{
+    w->now_ms = wall_ms;
+    w->trouble = (struct message_trouble){0};
+}
+
+const char *receiver_wire_trouble(const struct receiver_wire *w)
+{
+    return w->trouble.text;
 }
 
 // --- what may be kept and shown --------------------------------------------------------------------

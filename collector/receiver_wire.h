@@ -25,6 +25,10 @@ void receiver_wire_close(struct receiver_wire *w); // NULL allowed
 // For deliver_options: ctx is the struct receiver_wire.
 int receiver_wire_make(
     void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path);
+// Before a message is made: what `since` of templates counts to. Forgets the last one's trouble.
+void receiver_wire_now(struct receiver_wire *w, int64_t wall_ms);
+// What failed when the last message was made, "" mostly: its own text went out instead.
+const char *receiver_wire_trouble(const struct receiver_wire *w);
 // All that is the same for every try. 0; -EINVAL with err.
 int receiver_wire_setup(struct receiver_wire *w, CURL *easy, struct err *err);
 // What is of this try. The message stays until the try has ended. False: no memory.

@@ -96,7 +96,7 @@ receivers:
       - url: https://localhost:${https}/tls
         http_config: {basic_auth: {username: u, password_file: password}, tls_config: {ca_file: tls.crt}}
       - {url: "https://localhost:${https}/distrusted"}
-    slack_configs: [{channel: '#ops', send_resolved: true, title: '{{ template "slack.default.title" . }}'}]
+    slack_configs: [{channel: '#ops', send_resolved: true}]
     discord_configs: [{webhook_url: "http://127.0.0.1:${http}/discord"}]
     msteamsv2_configs: [{webhook_url: "http://127.0.0.1:${http}/teams"}]
     pagerduty_configs: [{routing_key_file: routing, secret_file: signing}]

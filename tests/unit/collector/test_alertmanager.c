@@ -142,7 +142,7 @@ static void mistakes_name_the_file_they_are_in(void)
             "", "there is no time interval `x`"},
         {"rout: {}", "", "unknown key `rout` in Alertmanager's file"},
         {"[1, 2]", "", "am.yml:1:1"},
-        {"templates: ['*.tmpl']", "", "`templates` of messages are not supported yet"},
+        {"templates: [['*.tmpl']]", "", "am.yml:1:13"},
         {"time_intervals: [{name: a}]\nmute_time_intervals: [{name: a}]", "", "is there twice"},
         {"{}", "route: {receiver: a}\n", "ours.yaml:2:1"},
         {"{}", "time_intervals: []\n", "`alertmanager_file` is named too"},
