@@ -74,7 +74,7 @@ size_t repair_board_read(
         return 0;
     pthread_mutex_lock(&b->mutex);
     size_t n = b->n < max ? b->n : max;
-    if (n)
+    if (ret && n)
         memcpy(ret, b->rows, n * sizeof(*ret));
     if (ret_stats)
         *ret_stats = b->stats;
