@@ -269,7 +269,8 @@ static void on_packet(void *ctx, int fd, uint32_t events)
     stop_if_done(d);
 }
 
-int executor_run(int fd, const struct repair_action *list, size_t n, const char *state_dir)
+// Until the agent's end is closed. 0 or -errno.
+static int serve(int fd, const struct repair_action *list, size_t n, const char *state_dir)
 {
     struct desk *d = calloc(1, sizeof(*d));
     int rc = -ENOMEM;
@@ -323,7 +324,7 @@ static void become_executor(
     prctl(PR_SET_NAME, "tocsin-repairs", 0, 0, 0);
     int rc = give_up_capabilities();
     if (rc == 0)
-        rc = executor_run(fd, list, n, state_dir);
+        rc = serve(fd, list, n, state_dir);
     if (rc < 0)
         log_error("executor_ended", "error=%s", log_q(strerror(-rc)));
     _exit(rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS);

@@ -33,6 +33,3 @@ struct executor {
 // Forks. In the executor it does not return. 0; -errno with err.
 int executor_start(const struct repair_action *list, size_t n, const char *state_dir,
     struct executor *ret, struct err *err);
-// What the executor does with its end until the other one is closed; exported for tests, which run it in a
-// thread. 0 or -errno.
-int executor_run(int fd, const struct repair_action *list, size_t n, const char *state_dir);
