@@ -7,6 +7,7 @@
 #include "cli/rules_explain.h"
 #include "cli/rules_fmt.h"
 #include "cli/rules_test.h"
+#include "cli/template_render.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,13 @@ static const struct verb_option RULES_OPTIONS[] = {
     {"format", "FORMAT", "text, json or sarif", "text json sarif"},
     {"against", "URL", "ask this collector which series there are now", NULL},
     {"sampling", "DURATION", "how often samples come, to judge ranges by (default 1s)", NULL},
+    {0},
+};
+
+static const struct verb_option TEMPLATE_OPTIONS[] = {
+    {"templates", "GLOB", "files of templates, as the configuration's `templates`", NULL},
+    {"data", "FILE", "alerts instead of the sample; - is the standard input", NULL},
+    {"as", "FORMAT", "how values are escaped: text, html or json", "text html json"},
     {0},
 };
 
@@ -122,6 +130,10 @@ const struct verb VERBS[] = {
     {"hooks", "listen", "", 0, 0, "receive webhooks and print each alert with its delay",
         "The delay is from startsAt to arrival, so it needs clocks that agree.",
         HOOKS_LISTEN_OPTIONS, hooks_listen_main},
+    {"template", "render", "TEXT", 1, 1, "what a template of a message makes of alerts",
+        "TEXT is a template such as '{{ template \"slack.default.title\" . }}'. DATA is JSON, as a\n"
+        "webhook gets it; without it there are two alerts. Exit status 1 when a template fails.",
+        TEMPLATE_OPTIONS, template_render_main},
     {"completion", NULL, "SHELL", 1, 1, "print a completion script: bash, zsh or fish", NULL,
         NULL, completion_main},
     {"version", NULL, "", 0, 0, "print the version", NULL, NULL, version_main},

@@ -31,7 +31,7 @@ static void read_template(struct config_reader *r, const struct yaml_node *v, co
     buf_init(&text, CONFIG_FILE_MAX);
     int rc = buf_add_path(&text, path);
     if (rc < 0) {
-        config_bad(r, v, "C005", NULL, "%.150s: %s", path,
+        config_bad(r, v, "C001", NULL, "%.150s: %s", path,
             rc == -EMSGSIZE ? "the file is larger than 1 MiB" : strerror(-rc));
     } else {
         rc = template_set_add(r->c->templates, path, buf_cstr(&text), text.len, &fault);
@@ -55,7 +55,7 @@ static void read_glob(struct config_reader *r, const struct yaml_node *v)
     else if (rc == GLOB_NOMATCH)
         config_warn(r, v, "C009", NULL, "there is no file %.150s", pattern);
     else if (rc != 0)
-        config_bad(r, v, "C005", NULL, "%.150s cannot be read", pattern);
+        config_bad(r, v, "C001", NULL, "%.150s cannot be read", pattern);
     for (size_t i = 0; i < found.gl_pathc && rc == 0 && !r->oom; i++)
         read_template(r, v, found.gl_pathv[i]);
     globfree(&found);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/message_text.h"
+#include "base/zone.h"
 #include "collector/receiver_text.h"
-#include "collector/zone.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>

@@ -19,7 +19,7 @@
  */
 #pragma once
 #include "base/err.h"
-#include "collector/zone.h"
+#include "base/zone.h"
 
 enum time_field { TIME_WEEKDAYS, TIME_DAYS, TIME_MONTHS, TIME_YEARS, TIME_FIELDS };
 

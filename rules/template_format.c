@@ -143,7 +143,10 @@ static void format_one(
     char verb = f->verb;
     struct buf text;
 
-    if (v->kind == TV_FLOAT && strchr("vfFeEgG", verb)) {
+    if (verb == 'T') {
+        const char *type = v->kind == TV_NIL ? "<nil>" : tmpl_type(v);
+        pad(f, type, strlen(type), out);
+    } else if (v->kind == TV_FLOAT && strchr("vfFeEgG", verb)) {
         format_float(f, v->f, out);
     } else if (v->kind == TV_INT && strchr("vdxXocq", verb)) {
         format_int(f, v->i, out);

@@ -345,8 +345,9 @@ static bool title(ARGS)
         char text[4];
         bool joins = inside && letter(then) && (c == '\'' || c == '.' || c == ':');
         buf_add(&out, text, rune_encode(inside ? rune_lower(c) : rune_upper(c), text));
-        // An underscore joins, a digit does not begin a word that ends there.
-        inside = joins || (letter(c) && !(c == '_' && !inside));
+        // What is no letter begins no word either: 1St.
+        bool cased = letter(c) && c != '_' && !(c >= '0' && c <= '9');
+        inside = joins || (letter(c) && (cased || inside));
     }
     return finish(r, &out, ret);
 }

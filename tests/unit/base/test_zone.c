@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our reader of zone files beside the C library's: same files, other code.
 #include "base/buf.h"
-#include "collector/zone.h"
+#include "base/zone.h"
 #include "tests/lib/run.h"
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/zone.h"
+#include "base/zone.h"
 #include "base/buf.h"
 #include <ctype.h>
 #include <errno.h>
