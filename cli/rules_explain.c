@@ -202,6 +202,23 @@ static void live_text(const cJSON *rule, struct buf *out)
     buf_addc(out, '\n');
 }
 
+// What overrides say about telling it.
+static void told_text(const struct rule *r, struct buf *out)
+{
+    char window[NUM_TEXT_MAX];
+    for (size_t i = 0; i < r->n_depends; i++) {
+        const struct dependency *d = &r->depends[i];
+        buf_addf(out, "  %-10s not while %s%s%s fires", i ? "" : "told",
+            d->rule ? d->group : "", d->rule ? "/" : "", d->rule ? d->rule : d->selector.text);
+        for (size_t k = 0; k < d->n_equal; k++)
+            buf_addf(out, "%s%s", k ? ", " : " with the same ", d->equal[k]);
+        buf_addc(out, '\n');
+    }
+    if (r->flap.max)
+        buf_addf(out, "  %-10s once that it flaps when it begins more than %u times in %s\n",
+            r->n_depends ? "" : "told", r->flap.max, span(r->flap.window_ms, window));
+}
+
 static void show_text(const struct explainer *x, const struct rule_group *g,
     const struct rule *r, const struct explanation *e)
 {
@@ -224,6 +241,7 @@ static void show_text(const struct explainer *x, const struct rule_group *g,
     else
         buf_adds(out, "  memory     not known: no series could be made up for its selectors\n");
     delay_text(r, e, out);
+    told_text(r, out);
     if (x->live)
         live_text(live_rule(x, g, r), out);
 }

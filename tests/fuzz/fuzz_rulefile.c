@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char BASE[] =
-    "groups: [{name: g, rules: [{alert: a, expr: x > 1, labels: {l: m}}, {record: r, expr: y}]}]";
+    "groups: [{name: g, rules: [{alert: a, expr: x > 1, labels: {l: m}}, {alert: b, expr: x}, {record: r, expr: y}]}]";
 
 static void check(const struct diags *d, int rc, const char *text, size_t size)
 {

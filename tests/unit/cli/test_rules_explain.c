@@ -17,8 +17,10 @@ static const char FILE_TEXT[] =
     "- name: own\n  rules:\n"
     "  - alert: Sub\n    expr: max_over_time(rate(x[1m])[10m:30s]) > 5 or sum_over_time((y @ 100)[5m:]) > 1\n"
     "  - alert: Odd\n    expr: '{a=\"1\",b=~\"(p|q)[0-9]+x?\",c!=\"\"} > 1'\n";
-static const char OVERRIDES[] = "overrides:\n- rule: own/Odd\n"
-                                "  set: {evaluate: arrival, for: 5s}\n";
+static const char OVERRIDES[] =
+    "overrides:\n- rule: own/Odd\n"
+    "  set: {evaluate: arrival, for: 5s, flap: {window: 10m, max: 6},\n"
+    "    depends_on: [tocsin/AgentDown, {alerts: 'B{x!=\"\"}', equal: []}]}\n";
 
 static void shows_plan_memory_and_delay(void)
 {
@@ -56,6 +58,9 @@ static void overrides_change_the_clock(void)
     SEES("twice: on either clock");
     SEES("  delay      5s to 10s100ms: sampling up to 5s, distance of evaluations up to 100ms, "
          "for 5s; an event does not wait");
+    SEES("  told       not while tocsin/AgentDown fires with the same instance\n"
+         "             not while B{x!=\"\"} fires\n"
+         "             once that it flaps when it begins more than 6 times in 10m\n");
 }
 
 static void json_is_whole(void)
