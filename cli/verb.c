@@ -28,6 +28,14 @@ static const struct verb_option ALERTS_OPTIONS[] = {
         "firing pending"},
     {0},
 };
+static const struct verb_option ALERTS_LOG_OPTIONS[] = {
+    {"since", "DURATION", "what happened in the last DURATION (default 24h)", NULL},
+    {"kind", "KIND", "only what is of this kind",
+        "pending firing resolved cleared silence_made silence_changed silence_ended acknowledged "
+        "acknowledgement_ended"},
+    {"limit", "N", "the newest N (default 100)", NULL},
+    {0},
+};
 static const struct verb_option QUERY_OPTIONS[] = {
     {"range", "DURATION", "the last DURATION up to now (or --time), as a sparkline: 10m", NULL},
     {"time", "TIME", "as of then: seconds since 1970 or 2026-11-25T04:20:00Z", NULL},
@@ -70,6 +78,10 @@ static int version_main(const struct cli *c, const struct verb_args *a, struct e
 const struct verb VERBS[] = {
     {"status", NULL, "", 0, 0, "what is wrong, then agents, rules and queues", NULL,
         STATUS_OPTIONS, status_main},
+    {"alerts", "log", "[MATCHER...]", 0, -1,
+        "what alerts did and who silenced what, newest first",
+        "All matchers must hold: alertname=Slow zone=~\"eu.*\". The collector keeps seven days.",
+        ALERTS_LOG_OPTIONS, alerts_log_main},
     {"alerts", NULL, "", 0, 0, "alerts that are firing or pending", NULL, ALERTS_OPTIONS,
         alerts_main},
     {"query", NULL, "EXPR", 1, 1, "evaluate a PromQL expression",

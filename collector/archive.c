@@ -5,6 +5,7 @@
 #include "collector/api.h"
 #include "collector/api_hooks.h"
 #include "collector/delivery_rows.h"
+#include "collector/event_query.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +68,10 @@ static void on_requests(void *ctx, int fd, uint32_t events)
     (void)events;
     ring_drain_wakeup(a->requests);
     while ((r = ring_pop(a->requests))) {
-        answer(a, r);
+        if (r->kind == REQUEST_EVENTS)
+            event_query_answer(a->path, r);
+        else
+            answer(a, r);
         if (!ring_push(a->answers, r))
             request_free(r);
     }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Answers what is asked about the delivery log, in a thread of its own that only reads: neither a page
- * nor a commit waits for somebody who looks at a week of messages.
+ * Answers what is asked about the delivery log and the log of alerting, in a thread of its own that
+ * only reads: neither a page nor a commit waits for somebody who looks at a week of messages, and a
+ * disk that hangs takes nobody else with it.
  *
  *     GET /api/v1/hooks/log?receiver=&failed=&since=&before=&limit=   newest first
  *     GET /api/v1/hooks/log?id=                                       one, with its body
+ *     GET /api/v1/alerts/log                                          see event_query.h
  *
  *     ui --request--> ring --> archive thread --SQLite, read-only--> ring --> ui
  *

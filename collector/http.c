@@ -102,9 +102,10 @@ static enum MHD_Result ask(struct http *h, struct visit *v, struct request *r)
     v->id = ++h->visits;
     r->client = v->id;
     bool notify = r->kind == REQUEST_ALERTMANAGER || r->kind == REQUEST_HOOKS;
-    bool taken = notify                       ? notify_ask(h->o.notify, r)
-                 : r->kind == REQUEST_ARCHIVE ? archive_ask(h->o.archive, r)
-                                              : shard_request(h->o.shard, r);
+    bool taken = notify ? notify_ask(h->o.notify, r)
+                 : r->kind == REQUEST_ARCHIVE || r->kind == REQUEST_EVENTS
+                     ? archive_ask(h->o.archive, r)
+                     : shard_request(h->o.shard, r);
     if (!taken) {
         request_free(r);
         return answer_api_error(
@@ -352,6 +353,8 @@ static enum MHD_Result route(struct http *h, struct listener_conn *conn, struct 
         return elsewhere(h, v, REQUEST_ALERTMANAGER, url, method);
     if (h->o.archive && strcmp(url, API_HOOKS_PREFIX "/log") == 0)
         return elsewhere(h, v, REQUEST_ARCHIVE, url, method);
+    if (h->o.archive && strcmp(url, "/api/v1/alerts/log") == 0)
+        return elsewhere(h, v, REQUEST_EVENTS, url, method);
     size_t hooks = sizeof(API_HOOKS_PREFIX) - 1;
     if (h->o.notify && strncmp(url, API_HOOKS_PREFIX, hooks) == 0 &&
         (!url[hooks] || url[hooks] == '/'))

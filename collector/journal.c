@@ -15,10 +15,13 @@
 #define WRITES_MAX   4096
 #define WAITING_MAX  100000 // writes kept while the disk refuses
 #define TRY_AGAIN_NS 1000000000LL
+#define TRIM_NS      (60 * TRY_AGAIN_NS) // between looks for what is too old in the log
+#define TRIM_MORE_NS (TRY_AGAIN_NS / 10) // while there is more of it
 
 struct record {
     const struct notice *notice; // an alert, or
-    size_t lanes;
+    uint32_t lanes, mutes;
+    struct event *event;         // what a person did, or
     struct silence_row *silence; // a silence, or
     struct delivery *delivery;   // a message that was tried, or
     struct letter *letter;       // one that was given up, or
@@ -39,7 +42,7 @@ struct journal {
     struct journal_rows rows;
     struct ring *writes, *done;
     struct loop *loop;
-    struct loop_timer *again;
+    struct loop_timer *again, *trim;
     struct clock clock;
     pthread_t thread;
     bool running;
@@ -56,6 +59,7 @@ static void write_free(struct journal_write *w)
 {
     for (size_t i = 0; i < w->n; i++) {
         notice_free(w->r[i].notice);
+        free(w->r[i].event);
         free(w->r[i].silence);
         free(w->r[i].delivery);
         free(w->r[i].letter);
@@ -144,12 +148,14 @@ static struct record *record_new(struct journal_write *w)
     return r;
 }
 
-int journal_write_alert(struct journal_write *w, const struct notice *n, size_t lanes)
+int journal_write_alert(
+    struct journal_write *w, const struct notice *n, size_t lanes, unsigned mutes)
 {
     struct record *r = record_new(w);
     if (!r || !(r->notice = notice_keep(n)))
         return -ENOMEM;
-    r->lanes = lanes;
+    r->lanes = (uint32_t)lanes;
+    r->mutes = mutes;
     w->n++;
     return 0;
 }
@@ -205,6 +211,15 @@ int journal_write_unletter(struct journal_write *w, uint64_t id)
     return 0;
 }
 
+int journal_write_event(struct journal_write *w, const struct event *e)
+{
+    struct record *r = record_new(w);
+    if (!r || !(r->event = event_copy(e)))
+        return -ENOMEM;
+    w->n++;
+    return 0;
+}
+
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag)
 {
     w->tag = tag;
@@ -247,19 +262,24 @@ void journal_stats(const struct journal *j, struct journal_stats *ret)
 
 static int put(struct journal *j, const struct journal_write *w)
 {
+    struct event_rows *log = &j->rows.events;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < w->n; i++) {
         const struct record *r = &w->r[i];
-        if (r->silence)
-            rc = silence_row_put(&j->rows.file, r->silence);
+        if (r->silence) {
+            rc = event_rows_silence(log, r->silence);
+            rc = rc == 0 ? silence_row_put(&j->rows.file, r->silence) : rc;
+        } else if (r->notice) {
+            rc = event_rows_alert(log, r->notice, r->mutes);
+            rc = rc == 0 ? journal_rows_alert(&j->rows, r->notice, r->lanes) : rc;
+        } else if (r->event)
+            rc = event_rows_put(log, r->event);
         else if (r->delivery)
             rc = delivery_rows_put(&j->rows.deliveries, &j->rows.file, r->delivery);
         else if (r->letter)
             rc = delivery_rows_letter(&j->rows.deliveries, r->letter);
         else if (r->unletter)
             rc = delivery_rows_unletter(&j->rows.deliveries, r->unletter);
-        else if (r->notice)
-            rc = journal_rows_alert(&j->rows, r->notice, r->lanes);
         else
             rc = journal_rows_told(&j->rows, r->receiver, r->alert_id, r->told, r->at_ms);
     }
@@ -358,6 +378,15 @@ static void on_again(void *ctx, int64_t due_ns, int64_t at_ns)
     commit(ctx, true);
 }
 
+// A page that comes meanwhile waits for some rows to be removed, not for the disk.
+static void on_trim(void *ctx, int64_t due_ns, int64_t at_ns)
+{
+    struct journal *j = ctx;
+    (void)due_ns;
+    bool more = !j->first && journal_rows_trim(&j->rows, clock_wall_ms(&j->clock));
+    loop_timer_set(j->trim, at_ns + (more ? TRIM_MORE_NS : TRIM_NS));
+}
+
 static void *run(void *ctx)
 {
     struct journal *j = ctx;
@@ -370,10 +399,13 @@ static void *run(void *ctx)
 int journal_start(struct journal *j, struct err *err)
 {
     j->again = loop_timer_new(j->loop, on_again, j);
-    if (!j->again || !loop_io_add(j->loop, ring_fd(j->writes), EPOLLIN, on_writes, j)) {
+    j->trim = loop_timer_new(j->loop, on_trim, j);
+    if (!j->again || !j->trim ||
+        !loop_io_add(j->loop, ring_fd(j->writes), EPOLLIN, on_writes, j)) {
         err_set(err, "out of memory");
         return -ENOMEM;
     }
+    loop_timer_set(j->trim, clock_mono_ns(&j->clock) + TRIM_NS);
     int rc = thread_start(&j->thread, "journal", run, j, err);
     j->running = rc == 0;
     return rc;

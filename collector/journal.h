@@ -8,6 +8,7 @@
  *     told    what a receiver knows of an episode: it fires, it is over
  *     silence what is not to be told
  *     delivery, letter   what was sent, and what was given up (delivery_rows.h)
+ *     event   the log: every change of an alert, every silence somebody made or ended (event_rows.h)
  *
  * A row goes when its episode is over and every lane it goes to is through with it. After a restart the
  * alerts go on in their rules (engine_restore), and what a receiver has not been told is what these
@@ -22,6 +23,7 @@
 #include "base/err.h"
 #include "base/ring.h"
 #include "collector/letters.h"
+#include "collector/event.h"
 #include "collector/notice.h"
 #include "collector/silence.h"
 
@@ -56,7 +58,9 @@ void journal_stop(struct journal *j); // writes what waits, joins, frees; NULL a
 struct journal_write;                          // one transaction
 struct journal_write *journal_write_new(void); // NULL: no memory
 // lanes: how many have to be through with the episode before it is forgotten. 0, -ENOMEM.
-int journal_write_alert(struct journal_write *w, const struct notice *n, size_t lanes);
+// mutes: set of enum mute, for the log.
+int journal_write_alert(
+    struct journal_write *w, const struct notice *n, size_t lanes, unsigned mutes);
 int journal_write_told(struct journal_write *w, const char *receiver, uint64_t alert_id,
     enum told told, int64_t at_ms);
 // gone: it is to be forgotten. 0, -ENOMEM.
@@ -65,6 +69,8 @@ int journal_write_delivery(
     struct journal_write *w, struct delivery *row); // takes row over when 0
 int journal_write_letter(struct journal_write *w, const struct letter *l);
 int journal_write_unletter(struct journal_write *w, uint64_t id);
+// What a person did, for the log only; of a silence journal_write_silence says it. 0, -ENOMEM.
+int journal_write_event(struct journal_write *w, const struct event *e);
 // Takes w over. tag comes back on journal_done; 0 = no answer is wanted. False: the ring is full, or
 // nobody writes; w is gone and counted as lost.
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag);

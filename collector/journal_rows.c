@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/journal_rows.h"
 #include "base/map.h"
+#include "collector/row_bytes.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static const struct database_options OPTIONS = {.name = "alerts.db",
         // Ids are never used twice, whatever rows are left.
         "CREATE TABLE IF NOT EXISTS last(one INTEGER PRIMARY KEY CHECK(one = 1),"
         " id INTEGER NOT NULL);"
-        "INSERT OR IGNORE INTO last VALUES(1, 0);" SILENCE_ROWS_SCHEMA DELIVERY_ROWS_SCHEMA,
+        "INSERT OR IGNORE INTO last VALUES(1, 0);" SILENCE_ROWS_SCHEMA DELIVERY_ROWS_SCHEMA
+            EVENT_ROWS_SCHEMA,
     .probe = "SELECT sum(length(labels) + length(annotations) + length(place)) FROM alert;"
              "SELECT sum(length(receiver)) FROM told; SELECT id FROM last;" SILENCE_ROWS_PROBE
                  DELIVERY_ROWS_PROBE};
@@ -62,13 +64,16 @@ static void close_file(struct journal_rows *r)
     finalize(&r->untell);
     finalize(&r->afresh);
     delivery_rows_done(&r->deliveries);
+    event_rows_close(&r->events);
     database_close(&r->file);
 }
 
 static bool prepare(struct journal_rows *r)
 {
-    if (r->put)
+    if (r->put && r->events.put)
         return true;
+    if (!event_rows_prepare(&r->events, &r->file))
+        return false;
     r->last = database_prepare(&r->file, LAST);
     r->drop = database_prepare(&r->file, DROP);
     r->tell = database_prepare(&r->file, TELL);
@@ -99,64 +104,6 @@ void journal_rows_close(struct journal_rows *r)
 bool journal_rows_ready(const struct journal_rows *r)
 {
     return r->file.db != NULL;
-}
-
-// --- bytes ---------------------------------------------------------------------------------------
-
-static bool text_add(struct buf *b, const char *s)
-{
-    return buf_add(b, s, strlen(s) + 1) == 0;
-}
-
-static bool labels_add(struct buf *b, const struct labels *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (!text_add(b, l->l[i].name) || !text_add(b, l->l[i].value))
-            return false;
-    return true;
-}
-
-// Next text of a blob of texts that end in NUL; NULL at the end, or where the last one does not.
-static const char *text_next(const char **at, const char *end)
-{
-    const char *text = *at;
-    const char *nul = text < end ? memchr(text, 0, (size_t)(end - text)) : NULL;
-    if (!nul)
-        return NULL;
-    *at = nul + 1;
-    return text;
-}
-
-static bool labels_of(sqlite3_stmt *s, int column, struct arena *a, struct labels *ret)
-{
-    const char *at = sqlite3_column_blob(s, column);
-    const char *end = at ? at + sqlite3_column_bytes(s, column) : NULL, *first = at;
-    size_t texts = 0;
-    *ret = (struct labels){0};
-    if (!at)
-        return true;
-    while (text_next(&at, end))
-        texts++;
-    if (at != end || texts % 2)
-        return false;
-    struct label *l = arena_alloc(a, (texts / 2 + 1) * sizeof(*l));
-    if (!l)
-        return false;
-    for (size_t i = 0; i < texts / 2; i++) {
-        l[i].name = text_next(&first, end);
-        l[i].value = text_next(&first, end);
-    }
-    *ret = (struct labels){l, texts / 2};
-    return true;
-}
-
-// Over every column but the sum itself, as SQLite gives them back.
-static int64_t row_sum(const int64_t *number, size_t n, const struct buf *blob, size_t blobs)
-{
-    uint64_t h = hash_bytes(number, n * sizeof(*number), n);
-    for (size_t i = 0; i < blobs; i++)
-        h = hash_bytes(blob[i].data ? blob[i].data : (const uint8_t *)"", blob[i].len, h);
-    return (int64_t)h;
 }
 
 // --- writing -------------------------------------------------------------------------------------
@@ -194,6 +141,18 @@ int journal_rows_end(struct journal_rows *r, int rc, struct err *err)
     return rc;
 }
 
+bool journal_rows_trim(struct journal_rows *r, int64_t now_ms)
+{
+    bool more = false;
+    struct err err = {0};
+    if (!r->file.db || !prepare(r))
+        return false; // whoever has something to write opens it again
+    int rc = event_rows_trim(&r->events, now_ms, EVENT_ROWS_MAX, &more);
+    if (rc != 0)
+        (void)journal_rows_end(r, rc, &err);
+    return more;
+}
+
 int journal_rows_touch(struct journal_rows *r)
 {
     char sql[48];
@@ -220,9 +179,9 @@ static int put(struct journal_rows *r, const struct notice *n, int64_t state, si
     for (int i = 0; i < 4; i++)
         buf_init(&blob[i], 1u << 24);
     bool ok = buf_add(&blob[0], &n->value, sizeof(n->value)) == 0 &&
-              labels_add(&blob[1], &n->labels) && labels_add(&blob[2], &n->annotations) &&
-              text_add(&blob[3], n->group) && text_add(&blob[3], n->file) &&
-              text_add(&blob[3], n->expr);
+              row_labels_add(&blob[1], &n->labels) &&
+              row_labels_add(&blob[2], &n->annotations) && row_text_add(&blob[3], n->group) &&
+              row_text_add(&blob[3], n->file) && row_text_add(&blob[3], n->expr);
     if (ok) {
         for (int i = 0; i < NUMBERS - 2; i++)
             sqlite3_bind_int64(r->put, i + 1, number[i]);
@@ -304,12 +263,6 @@ static void read_told(
     }
 }
 
-static struct buf blob_of(sqlite3_stmt *s, int column)
-{
-    return (struct buf){.data = (uint8_t *)(uintptr_t)sqlite3_column_blob(s, column),
-        .len = (size_t)sqlite3_column_bytes(s, column)};
-}
-
 // False: the row is not what was written.
 static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n, size_t *ret_lanes)
 {
@@ -318,7 +271,7 @@ static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n, size_
         number[i] = sqlite3_column_int64(s, i);
     number[NUMBERS - 2] = sqlite3_column_int64(s, 12);
     number[NUMBERS - 1] = sqlite3_column_int64(s, 16);
-    struct buf blob[4] = {blob_of(s, 11), blob_of(s, 13), blob_of(s, 14), blob_of(s, 15)};
+    struct buf blob[4] = {row_blob(s, 11), row_blob(s, 13), row_blob(s, 14), row_blob(s, 15)};
     if (sqlite3_column_int64(s, 17) != row_sum(number, NUMBERS, blob, 4) ||
         blob[0].len != sizeof(n->value) || number[4] < ROW_PENDING || number[4] > ROW_OVER)
         return false;
@@ -340,13 +293,13 @@ static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n, size_
         .cause_ms = number[9],
         .decided_ms = number[10],
         .line = (int)number[11],
-        .group = text_next(&at, end),
-        .file = text_next(&at, end),
-        .expr = text_next(&at, end)};
+        .group = row_text_next(&at, end),
+        .file = row_text_next(&at, end),
+        .expr = row_text_next(&at, end)};
     memcpy(&n->value, blob[0].data, sizeof(n->value));
     *ret_lanes = (size_t)number[12];
-    return n->group && n->file && n->expr && labels_of(s, 13, a, &n->labels) &&
-           labels_of(s, 14, a, &n->annotations);
+    return n->group && n->file && n->expr && row_labels(&blob[1], a, &n->labels) &&
+           row_labels(&blob[2], a, &n->annotations);
 }
 
 void journal_rows_each(

@@ -6,12 +6,14 @@
 #pragma once
 #include "collector/database.h"
 #include "collector/delivery_rows.h"
+#include "collector/event_rows.h"
 #include "collector/journal.h"
 #include "collector/silence_rows.h"
 
 struct journal_rows {
     struct database file;
     sqlite3_stmt *put, *last, *drop, *tell, *through, *untell, *afresh;
+    struct event_rows events; // the log; written in the same transactions
     uint64_t last_id, damaged;
     unsigned touched;
     struct delivery_rows deliveries;
@@ -26,6 +28,8 @@ int journal_rows_begin(struct journal_rows *r, struct err *err);
 int journal_rows_alert(struct journal_rows *r, const struct notice *n, size_t lanes);
 int journal_rows_told(struct journal_rows *r, const char *receiver, uint64_t alert_id,
     enum told told, int64_t at_ms);
+// Trims the log a little. True: there is more to trim.
+bool journal_rows_trim(struct journal_rows *r, int64_t now_ms);
 // Writes something that means nothing, to see how the disk is.
 int journal_rows_touch(struct journal_rows *r);
 // Commits, or rolls back when rc is not 0; after a failure the file is opened anew next time.

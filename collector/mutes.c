@@ -14,6 +14,18 @@ struct mutes {
     int64_t looked_ms, next_ms, sweep_ms;
 };
 
+const char *mute_name(unsigned mute)
+{
+    switch ((enum mute)mute) {
+    case MUTE_SILENCE: return "silence";
+    case MUTE_INHIBITION: return "inhibition";
+    case MUTE_TIME: return "time_interval";
+    case MUTE_DEPENDENCY: return "dependency";
+    case MUTE_FLAP: return "flapping";
+    }
+    return NULL;
+}
+
 struct mutes *mutes_new(const struct inhibit_rule *rules, size_t n)
 {
     struct mutes *m = calloc(1, sizeof(*m));

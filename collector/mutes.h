@@ -23,6 +23,8 @@ enum mute {
     MUTE_DEPENDENCY = 8,
     MUTE_FLAP = 16,
 };
+// "silence", as API and log call it; NULL: no such mute.
+const char *mute_name(unsigned mute);
 #define MUTES_SWEEP_MS 60000 // between looks for silences to forget
 
 struct mutes;

@@ -146,8 +146,11 @@ static void write_told(struct notify *n)
 static int write_alert(struct notify *n, struct journal_write *w, const struct notice *notice)
 {
     uint32_t lane[LEDGER_LANES_MAX];
-    return journal_write_alert(
-        w, notice, lanes_of(n->lanes, &notice->labels, lane, LEDGER_LANES_MAX));
+    size_t count = lanes_of(n->lanes, &notice->labels, lane, LEDGER_LANES_MAX);
+    unsigned mutes = 0;
+    for (size_t i = 0; i < count; i++)
+        mutes |= muted(n, notice, lane[i]);
+    return journal_write_alert(w, notice, count, mutes);
 }
 
 // Sends the batch to the journal. False: nothing will come back, so nobody is to wait for it.

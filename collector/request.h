@@ -22,6 +22,7 @@ enum request_kind {
     REQUEST_ALERTMANAGER, // /api/v2/...: the notifier's
     REQUEST_HOOKS,        // /api/v1/hooks...: the same
     REQUEST_ARCHIVE,      // /api/v1/hooks/log: the archive's
+    REQUEST_EVENTS,       // /api/v1/alerts/log: the archive's too
     REQUEST_SUBSCRIBE,
     REQUEST_UNSUBSCRIBE,
     REQUEST_CLIENT_GONE, // live
@@ -35,7 +36,7 @@ struct request {
     char *expr;      // heap; query text or match[] selector; NULL = none
     int64_t time_ms, start_ms, end_ms, step_ms, since_ms, window_ms;
     size_t limit;
-    // REQUEST_ALERTMANAGER, _HOOKS, _ARCHIVE: expr is the path.
+    // REQUEST_ALERTMANAGER, _HOOKS, _ARCHIVE, _EVENTS: expr is the path.
     const char *method; // static
     struct buf query;   // name NUL value NUL ...
     struct buf posted;  // the body that came

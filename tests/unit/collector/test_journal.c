@@ -56,7 +56,7 @@ static void write_alert(
 {
     struct notice n = notice(id, from, to);
     struct journal_write *w = journal_write_new();
-    CU_ASSERT_EQUAL_FATAL(journal_write_alert(w, &n, lanes), 0);
+    CU_ASSERT_EQUAL_FATAL(journal_write_alert(w, &n, lanes, 0), 0);
     CU_ASSERT_TRUE(journal_commit(j, w, tag));
 }
 
