@@ -467,10 +467,13 @@ int config_print(struct buf *out)
         "#      - url: http://127.0.0.1:7319/        # or url_file\n"
         "#        send_resolved: true\n"
         "#        max_alerts: 0\n"
-        "#        format: alertmanager               # or standard, which says more\n"
+        "#        format: alertmanager               # or standard, which says more; or template:\n"
+        "#        body: '{\"text\": \"{{ .Status }}\"}'    # JSON, in which values are escaped\n"
         "#        secret_file: /etc/tocsin/signing   # whsec_..., one or two lines: signs what is sent\n"
         "#        http_config: {authorization: {credentials_file: /etc/tocsin/hook-token}}\n"
-        "# Beyond this machine a URL is https, or `insecure: true` stands beside it. What else there is:\n");
+        "# Beyond this machine a URL is https, or `insecure: true` stands beside it. Texts may be\n"
+        "# templates, as Alertmanager's, and call what the files of `templates: [GLOB]` define. What else "
+        "there is:\n");
     for (size_t i = 1; i < RECEIVER_KINDS; i++) {
         buf_addf(out, "#    %s:", RECEIVERS[i]->key);
         for (const struct receiver_field *f = RECEIVERS[i]->fields; f->name; f++)

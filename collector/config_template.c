@@ -162,7 +162,7 @@ static void try_samples(struct config_reader *r, const struct yaml_node *v, cons
     bool error = failed == N_SAMPLES || escape == TEMPLATE_JSON;
     if (failed && !r->oom)
         tell(r, v, key, &first, error,
-            escape == TEMPLATE_JSON
+            strncmp(first.msg, "this is no JSON", 15) == 0
                 ? "values are escaped by themselves: \"{{ .Status }}\" in quotes, {{ .Alerts }} "
                   "or {{ toJson .Alerts }} outside"
             : error ? NULL

@@ -14,6 +14,9 @@ struct message_view {
     struct template_message m;
     struct labels common_labels, common_annotations;
     struct template_data data;
+    struct arena *arena;
+    struct zone zone; // the last one asked for
+    const char *zone_name;
 };
 
 // --- the message as templates see it ---------------------------------------------------------
@@ -37,18 +40,19 @@ static bool common(const struct webhook_message *m, size_t n, bool annotations, 
     return l != NULL;
 }
 
+// Zones are files, and a message asks for the same one again and again.
 static bool zone_of(void *ctx, const char *name, int64_t at_ms, int32_t *ret_offset_s)
 {
-    struct arena a;
-    struct zone z;
+    struct message_view *v = ctx;
     struct err err;
-    (void)ctx;
-    arena_init(&a, 1u << 20);
-    bool ok = zone_read(name, &a, &z, &err) == 0;
-    if (ok)
-        *ret_offset_s = zone_offset(&z, at_ms / 1000);
-    arena_done(&a);
-    return ok;
+    if (!v->zone_name || strcmp(v->zone_name, name) != 0) {
+        v->zone_name = NULL;
+        if (zone_read(name, v->arena, &v->zone, &err) < 0)
+            return false;
+        v->zone_name = arena_strndup(v->arena, name, strlen(name));
+    }
+    *ret_offset_s = zone_offset(&v->zone, at_ms / 1000);
+    return true;
 }
 
 static bool alert(const struct webhook_alert *from, struct arena *a, struct template_alert *to)
@@ -87,7 +91,9 @@ struct message_view *message_view(
         .group_labels = m->group_labels,
         .common_labels = &v->common_labels,
         .common_annotations = &v->common_annotations};
-    v->data = (struct template_data){.message = &v->m, .now_ms = now_ms, .zone = zone_of};
+    v->data = (struct template_data){
+        .message = &v->m, .now_ms = now_ms, .zone = zone_of, .zone_ctx = v};
+    v->arena = a;
     return v;
 }
 
@@ -193,10 +199,13 @@ int message_texts(const struct integration *i, const struct webhook_message *m, 
                        : add_tree(x->tree, v, &out, &fault);
         if (one == 0 && out.failed) {
             one = out.failed;
+            fault.large = true;
             snprintf(fault.msg, sizeof(fault.msg), "the text is too long");
         }
         if (one == -ENOMEM)
             rc = one;
+        else if (one < 0 && fault.large && v->m.n > 1)
+            rc = -EMSGSIZE;
         else if (one < 0)
             note(trouble, x, &fault);
         else if (!(*to = arena_strndup(a, buf_cstr(&out), out.len)))

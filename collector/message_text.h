@@ -37,7 +37,8 @@ struct message_trouble {
     unsigned count;
     char text[320];
 };
-// Texts live in the arena. 0 or -ENOMEM; what fails otherwise is told in trouble.
+// Texts live in the arena. 0; -EMSGSIZE: with fewer alerts there would be a text; -ENOMEM. What fails
+// otherwise is told in trouble.
 int message_texts(const struct integration *i, const struct webhook_message *m, int64_t now_ms,
     struct arena *a, struct integration *ret, struct message_trouble *trouble);
 

@@ -32,6 +32,17 @@ bool tmpl_fail_sure(struct tmpl_run *r, const char *fmt, ...)
     return tmpl_fail(r, "%s", msg);
 }
 
+bool tmpl_fail_large(struct tmpl_run *r, const char *fmt, ...)
+{
+    char msg[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(msg, sizeof(msg), fmt, args);
+    va_end(args);
+    r->large |= !r->rc;
+    return tmpl_fail(r, "%s", msg);
+}
+
 bool tmpl_string(struct tmpl_run *r, const void *s, size_t len, struct tmpl_value *ret)
 {
     const char *copy = arena_strndup(&r->arena, s, len);

@@ -183,8 +183,8 @@ static bool want_text(struct tmpl_run *r, const struct tmpl_value *a, size_t n)
 
 static bool finish(struct tmpl_run *r, struct buf *b, struct tmpl_value *ret)
 {
-    bool ok =
-        b->failed ? tmpl_fail(r, "the text is too long") : tmpl_string(r, b->data, b->len, ret);
+    bool ok = b->failed ? tmpl_fail_large(r, "the text is too long")
+                        : tmpl_string(r, b->data, b->len, ret);
     buf_done(b);
     return ok;
 }

@@ -154,12 +154,15 @@ struct tmpl_run {
     // Of a failure: where, and whether it is one whatever the data are.
     const struct tmpl_source *source;
     size_t at;
-    bool sure;
+    bool sure, large;
     bool explore; // both ways of each branch, to find what fails for sure
 };
 bool tmpl_fail(struct tmpl_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // The same, of what fails with any data: there is no such field.
 bool tmpl_fail_sure(struct tmpl_run *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+// The same, of what would not with fewer alerts.
+bool tmpl_fail_large(struct tmpl_run *r, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 // Copies text into the run's arena as a string value.
 bool tmpl_string(struct tmpl_run *r, const void *s, size_t len, struct tmpl_value *ret);

@@ -13,8 +13,9 @@ static bool step(struct tmpl_run *r)
 {
     if (r->explore)
         return ++r->steps <= EXPLORE_STEPS;
-    return ++r->steps <= TMPL_STEPS_MAX ? true
-                                        : tmpl_fail(r, "more than %d steps", TMPL_STEPS_MAX);
+    return ++r->steps <= TMPL_STEPS_MAX
+               ? true
+               : tmpl_fail_large(r, "more than %d steps", TMPL_STEPS_MAX);
 }
 
 static bool run_list(struct tmpl_run *r, const struct tmpl_node *n, struct buf *out);
@@ -197,7 +198,7 @@ static bool run_list(struct tmpl_run *r, const struct tmpl_node *n, struct buf *
         if (r->explore)
             buf_reset(out);
         if (out->failed && r->t->dialect == TMPL_MESSAGES)
-            return tmpl_fail(r, "the text is longer than %zu bytes", out->max);
+            return tmpl_fail_large(r, "the text is longer than %zu bytes", out->max);
         if (run_node(r, n, out))
             continue;
         if (!r->explore || r->rc != -EINVAL || r->sure)
@@ -228,8 +229,8 @@ bool tmpl_run_template(struct tmpl_run *r, struct buf *out)
     bool ok = run_list(r, r->t->nodes, out);
     // Its own ceiling and no shortage: the alert goes out, with this as its text.
     if (r->rc == -ENOMEM && r->arena.used > RUN_ARENA_MAX / 2) {
-        r->rc = -EINVAL;
-        err_set(&r->err, "it needs more than %u MiB", RUN_ARENA_MAX >> 20);
+        r->rc = 0;
+        tmpl_fail_large(r, "it needs more than %u MiB", RUN_ARENA_MAX >> 20);
     }
     r->vars = NULL;
     return ok && !r->rc;

@@ -219,6 +219,7 @@ static int run(const struct template *t, const struct template_data *d,
     int rc = r.rc;
     if (rc == 0 && out->failed == -EMSGSIZE && t->dialect == TMPL_MESSAGES) {
         rc = -EINVAL;
+        r.large = true;
         r.at = 0;
         r.source = &t->source;
         err_set(&r.err, "the text is longer than %zu bytes", out->max);
@@ -226,6 +227,7 @@ static int run(const struct template *t, const struct template_data *d,
     if (rc == -EINVAL) {
         place(f, r.source, r.at, r.err.msg);
         f->sure = r.sure;
+        f->large = r.large;
     } else if (rc < 0) {
         no_memory(f);
     }

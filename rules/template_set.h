@@ -27,7 +27,8 @@ struct template_fault {
     size_t at;        // byte of that text
     int line, col;    // the same, 1-based; line 0 = no memory
     char msg[256];
-    bool sure; // it fails whatever the alerts are
+    bool sure;  // it fails whatever the alerts are
+    bool large; // it would not with fewer of them
 };
 
 struct template_set;

@@ -277,8 +277,8 @@ static bool part(const struct moment *m, int64_t ms, const char *name, int64_t *
 
 static bool finish(struct tmpl_run *r, struct buf *b, struct tmpl_value *ret)
 {
-    bool ok =
-        b->failed ? tmpl_fail(r, "the text is too long") : tmpl_string(r, b->data, b->len, ret);
+    bool ok = b->failed ? tmpl_fail_large(r, "the text is too long")
+                        : tmpl_string(r, b->data, b->len, ret);
     buf_done(b);
     return ok;
 }

@@ -98,6 +98,9 @@ static void each_receiver_says_what_is_written(void)
         {"    discord_configs: [{webhook_url: 'https://x', message: '{{ len .Alerts }} alerts', "
          "content: '@here'}]",
             "embeds.0.description", "2 alerts"},
+        {"    discord_configs: [{webhook_url: 'https://x', message: '{{ range .Alerts }}{{ (tz "
+         "\"Europe/Paris\" .StartsAt).Format \"15:04 -07\" }} {{ since .StartsAt }} {{ end }}'}]",
+            "embeds.0.description", "05:20 +01 1.877s 05:20 +01 1.877s "},
         {"    msteamsv2_configs: [{webhook_url: 'https://x', title: '{{ .Receiver }}'}]",
             "attachments.0.content.body.0.text", "r"},
         {"    pagerduty_configs: [{routing_key_file: x, description: '{{ .Status }}', details: {a: "
@@ -180,6 +183,39 @@ static void a_template_that_fails_costs_nobody_the_message(void)
     }
 }
 
+// Of a message that is too large the queue makes one of fewer alerts.
+static void many_alerts_ask_for_fewer(void)
+{
+    static struct webhook_alert many[3000];
+    static const char CONFIG[] =
+        "route: {receiver: r}\nreceivers: [{name: r, webhook_configs: [{url: 'https://x', body: "
+        "'{{ toJson .Alerts }}'}]}]";
+    struct message_trouble trouble;
+    struct integration filled;
+    struct config c;
+    struct diags d;
+    struct arena a;
+    for (size_t i = 0; i < 3000; i++)
+        many[i] = ALERTS[0];
+    struct webhook_message m = {"r", "http://c", "{}:{}", "key", &G, many, 3000, 0};
+    diags_init(&d);
+    arena_init(&a, 0);
+    CU_ASSERT_EQUAL(config_parse(CONFIG, strlen(CONFIG), &c, &d), 0);
+    const struct integration *i = &c.receivers[0].integrations[0];
+    CU_ASSERT_EQUAL(message_texts(i, &m, 0, &a, &filled, &trouble), 0);
+    for (size_t k = 0; k < 3000; k++)
+        many[k].generator_url =
+            "http://c/graph?g0.expr=a_long_one_that_is_longer_than_the_others_are_and_goes_on";
+    CU_ASSERT_EQUAL(message_texts(i, &m, 0, &a, &filled, &trouble), -EMSGSIZE);
+    CU_ASSERT_EQUAL(trouble.count, 0);
+    m.max_alerts = 1500;
+    CU_ASSERT_EQUAL(message_texts(i, &m, 0, &a, &filled, &trouble), 0);
+    CU_ASSERT_TRUE(filled.body && strlen(filled.body) > 100000);
+    arena_done(&a);
+    diags_done(&d);
+    config_done(&c);
+}
+
 // Of files only what they define is taken over: Alertmanager's users rename the defaults.
 static void files_replace_what_is_said_by_default(void)
 {
@@ -232,6 +268,7 @@ static const struct test TESTS[] = {
     {"a mail has both bodies and its headers", a_mail_has_both_bodies_and_its_headers},
     {"a template that fails costs nobody the message",
         a_template_that_fails_costs_nobody_the_message},
+    {"many alerts ask for fewer", many_alerts_ask_for_fewer},
     {"files replace what is said by default", files_replace_what_is_said_by_default},
     {"every failed allocation is told", every_failed_allocation_is_told},
 };
