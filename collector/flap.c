@@ -199,15 +199,6 @@ struct notice *flaps_said(
     return notice_annotated(n, FLAP_ANNOTATION, text);
 }
 
-void flaps_lanes_changed(struct flaps *f)
-{
-    size_t it = 0, len;
-    const void *key;
-    void *value;
-    while (map_next(&f->alerts, &it, &key, &len, &value))
-        ((struct swinging *)value)->n_lanes = 0;
-}
-
 int64_t flaps_next(const struct flaps *f, int64_t wall_ms)
 {
     int64_t next = INT64_MAX;

@@ -46,8 +46,6 @@ bool flaps_damped(const struct flaps *f, const struct notice *n, int64_t wall_ms
 // to be freed. Else NULL.
 struct notice *flaps_said(
     struct flaps *f, const struct notice *n, uint32_t lane, int64_t wall_ms);
-// Lanes have other numbers now: each is told once more.
-void flaps_lanes_changed(struct flaps *f);
 // When an alert is next damped no more; INT64_MAX = none is.
 int64_t flaps_next(const struct flaps *f, int64_t wall_ms);
 // Forgets alerts that have not begun for their window.

@@ -4,7 +4,8 @@
 // SCREENSHOTS=folder keeps pictures.
 
 import { existsSync, mkdirSync } from "node:fs";
-import { World, check, now, run, sleep, tree } from "./world.mjs";
+import { join } from "node:path";
+import { World, check, now, root, run, sleep, tree } from "./world.mjs";
 
 const chromiumPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
 const playwright = new URL("../../web/node_modules/playwright-core/index.mjs", import.meta.url);
@@ -28,7 +29,10 @@ await run([
   [
     "the page shows this host, its services and moving charts",
     async () => {
-      await w.collector();
+      const stock = (name) => join(root, "rules/stock", name);
+      const behind = w.put("behind.yaml", `groups: [{name: page, rules: [{alert: Behind, expr: 'tocsin_service_state{state="crashed"} == 1'}]}]\n`);
+      const overrides = w.put("behind.overrides.yaml", "overrides: [{rule: page/Behind, set: {depends_on: [starter/ServiceCrashed]}}]\n");
+      await w.collector({ rules: [stock("starter.yaml"), stock("starter.overrides.yaml"), behind, overrides] });
       nginx = await w.nginx();
       await w.agent({ host: "page-host" });
       browser = await chromium.launch({
@@ -89,6 +93,10 @@ await run([
       for (const p of tree(nginx.child.pid)) process.kill(p, "SIGKILL");
       const crashed = `.alert.firing:has-text("ServiceCrashed"):has-text("port=${nginx.port}")`;
       await page.waitForSelector(crashed, { timeout: 5000 });
+      const behind = '.alert.firing:has-text("Behind")';
+      await page.click(`${behind} .alert-head`);
+      await page.waitForSelector(`${behind} >> text=an alert it depends on fires`, { timeout: 8000 });
+      await page.click(`${behind} .alert-head`);
       await page.click(`${crashed} .alert-head`);
       await page.click(`${crashed} >> text=Silence…`);
       await page.fill(`${crashed} label:has-text("Why") input`, "disk swap");

@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { state, type Alert } from "./live.ts";
 import { now } from "./use.ts";
 import { clock, duration } from "./format.ts";
+import { HeldBack } from "./held.tsx";
 import { SilenceForm, Silences, silencedBy, silences } from "./silences.tsx";
 
 const RANK = { firing: 0, pending: 1, resolved: 2 };
@@ -61,6 +62,7 @@ function Row({ a }: { a: Alert }) {
               <dd>{clock(a.starts_at_ms)}</dd>
             </>
           ) : null}
+          {a.state === "firing" ? <HeldBack a={a} /> : null}
           <dt>Sample to decision</dt>
           <dd>{delay >= 0 ? duration(delay) : "–"}</dd>
           {Object.entries(a.annotations).map(([k, v]) => (
