@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#define DAY_S (24 * 3600)
+
 enum { ADD_FOR, ADD_COMMENT, ADD_BY };
 
 static void add_filters(struct buf *path, const struct verb_args *a)
@@ -27,6 +29,28 @@ static int matching(
     int rc = client_send(c, "GET", buf_cstr(&path), NULL, ret_doc, err);
     buf_done(&path);
     return rc;
+}
+
+// How often an alert that the matchers choose began to fire in the last day. -1: it cannot be said.
+static int64_t would_have(const struct cli *c, const struct verb_args *a)
+{
+    cJSON *doc = NULL;
+    const cJSON *data;
+    struct err ignored = {0};
+    struct buf path;
+    char since[40];
+    buf_init(&path, 65536);
+    snprintf(since, sizeof(since), "%lld", (long long)(when_now_ms() / 1000 - DAY_S));
+    buf_adds(&path, "/api/v1/alerts/log");
+    client_param(&path, "count", "true");
+    client_param(&path, "kind", "firing");
+    client_param(&path, "since", since);
+    add_filters(&path, a);
+    int rc = client_get(c, buf_cstr(&path), &doc, &data, &ignored);
+    int64_t n = rc == CLI_YES ? (int64_t)json_number(data, "count") : -1;
+    buf_done(&path);
+    cJSON_Delete(doc);
+    return n;
 }
 
 static void print_alerts(const struct cli *c, const cJSON *alerts)
@@ -61,6 +85,10 @@ int silence_preview_main(const struct cli *c, const struct verb_args *a, struct 
         fprintf(c->out, "%d alert%s that fire%s now would be silenced%s\n", n,
             n == 1 ? "" : "s", n == 1 ? "s" : "", n ? ":" : "");
         print_alerts(c, alerts);
+        int64_t day = would_have(c, a);
+        if (day >= 0)
+            fprintf(c->out, "in the last 24 h it would have silenced %lld alert%s\n",
+                (long long)day, day == 1 ? "" : "s");
     }
     cJSON_Delete(alerts);
     return rc;

@@ -93,7 +93,8 @@ const struct verb VERBS[] = {
     {"silence", "list", "", 0, 0, "what is silenced, by whom and why", NULL,
         SILENCE_LIST_OPTIONS, silence_list_main},
     {"silence", "expire", "ID...", 1, -1, "end silences now", NULL, NULL, silence_expire_main},
-    {"silence", "preview", "MATCHER...", 1, -1, "alerts that fire and would be silenced", NULL,
+    {"silence", "preview", "MATCHER...", 1, -1, "alerts that fire and would be silenced",
+        "And how many would have been in the last 24 hours. With --json only those that fire now.",
         NULL, silence_preview_main},
     {"top", NULL, "[WORD]", 0, 1, "live view of services and alerts; q quits",
         "WORD shows only services and hosts whose name holds it. Without a terminal one picture\n"

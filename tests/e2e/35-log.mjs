@@ -63,6 +63,8 @@ await run([
       } while (next);
       check(JSON.stringify(seen) === JSON.stringify(all), JSON.stringify(seen));
       check((await page("kind=firing&count=true")).count === 1, "count");
+      check(/in the last 24 h it would have silenced 1 alert\n/.test(cli("silence", "preview", "alertname=Down").stdout), cli("silence", "preview", "alertname=Down").stdout);
+      check(/would have silenced 0 alerts\n/.test(cli("silence", "preview", "alertname=Other").stdout), "other");
       check(log("--since", "1ms").length === 0, "since");
       check(/nothing is in the log/.test(cli("alerts", "log", "alertname=Other").stdout), "nothing");
       check(/Down/.test(cli("alerts", "log").stdout) && / resolved /.test(cli("alerts", "log").stdout), cli("alerts", "log").stdout);
