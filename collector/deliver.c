@@ -22,6 +22,31 @@ static void group_free(struct group *g)
     free(g);
 }
 
+// What the alerts of its group have in common (in a, or borrowed), and the group's key. False: no memory.
+static bool key_of(const struct deliver *d, const struct labels *labels, struct arena *a,
+    struct labels *ret_by, struct buf *ret_key)
+{
+    if (d->o.group_by_all)
+        *ret_by = *labels;
+    else if (!labels_keep(a, labels, d->o.group_by, d->o.n_group_by, ret_by))
+        return false;
+    return webhook_group_key(d->o.route_key, ret_by, ret_key) == 0;
+}
+
+const struct group *deliver_group_find(const struct deliver *d, const struct labels *labels)
+{
+    struct arena arena;
+    struct labels by = {0};
+    struct buf key;
+    arena_init(&arena, 0);
+    buf_init(&key, 1u << 20);
+    const struct group *g =
+        key_of(d, labels, &arena, &by, &key) ? map_get(&d->groups, key.data, key.len) : NULL;
+    buf_done(&key);
+    arena_done(&arena);
+    return g;
+}
+
 // The group this alert belongs to, made on first use.
 struct group *deliver_group_of(struct deliver *d, const struct labels *labels)
 {
@@ -32,11 +57,7 @@ struct group *deliver_group_of(struct deliver *d, const struct labels *labels)
 
     arena_init(&arena, 0);
     buf_init(&key, 1u << 20);
-    if (d->o.group_by_all)
-        by = *labels;
-    else if (!labels_keep(&arena, labels, d->o.group_by, d->o.n_group_by, &by))
-        goto out;
-    if (webhook_group_key(d->o.route_key, &by, &key) < 0)
+    if (!key_of(d, labels, &arena, &by, &key))
         goto out;
     g = map_get(&d->groups, key.data, key.len);
     if (g)
@@ -224,7 +245,7 @@ int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms)
     return notice_set_put(&g->known, fires(n) ? n : &known);
 }
 
-static int64_t due_of(const struct group *g)
+int64_t deliver_group_due(const struct group *g)
 {
     return g->retry_at_ms > g->not_before_ms ? g->retry_at_ms : g->not_before_ms;
 }
@@ -234,7 +255,7 @@ static struct item *item_due(const struct deliver *d, int64_t now_ms, struct ite
 {
     struct item *before = NULL;
     for (struct item *it = d->head; it; before = it, it = it->next) {
-        if (!it->group->flying && due_of(it->group) <= now_ms) {
+        if (!it->group->flying && deliver_group_due(it->group) <= now_ms) {
             *ret_before = before;
             return it;
         }
@@ -310,15 +331,15 @@ int64_t deliver_next(const struct deliver *d)
     for (const struct item *it = d->head; it; it = it->next) {
         if (it->group->flying)
             continue;
-        if (due_of(it->group) < due)
-            due = due_of(it->group);
+        if (deliver_group_due(it->group) < due)
+            due = deliver_group_due(it->group);
         if (due <= it->queued_ms)
             break; // it is due; usually the first one is
     }
     return due > deliver_ready(d) ? due : deliver_ready(d);
 }
 
-static bool quiet(const struct deliver *d, const struct group *g)
+bool deliver_quiet(const struct deliver *d, const struct group *g)
 {
     for (size_t i = 0; i < g->known.count; i++)
         if (!d->o.quiet || !d->o.quiet(d->o.quiet_ctx, g->known.n[i]))
@@ -338,7 +359,7 @@ bool deliver_take(struct deliver *d, int64_t now_ms, struct deliver_message *ret
     struct flight *f = &d->flights[number];
     for (;;) {
         if (!d->head && repeat_due(d, &g) <= now_ms && g) {
-            if (quiet(d, g)) {
+            if (deliver_quiet(d, g)) {
                 g->quiet_until_ms = now_ms + QUIET_LOOK_MS;
                 return false;
             }

@@ -132,6 +132,36 @@ struct deliver_stats {
     size_t queued; // alert changes
     uint64_t sent, failed, dropped, alerts_dropped;
     int64_t failing_since_ms, last_sent_ms;
+    int failing_status; // of the last try that failed
     bool gone;
 };
 void deliver_stats(const struct deliver *d, struct deliver_stats *ret);
+
+enum deliver_reason {
+    DELIVER_WHY_NOTHING,     // there is nothing to tell of it
+    DELIVER_WHY_NOW,         // it goes in this turn
+    DELIVER_WHY_TURN,        // others go first: as many messages as may be are in flight
+    DELIVER_WHY_IN_FLIGHT,   // the receiver has yet to answer
+    DELIVER_WHY_GROUP_WAIT,  // of the route
+    DELIVER_WHY_REFUSED,     // the receiver refused this group's message: another try
+    DELIVER_WHY_BACK_OFF,    // the receiver failed: another try
+    DELIVER_WHY_RETRY_AFTER, // the receiver named a time
+    DELIVER_WHY_REPEAT,      // a reminder, repeat_interval after the last message
+    DELIVER_WHY_NO_REPEAT,   // it knows, and nobody is reminded
+    DELIVER_WHY_HELD,        // it knows, and the route's times hold reminders back
+    DELIVER_WHY_QUIET,       // it knows, and reminders are muted
+    DELIVER_WHY_GONE,        // the receiver said it is gone for good (410)
+};
+struct deliver_why {
+    enum deliver_reason reason;
+    int64_t at_ms; // of the next deliver_take of its group; INT64_MAX = never, as things stand
+    bool exact;    // else not earlier than at_ms: a message in flight has to end first
+    int64_t since_ms; // when it was queued, or last sent
+    unsigned tries;   // so far
+    int64_t failing_since_ms;
+    int status; // of the last try, while it fails; 0 = no answer
+};
+// When the receiver is told next of the group of an alert with these labels, and why not earlier, if no
+// answer and no change comes before. A message that turns out to hold nothing shifts those after it.
+void deliver_why(const struct deliver *d, const struct labels *labels, int64_t now_ms,
+    struct deliver_why *ret);

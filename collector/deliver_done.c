@@ -139,6 +139,7 @@ enum deliver_verdict deliver_done(
         return DELIVER_SENT;
     }
     d->stats.failed++;
+    d->stats.failing_status = status;
     if (!d->stats.failing_since_ms)
         d->stats.failing_since_ms = now_ms;
     if (status == 410)

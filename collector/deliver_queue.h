@@ -74,3 +74,7 @@ void deliver_lose_item(
 void deliver_lose_change(struct deliver *d, const struct notice *n);
 // A group nobody is told about any more takes no memory.
 void deliver_group_release(struct deliver *d, struct group *g);
+// For deliver_why.c. NULL: there is none, or no memory.
+const struct group *deliver_group_find(const struct deliver *d, const struct labels *labels);
+int64_t deliver_group_due(const struct group *g);
+bool deliver_quiet(const struct deliver *d, const struct group *g); // no reminder now
