@@ -12,7 +12,8 @@ struct row {
     const cJSON *alert;
     int rank; // 0 firing, 1 pending
     int64_t active_ms;
-    char *labels; // with alertname, for the order
+    char *labels;     // with alertname, for the order
+    const cJSON *ack; // NULL: nobody has taken it on
 };
 
 static int compare(const void *a, const void *b)
@@ -33,6 +34,37 @@ static char *labels_text(const cJSON *labels, const char *const *skip)
     char *copy = strdup(buf_cstr(&b));
     buf_done(&b);
     return copy;
+}
+
+// "ann, for 1 h: looking"; NULL: none, or no memory.
+static char *ack_text(const cJSON *ack, int64_t now_ms)
+{
+    char age[TEXT_NUMBER_MAX], *text;
+    const char *note = json_text(ack, "note");
+    int64_t ends_ms = now_ms;
+    if (!ack)
+        return NULL;
+    (void)when_parse(json_text(ack, "endsAt"), &ends_ms);
+    if (asprintf(&text, "%s, for %s%s%s", json_text(ack, "owner"),
+            text_age(ends_ms > now_ms ? ends_ms - now_ms : 0, age), *note ? ": " : "",
+            note) < 0)
+        return NULL;
+    return text;
+}
+
+// Prometheus's list of alerts knows no fingerprints: the labels are the same.
+static const cJSON *ack_of(const cJSON *acks, const char *labels)
+{
+    const cJSON *ack;
+    cJSON_ArrayForEach(ack, acks)
+    {
+        char *its = labels_text(cJSON_GetObjectItemCaseSensitive(ack, "labels"), NULL);
+        bool same = its && strcmp(its, labels) == 0;
+        free(its);
+        if (same)
+            return ack;
+    }
+    return NULL;
 }
 
 static void add_row(struct table *t, const struct row *r, int64_t now_ms)
@@ -56,6 +88,9 @@ static void add_row(struct table *t, const struct row *r, int64_t now_ms)
     }
     table_cell(t, TEXT_PLAIN, value);
     table_cell(t, TEXT_DIM, rest ? rest : "");
+    char *owner = ack_text(r->ack, now_ms);
+    table_cell(t, TEXT_GOOD, owner ? owner : "");
+    free(owner);
     table_cell(t, TEXT_PLAIN,
         json_text(cJSON_GetObjectItemCaseSensitive(r->alert, "annotations"), "summary"));
     free(rest);
@@ -64,13 +99,13 @@ static void add_row(struct table *t, const struct row *r, int64_t now_ms)
 static int show(const struct cli *c, struct row *rows, size_t n, struct err *err)
 {
     static const char *const HEADINGS[] = {
-        "STATE", "ALERT", "SEVERITY", ">SINCE", ">VALUE", "LABELS", "SUMMARY"};
+        "STATE", "ALERT", "SEVERITY", ">SINCE", ">VALUE", "LABELS", "TAKEN BY", "SUMMARY"};
     struct table t;
     if (n == 0) {
         fputs("no alert is firing or pending\n", c->out);
         return CLI_YES;
     }
-    table_init(&t, HEADINGS, 7);
+    table_init(&t, HEADINGS, 8);
     for (size_t i = 0; i < n; i++)
         add_row(&t, &rows[i], when_now_ms());
     bool printed = table_print(&t, 0, c->color, c->out);
@@ -84,7 +119,11 @@ static int show_json(const struct cli *c, const struct row *rows, size_t n, stru
 {
     fputs("[", c->out);
     for (size_t i = 0; i < n; i++) {
-        char *text = cJSON_PrintUnformatted(rows[i].alert);
+        cJSON *alert = cJSON_Duplicate(rows[i].alert, true);
+        if (rows[i].ack)
+            cJSON_AddItemToObject(alert, "ack", cJSON_Duplicate(rows[i].ack, true));
+        char *text = alert ? cJSON_PrintUnformatted(alert) : NULL;
+        cJSON_Delete(alert);
         if (!text) {
             err_set(err, "out of memory");
             return CLI_NO;
@@ -98,13 +137,16 @@ static int show_json(const struct cli *c, const struct row *rows, size_t n, stru
 
 int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err)
 {
-    cJSON *doc = NULL;
+    cJSON *doc = NULL, *acks = NULL;
+    struct err ignored = {0};
     const cJSON *data, *alert;
     const char *fail_on = a->option[0];
     int rc = client_get(c, "/api/v1/alerts", &doc, &data, err);
     if (rc != CLI_YES)
         return rc;
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(data, "alerts");
+    // An older collector has none.
+    (void)client_send(c, "GET", "/api/v2/tocsin/acks", NULL, &acks, &ignored);
     size_t n = 0, firing = 0;
     struct row *rows = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*rows));
     cJSON_ArrayForEach(alert, list)
@@ -119,6 +161,7 @@ int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err)
             r->active_ms = 0;
         if (!r->labels)
             break;
+        r->ack = r->rank == 0 ? ack_of(acks, r->labels) : NULL;
         firing += r->rank == 0;
         n++;
     }
@@ -134,6 +177,7 @@ int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err)
     for (size_t i = 0; rows && i < n; i++)
         free(rows[i].labels);
     free(rows);
+    cJSON_Delete(acks);
     cJSON_Delete(doc);
     return rc;
 }

@@ -36,6 +36,15 @@ static void list_options(const struct verb_option *o, FILE *out)
         fprintf(out, " --%s", o->name);
 }
 
+// Those of the verb that is v's first word alone; NULL: there is none.
+static const struct verb_option *plain_options(const struct verb *v)
+{
+    for (const struct verb *u = VERBS; u->name; u++)
+        if (!u->sub && strcmp(u->name, v->name) == 0)
+            return u->options;
+    return NULL;
+}
+
 static void bash(FILE *out)
 {
     fputs("# bash completion for tocsin\n"
@@ -59,6 +68,7 @@ static void bash(FILE *out)
             if (first_of_name(v)) {
                 fprintf(out, "    %s) words='", v->name);
                 list_subs(v, out);
+                list_options(plain_options(v), out);
                 fputs("' ;;\n", out);
             }
             fprintf(out, "    '%s %s'*) words='", v->name, v->sub);

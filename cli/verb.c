@@ -36,6 +36,12 @@ static const struct verb_option ALERTS_LOG_OPTIONS[] = {
     {"limit", "N", "the newest N (default 100)", NULL},
     {0},
 };
+static const struct verb_option ALERTS_ACK_OPTIONS[] = {
+    {"for", "DURATION", "how long: 2h", NULL},
+    {"note", "TEXT", "what is being done, for whoever finds it", NULL},
+    {"by", "NAME", "who (default: USER)", NULL},
+    {0},
+};
 static const struct verb_option QUERY_OPTIONS[] = {
     {"range", "DURATION", "the last DURATION up to now (or --time), as a sparkline: 10m", NULL},
     {"time", "TIME", "as of then: seconds since 1970 or 2026-11-25T04:20:00Z", NULL},
@@ -82,6 +88,13 @@ const struct verb VERBS[] = {
         "what alerts did and who silenced what, newest first",
         "All matchers must hold: alertname=Slow zone=~\"eu.*\". The collector keeps seven days.",
         ALERTS_LOG_OPTIONS, alerts_log_main},
+    {"alerts", "ack", "FINGERPRINT|MATCHER...", 1, -1, "take alerts that fire on, for a while",
+        "Nobody is reminded of them meanwhile; that they are over is told. When the time is up and\n"
+        "an alert still fires, or it is given back, it is told again. What ends and fires anew is\n"
+        "not acknowledged.",
+        ALERTS_ACK_OPTIONS, alerts_ack_main},
+    {"alerts", "unack", "FINGERPRINT|MATCHER...", 1, -1, "give alerts back that were taken on",
+        "Those that still fire are told again.", NULL, alerts_unack_main},
     {"alerts", NULL, "", 0, 0, "alerts that are firing or pending", NULL, ALERTS_OPTIONS,
         alerts_main},
     {"query", NULL, "EXPR", 1, 1, "evaluate a PromQL expression",

@@ -61,6 +61,8 @@ void verb_help(const struct verb *v, FILE *out); // NULL = of the program
 int status_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int alerts_log_main(const struct cli *c, const struct verb_args *a, struct err *err);
+int alerts_ack_main(const struct cli *c, const struct verb_args *a, struct err *err);
+int alerts_unack_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int query_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int top_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int silence_add_main(const struct cli *c, const struct verb_args *a, struct err *err);

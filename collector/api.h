@@ -16,6 +16,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "collector/ack_board.h"
 #include "collector/board.h"
 #include "collector/pipeline.h"
 #include "collector/repair_board.h"
@@ -31,6 +32,7 @@ struct api_context {
     const char *external_url;     // without a trailing slash
     struct board *board;          // NULL: nothing to show
     struct repair_board *repairs; // NULL: none
+    struct ack_board *acks;       // NULL: none
     int64_t started_ms;
     size_t frames_queued, frames_max, notices_queued, notices_max;
     uint64_t notices_lost;         // transitions the notifier never heard of

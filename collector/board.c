@@ -49,6 +49,11 @@ static void changed(struct board *b)
     atomic_fetch_add(&b->generation, 1);
 }
 
+void board_touch(struct board *b)
+{
+    changed(b);
+}
+
 void board_banner(struct board *b, const char *text)
 {
     pthread_mutex_lock(&b->mutex);

@@ -22,6 +22,7 @@ struct board *board_new(void); // NULL: no memory
 void board_free(struct board *b);
 // Rises with every change: a reader that saw this number need not look again.
 uint64_t board_generation(const struct board *b);
+void board_touch(struct board *b); // something beside it changed that the page shows too
 
 // NULL or "" takes the banner away.
 void board_banner(struct board *b, const char *text);

@@ -26,6 +26,7 @@ struct record {
     struct delivery *delivery;   // a message that was tried, or
     struct letter *letter;       // one that was given up, or
     uint64_t unletter;           // is that no more, or
+    struct ack_row *ack;         // an acknowledgement, or
     char *receiver;              // what somebody was told
     uint64_t alert_id;
     enum told told;
@@ -63,6 +64,7 @@ static void write_free(struct journal_write *w)
         free(w->r[i].silence);
         free(w->r[i].delivery);
         free(w->r[i].letter);
+        free(w->r[i].ack);
         free(w->r[i].receiver);
     }
     free(w->r);
@@ -114,6 +116,11 @@ uint64_t journal_last_delivery(struct journal *j)
 const char *journal_path(const struct journal *j)
 {
     return j->rows.file.path;
+}
+
+void journal_each_ack(struct journal *j, void (*fn)(void *ctx, const struct ack *a), void *ctx)
+{
+    ack_rows_each(&j->rows.file, &j->rows.damaged, fn, ctx);
 }
 
 uint64_t journal_last_id(const struct journal *j)
@@ -177,6 +184,15 @@ int journal_write_silence(struct journal_write *w, const struct silence *s, bool
 {
     struct record *r = record_new(w);
     if (!r || !(r->silence = silence_row_new(s, gone)))
+        return -ENOMEM;
+    w->n++;
+    return 0;
+}
+
+int journal_write_ack(struct journal_write *w, const struct ack *a, bool gone)
+{
+    struct record *r = record_new(w);
+    if (!r || !(r->ack = ack_row_new(a, gone)))
         return -ENOMEM;
     w->n++;
     return 0;
@@ -280,6 +296,8 @@ static int put(struct journal *j, const struct journal_write *w)
             rc = delivery_rows_letter(&j->rows.deliveries, r->letter);
         else if (r->unletter)
             rc = delivery_rows_unletter(&j->rows.deliveries, r->unletter);
+        else if (r->ack)
+            rc = ack_row_put(&j->rows.file, r->ack);
         else
             rc = journal_rows_told(&j->rows, r->receiver, r->alert_id, r->told, r->at_ms);
     }

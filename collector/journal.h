@@ -9,6 +9,7 @@
  *     silence what is not to be told
  *     delivery, letter   what was sent, and what was given up (delivery_rows.h)
  *     event   the log: every change of an alert, every silence somebody made or ended (event_rows.h)
+ *     ack     who has taken an alert on, until when
  *
  * A row goes when its episode is over and every lane it goes to is through with it. After a restart the
  * alerts go on in their rules (engine_restore), and what a receiver has not been told is what these
@@ -22,8 +23,9 @@
 #pragma once
 #include "base/err.h"
 #include "base/ring.h"
-#include "collector/letters.h"
+#include "collector/ack.h"
 #include "collector/event.h"
+#include "collector/letters.h"
 #include "collector/notice.h"
 #include "collector/silence.h"
 
@@ -48,6 +50,7 @@ void journal_each_letter(
     struct journal *j, void (*fn)(void *ctx, const struct letter *l), void *ctx);
 uint64_t journal_last_delivery(struct journal *j); // id of the newest message; 0 = none
 const char *journal_path(const struct journal *j); // of alerts.db
+void journal_each_ack(struct journal *j, void (*fn)(void *ctx, const struct ack *a), void *ctx);
 uint64_t journal_last_id(const struct journal *j); // of the episodes ever written
 uint64_t journal_damaged(const struct journal *j); // rows that were left out
 
@@ -71,6 +74,8 @@ int journal_write_letter(struct journal_write *w, const struct letter *l);
 int journal_write_unletter(struct journal_write *w, uint64_t id);
 // What a person did, for the log only; of a silence journal_write_silence says it. 0, -ENOMEM.
 int journal_write_event(struct journal_write *w, const struct event *e);
+// gone: its episode is over. 0, -ENOMEM.
+int journal_write_ack(struct journal_write *w, const struct ack *a, bool gone);
 // Takes w over. tag comes back on journal_done; 0 = no answer is wanted. False: the ring is full, or
 // nobody writes; w is gone and counted as lost.
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag);

@@ -28,10 +28,10 @@ static const struct database_options OPTIONS = {.name = "alerts.db",
         "CREATE TABLE IF NOT EXISTS last(one INTEGER PRIMARY KEY CHECK(one = 1),"
         " id INTEGER NOT NULL);"
         "INSERT OR IGNORE INTO last VALUES(1, 0);" SILENCE_ROWS_SCHEMA DELIVERY_ROWS_SCHEMA
-            EVENT_ROWS_SCHEMA,
+            EVENT_ROWS_SCHEMA ACK_ROWS_SCHEMA,
     .probe = "SELECT sum(length(labels) + length(annotations) + length(place)) FROM alert;"
              "SELECT sum(length(receiver)) FROM told; SELECT id FROM last;" SILENCE_ROWS_PROBE
-                 DELIVERY_ROWS_PROBE};
+                 DELIVERY_ROWS_PROBE ACK_ROWS_PROBE};
 
 static const char PUT[] =
     "INSERT OR REPLACE INTO alert VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";

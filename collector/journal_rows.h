@@ -4,6 +4,7 @@
  * mean. Functions that write return 0 or an error of SQLite's.
  */
 #pragma once
+#include "collector/ack_rows.h"
 #include "collector/database.h"
 #include "collector/delivery_rows.h"
 #include "collector/event_rows.h"

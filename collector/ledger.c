@@ -8,6 +8,7 @@
 struct lane_state {
     uint32_t lane;
     unsigned char said, muted;
+    bool acked; // to be told again when it is acknowledged no more
 };
 // An alert that fires, or fired and is not said to be over everywhere.
 struct episode {
@@ -105,12 +106,18 @@ static void look(
 {
     s->muted = (unsigned char)l->o.muted(l->o.ctx, n, s->lane);
     if (fires(n)) {
-        if (s->said == TOLD_NOTHING && !s->muted) {
+        s->acked = s->acked || (s->muted & MUTE_ACK);
+        if (s->muted || s->said == TOLD_OVER)
+            return;
+        if (s->said == TOLD_NOTHING)
             l->o.say(l->o.ctx, s->lane, n);
-            s->said = TOLD_FIRING;
-        }
+        else if (s->acked)
+            l->o.again(l->o.ctx, s->lane, n);
+        s->said = TOLD_FIRING;
+        s->acked = false;
         return;
     }
+    s->acked = false;
     if (s->said == TOLD_OVER || (s->said == TOLD_FIRING && s->muted))
         return;
     if (s->said == TOLD_NOTHING && (s->muted || !e->unsure)) {
@@ -217,6 +224,14 @@ int ledger_restore(struct ledger *l, const struct notice *n, const uint32_t *lan
             if (lane[k] == e->lane[i].lane)
                 e->lane[i].said = (unsigned char)told[k];
     return 0;
+}
+
+void ledger_raise(struct ledger *l, uint64_t alert_id, uint32_t lane)
+{
+    struct episode *e = find(l, alert_id);
+    for (size_t i = 0; e && i < e->lanes; i++)
+        if (e->lane[i].lane == lane)
+            e->lane[i].acked = true;
 }
 
 void ledger_each(

@@ -10,7 +10,8 @@
  *
  * So suppression never edits a state: a firing alert that is unmuted is said then, one whose end
  * was muted is said to be over then, and what began and ended while muted was never anybody's
- * business. Everything of a drain is taken in before anything is said, so that a source of an
+ * business. An acknowledged alert is not said anew; when nobody has it on any more and it still fires, who
+ * knew it is told again. Everything of a drain is taken in before anything is said, so that a source of an
  * inhibition silences its targets of the same drain.
  *
  * Copies what it keeps. now_ms never falls. Belongs to the notify thread.
@@ -33,6 +34,8 @@ struct ledger_options {
     // Why this must not be said on the lane now: a set of enum mute.
     unsigned (*muted)(void *ctx, const struct notice *n, uint32_t lane);
     void (*say)(void *ctx, uint32_t lane, const struct notice *n);
+    // It was acknowledged, is no more, and this lane knows it to fire: to be told again.
+    void (*again)(void *ctx, uint32_t lane, const struct notice *n);
     // There is nothing to say on this lane about an episode that is over.
     void (*nothing)(void *ctx, uint32_t lane, uint64_t alert_id);
 };
@@ -47,6 +50,9 @@ void ledger_recheck(struct ledger *l);
 // An alert of an earlier run: lane[i] knows told[i]. ledger_recheck says the rest. 0, -ENOMEM.
 int ledger_restore(struct ledger *l, const struct notice *n, const uint32_t *lane,
     const enum told *told, size_t count);
+
+// This lane has not heard of the alert since its acknowledgement ended: ledger_recheck tells it again.
+void ledger_raise(struct ledger *l, uint64_t alert_id, uint32_t lane);
 
 struct ledger_entry {
     const struct notice

@@ -110,6 +110,7 @@ struct shown {
     double value;
     int64_t active_at_ms, starts_at_ms, resolved_at_ms, cause_ms, decided_ms;
     uint64_t fingerprint;
+    struct ack ack; // owner NULL: none
 };
 
 struct writer {
@@ -119,6 +120,8 @@ struct writer {
     enum alert_state pass;
     struct board_receiver *receivers;
     size_t n_receivers;
+    const struct ack_list *acks; // NULL: none
+    int64_t now_ms;
     size_t rules, unhealthy, agents;
 };
 
@@ -139,6 +142,15 @@ static void add_deliveries(struct writer *w, uint64_t fingerprint)
             d[i].at_ms, d[i].tries);
     }
     buf_addc(w->out, ']');
+}
+
+static void ack_json(const struct ack *a, struct buf *out)
+{
+    buf_adds(out, ",\"ack\":{\"owner\":");
+    add_text(a->owner, out);
+    buf_adds(out, ",\"note\":");
+    add_text(a->note, out);
+    buf_addf(out, ",\"at_ms\":%" PRId64 ",\"until_ms\":%" PRId64 "}", a->at_ms, a->until_ms);
 }
 
 static void add_alert(struct writer *w, const struct shown *a)
@@ -164,6 +176,8 @@ static void add_alert(struct writer *w, const struct shown *a)
         "\"",
         a->active_at_ms, a->starts_at_ms, a->resolved_at_ms, a->cause_ms, a->decided_ms,
         a->fingerprint);
+    if (a->ack.owner)
+        ack_json(&a->ack, out);
     add_deliveries(w, a->fingerprint);
     buf_addc(out, '}');
 }
@@ -190,6 +204,9 @@ static bool each_alert(
             (intptr_t)map_get(&w->s->decided, &a->fingerprint, sizeof(a->fingerprint)),
         .fingerprint = a->fingerprint,
     };
+    const struct ack *ack = w->acks ? ack_list_find(w->acks, a->id) : NULL;
+    if (a->state == ALERT_FIRING && ack_active(ack, w->now_ms))
+        s.ack = *ack;
     add_alert(w, &s);
     return true;
 }
@@ -251,7 +268,7 @@ static bool each_rule(void *ctx, const struct rule_status *r)
 
 int live_state_json(struct live_state *s, struct pipeline *p, int64_t now_ms, struct buf *out)
 {
-    struct writer w = {.s = s, .out = out};
+    struct writer w = {.s = s, .out = out, .now_ms = now_ms};
     char banner[BOARD_TEXT_MAX] = "";
     struct board *board = s->c ? s->c->board : NULL;
     if (board) {
@@ -260,6 +277,7 @@ int live_state_json(struct live_state *s, struct pipeline *p, int64_t now_ms, st
         if (w.receivers)
             w.n_receivers = board_receivers(board, w.receivers, BOARD_RECEIVERS_MAX);
     }
+    w.acks = s->c && s->c->acks ? ack_board_read(s->c->acks) : NULL;
     buf_adds(out, "{\"alerts\":[");
     w.pass = ALERT_FIRING;
     engine_each_alert(pipeline_engine(p), each_alert, &w);
@@ -273,6 +291,7 @@ int live_state_json(struct live_state *s, struct pipeline *p, int64_t now_ms, st
     buf_addf(out, "],\"total\":%zu},\"banner\":", w.rules);
     add_text(banner, out);
     buf_addc(out, '}');
+    ack_list_free(w.acks);
     free(w.receivers);
     return out->failed;
 }

@@ -78,6 +78,7 @@ struct daemon {
     struct journal *journal;
     struct board *board;
     struct repair_board *repair_board;
+    struct ack_board *acks;
     struct repair_link repairs; // between notify and ingest
     struct self self;
     struct watch watch;
@@ -281,6 +282,7 @@ static int make_shard(struct daemon *d, struct ruleset *set, struct err *err)
         .external_url = d->external_url,
         .board = d->board,
         .repairs = d->repair_board,
+        .acks = d->acks,
         .started_ms = clock_wall_ms(&d->clock),
         .journal = d->journal};
     struct shard_options so = {.pipeline = {.engine = {.interval_ms = c->interval_ms,
@@ -324,10 +326,11 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         log_error("journal", "error=%s", log_q(journal_warn.msg));
     d->board = board_new();
     d->repair_board = repair_board_new();
+    d->acks = ack_board_new();
     struct known k = {
         .sessions = sessions_new(16384), .mono_ms = clock_mono_ns(&d->clock) / NS_PER_MS};
-    if (!d->inventory || !d->journal || !d->board || !d->repair_board || !k.sessions ||
-        repair_link_open(&d->repairs) < 0) {
+    if (!d->inventory || !d->journal || !d->board || !d->repair_board || !d->acks ||
+        !k.sessions || repair_link_open(&d->repairs) < 0) {
         err_set(err, "out of memory");
         ruleset_free(set);
         sessions_free(k.sessions);
@@ -372,6 +375,7 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .repairs = &d->repairs,
         .repair_board = d->repair_board,
         .policies = d->policies,
+        .acks = d->acks,
         .clock = d->clock,
         .version = TOCSIN_VERSION};
     struct http_options ho = {.address = d->http_address,
@@ -517,6 +521,7 @@ static void stop(struct daemon *d)
     watch_done(&d->watch);
     board_free(d->board);
     repair_board_free(d->repair_board);
+    ack_board_free(d->acks);
     repair_link_close(&d->repairs);
     policies_free(d->policies);
     loop_free(d->loop);

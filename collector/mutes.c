@@ -10,6 +10,7 @@ struct mutes {
     struct inhibitor *dependencies;
     struct flaps *flaps;
     struct silences *silences;
+    struct acks *acks;
     bool changed;
     int64_t looked_ms, next_ms, sweep_ms;
 };
@@ -22,6 +23,7 @@ const char *mute_name(unsigned mute)
     case MUTE_TIME: return "time_interval";
     case MUTE_DEPENDENCY: return "dependency";
     case MUTE_FLAP: return "flapping";
+    case MUTE_ACK: return "acknowledgement";
     }
     return NULL;
 }
@@ -35,8 +37,9 @@ struct mutes *mutes_new(const struct inhibit_rule *rules, size_t n)
     m->dependencies = inhibitor_new(NULL, 0);
     m->flaps = flaps_new();
     m->silences = silences_new();
+    m->acks = acks_new();
     m->changed = true; // what an earlier run left has to be looked at
-    if (m->inhibitor && m->dependencies && m->flaps && m->silences)
+    if (m->inhibitor && m->dependencies && m->flaps && m->silences && m->acks)
         return m;
     mutes_free(m);
     return NULL;
@@ -47,6 +50,7 @@ void mutes_free(struct mutes *m)
     if (!m)
         return;
     silences_free(m->silences);
+    acks_free(m->acks);
     inhibitor_free(m->inhibitor);
     inhibitor_free(m->dependencies);
     flaps_free(m->flaps);
@@ -79,10 +83,22 @@ void mutes_source(struct mutes *m, const struct notice *n)
     inhibitor_take(m->dependencies, n);
 }
 
+struct acks *mutes_acks(struct mutes *m)
+{
+    return m->acks;
+}
+
+static bool acknowledged(const struct mutes *m, const struct notice *n, int64_t wall_ms)
+{
+    return n->to == ALERT_FIRING && ack_active(acks_get(m->acks, n->alert_id), wall_ms);
+}
+
 void mutes_take(struct mutes *m, const struct notice *n)
 {
     inhibitor_take(m->inhibitor, n);
     inhibitor_take(m->dependencies, n);
+    if (n->to == ALERT_INACTIVE)
+        acks_forget(m->acks, n->alert_id);
     int64_t end_ms = m->policies ? flaps_take(m->flaps, m->policies, n) : INT64_MAX;
     m->next_ms = end_ms < m->next_ms ? end_ms : m->next_ms;
 }
@@ -94,7 +110,8 @@ unsigned mutes_of(const struct mutes *m, const struct notice *n, uint32_t lane,
            (inhibitor_muted(m->inhibitor, n) ? MUTE_INHIBITION : 0u) |
            (inhibitor_muted(m->dependencies, n) ? MUTE_DEPENDENCY : 0u) |
            (flaps_muted(m->flaps, n, lane, wall_ms) ? MUTE_FLAP : 0u) |
-           (time_limits_muted(times, wall_ms) ? MUTE_TIME : 0u);
+           (time_limits_muted(times, wall_ms) ? MUTE_TIME : 0u) |
+           (acknowledged(m, n, wall_ms) ? MUTE_ACK : 0u);
 }
 
 struct notice *mutes_said(
@@ -107,7 +124,7 @@ bool mutes_quiet(const struct mutes *m, const struct notice *n, int64_t wall_ms)
 {
     return silences_muting(m->silences, &n->labels, wall_ms, NULL, 0) ||
            inhibitor_muted(m->inhibitor, n) || inhibitor_muted(m->dependencies, n) ||
-           flaps_damped(m->flaps, n, wall_ms);
+           flaps_damped(m->flaps, n, wall_ms) || acknowledged(m, n, wall_ms);
 }
 
 void mutes_changed(struct mutes *m)
@@ -128,10 +145,12 @@ void mutes_looked(struct mutes *m, int64_t wall_ms, int64_t times_ms)
 {
     int64_t silences_ms = silences_next(m->silences, wall_ms);
     int64_t flaps_ms = flaps_next(m->flaps, wall_ms);
+    int64_t acks_ms = acks_next(m->acks, wall_ms);
     m->changed = false;
     m->looked_ms = wall_ms;
     m->next_ms = silences_ms < times_ms ? silences_ms : times_ms;
     m->next_ms = flaps_ms < m->next_ms ? flaps_ms : m->next_ms;
+    m->next_ms = acks_ms < m->next_ms ? acks_ms : m->next_ms;
 }
 
 int64_t mutes_next(const struct mutes *m)

@@ -8,10 +8,12 @@
  *     depends_on of an override      the same, between rules (policies.h)
  *     flap of an override            begins with alerts, ends by the wall clock (flap.h)
  *     times of a route               the lane's; see lanes_times
+ *     acknowledgement                of one episode, until then and then; never holds back its end
  *
  * Pure: belongs to the notify thread. Times are wall clock ms.
  */
 #pragma once
+#include "collector/ack.h"
 #include "collector/policies.h"
 #include "collector/silence.h"
 #include "collector/time_interval.h"
@@ -22,6 +24,7 @@ enum mute {
     MUTE_TIME = 4,
     MUTE_DEPENDENCY = 8,
     MUTE_FLAP = 16,
+    MUTE_ACK = 32,
 };
 // "silence", as API and log call it; NULL: no such mute.
 const char *mute_name(unsigned mute);
@@ -36,7 +39,8 @@ struct silences *mutes_silences(struct mutes *m); // call mutes_changed after a 
 int mutes_policies(struct mutes *m, struct policies *p);
 // An alert that fires already: others may depend on it.
 void mutes_source(struct mutes *m, const struct notice *n);
-// A change of an alert, before anything of its drain is asked for.
+struct acks *mutes_acks(struct mutes *m); // the same
+// A change of an alert, before anything of its drain is asked for. What is over is acknowledged no more.
 void mutes_take(struct mutes *m, const struct notice *n);
 // Why this alert must not be told now on a lane of a route with these times: a set of enum mute.
 unsigned mutes_of(const struct mutes *m, const struct notice *n, uint32_t lane,

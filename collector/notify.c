@@ -12,6 +12,7 @@
 #include "collector/mutes.h"
 #include "collector/repairs.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct notify {
     struct loop_io *ring_io;
     struct held *held, **held_end;
     uint64_t tag;
+    bool acks_changed; // the board shows older ones
     bool
         overtaken; // something went out before it was on disk, and the disk still owes an answer
     struct loop_timer *due_timer;
@@ -74,9 +76,14 @@ static size_t route_of(void *ctx, const struct labels *l, uint32_t *ret, size_t 
     return lanes_of(n->lanes, l, ret, max);
 }
 
+static void keep_ack(struct notify *n, const struct ack *a, bool gone);
+
 static void take(void *ctx, const struct notice *notice)
 {
-    const struct notify *n = ctx;
+    struct notify *n = ctx;
+    const struct ack *a = acks_get(mutes_acks(n->mutes), notice->alert_id);
+    if (a && notice->to == ALERT_INACTIVE)
+        keep_ack(n, a, true);
     mutes_take(n->mutes, notice);
 }
 
@@ -100,6 +107,16 @@ static void say(void *ctx, uint32_t number, const struct notice *notice)
         log_error("alert_queue_out_of_memory", "receiver=%s", log_q(lane_name(lane)));
     }
     notice_free(marked);
+}
+
+static void say_again(void *ctx, uint32_t number, const struct notice *notice)
+{
+    struct notify *n = ctx;
+    struct lane *lane = lanes_at(n->lanes, number);
+    if (lane_repair(lane)) // it goes on by itself
+        return;
+    if (deliver_add(lane_queue(lane), &notice, 1, now_ms(n)) < 0)
+        log_error("alert_queue_out_of_memory", "receiver=%s", log_q(lane_name(lane)));
 }
 
 // --- what is written down ------------------------------------------------------------------------
@@ -223,6 +240,20 @@ static void keep_silence(struct notify *n, const struct silence *s, bool gone)
         log_error("journal_out_of_memory", "silence=%s", s->id);
 }
 
+static void show_acks(struct notify *n)
+{
+    if (n->o.acks && ack_board_set(n->o.acks, mutes_acks(n->mutes)) && n->o.board)
+        board_touch(n->o.board);
+}
+
+static void keep_ack(struct notify *n, const struct ack *a, bool gone)
+{
+    struct journal_write *w = writing(n);
+    if (w && journal_write_ack(w, a, gone) < 0)
+        log_error("journal_out_of_memory", "ack=%" PRIu64, a->alert_id);
+    n->acks_changed = true;
+}
+
 static void forget_silence(void *ctx, const struct silence *s)
 {
     keep_silence(ctx, s, true);
@@ -250,6 +281,9 @@ static void release(struct notify *n, int64_t now)
     }
     mutes_sweep(n->mutes, wall_ms(n), forget_silence, n);
     recheck(n);
+    if (n->acks_changed)
+        show_acks(n);
+    n->acks_changed = false;
     if (!any)
         return;
     for (size_t i = 0; i < lanes_count(n->lanes); i++)
@@ -377,6 +411,33 @@ static void silence_changed(void *ctx, const struct silence *s)
         silence_state_name(silence_state_at(s, wall)), log_q(s->created_by), log_q(s->comment));
 }
 
+static void ack_changed(void *ctx, const struct ack *a, const struct notice *about)
+{
+    struct notify *n = ctx;
+    bool active = ack_active(a, wall_ms(n));
+    struct event e = {.kind = active ? EVENT_ACKNOWLEDGED : EVENT_ACKNOWLEDGEMENT_ENDED,
+        .at_ms = wall_ms(n),
+        .alert_id = about->alert_id,
+        .fingerprint = about->fingerprint,
+        .cause_ms = about->cause_ms,
+        .value = about->value,
+        .labels = about->labels,
+        .group = about->group,
+        .file = about->file,
+        .who = a->owner,
+        .note = a->note,
+        .subject = "",
+        .matchers = "",
+        .until_ms = a->until_ms};
+    keep_ack(n, a, false);
+    struct journal_write *w = writing(n);
+    if (w && journal_write_event(w, &e) < 0)
+        log_error("journal_out_of_memory", "ack=%" PRIu64, a->alert_id);
+    mutes_changed(n->mutes);
+    log_info("ack", "alert=%" PRIu64 " state=%s by=%s note=%s until_ms=%" PRId64, a->alert_id,
+        active ? "active" : "ended", log_q(a->owner), log_q(a->note), a->until_ms);
+}
+
 static void on_requests(void *ctx, int fd, uint32_t events)
 {
     struct notify *n = ctx;
@@ -389,7 +450,9 @@ static void on_requests(void *ctx, int fd, uint32_t events)
         .started_ms = n->started_ms,
         .ctx = n,
         .receiver = receiver_of,
-        .changed = silence_changed};
+        .changed = silence_changed,
+        .acks = mutes_acks(n->mutes),
+        .acked = ack_changed};
     struct api_hooks hooks = {n->lanes, n->deliveries, n->ledger};
     (void)fd;
     (void)events;
@@ -533,6 +596,7 @@ static int open_lanes(struct notify *n, struct err *err)
         .take = take,
         .muted = muted,
         .say = say,
+        .again = say_again,
         .nothing = nothing};
     struct lanes_options lanes = {.config = c,
         .external_url = n->o.external_url,
@@ -588,6 +652,12 @@ static void restore(void *ctx, const struct journal_row *r)
         }
     if (rc == 0)
         rc = ledger_restore(n->ledger, notice, lane, told, count);
+    const struct ack *ack = acks_get(mutes_acks(n->mutes), r->notice->alert_id);
+    for (size_t i = 0; ack && i < lanes_count(n->lanes); i++)
+        for (size_t k = 0; k < r->n; k++)
+            if (r->at_ms[k] < ack->until_ms &&
+                strcmp(r->receiver[k], lane_id(lanes_at(n->lanes, i))) == 0)
+                ledger_raise(n->ledger, r->notice->alert_id, (uint32_t)i);
     notice_free(notice);
     if (rc < 0)
         log_error("ledger_out_of_memory", "alerts=1");
@@ -600,11 +670,20 @@ static void restore_silence(void *ctx, const struct silence *s, const char *matc
         log_error("silence_lost", "id=%s", s->id);
 }
 
+static void restore_ack(void *ctx, const struct ack *a)
+{
+    struct notify *n = ctx;
+    n->acks_changed = true;
+    if (acks_put(mutes_acks(n->mutes), a) < 0)
+        log_error("ack_lost", "alert=%" PRIu64, a->alert_id);
+}
+
 static int open_journal(struct notify *n, struct err *err)
 {
     if (!n->o.journal)
         return 0;
     journal_each_silence(n->o.journal, restore_silence, n);
+    journal_each_ack(n->o.journal, restore_ack, n);
     journal_each(n->o.journal, restore, n);
     if (!loop_io_add(n->loop, ring_fd(journal_done(n->o.journal)), EPOLLIN, on_written, n)) {
         err_set(err, "out of memory");

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/ring.h"
+#include "collector/ack_board.h"
 #include "collector/board.h"
 #include "collector/config.h"
 #include "collector/journal.h"
@@ -38,6 +39,7 @@ struct notify_options {
     struct journal *journal; // opened, not started: notify_start does; NULL = nothing is kept
     struct repair_link *repairs; // to the ingest thread; NULL = nobody is asked for repairs
     struct repair_board *repair_board; // NULL allowed
+    struct ack_board *acks;            // NULL allowed
     struct clock clock;
     const char *version;
 };

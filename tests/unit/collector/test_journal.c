@@ -384,7 +384,72 @@ static void silences_come_back(void)
     buf_done(&b);
 }
 
+static void ack_text(void *ctx, const struct ack *a)
+{
+    buf_addf(ctx, "%llu %s/%s %lld-%lld; ", (unsigned long long)a->alert_id, a->owner, a->note,
+        (long long)a->at_ms, (long long)a->until_ms);
+}
+
+static void put_ack(struct journal *j, const struct ack *a, bool gone)
+{
+    struct journal_write *w = journal_write_new();
+    CU_ASSERT_EQUAL(journal_write_ack(w, a, gone), 0);
+    CU_ASSERT_TRUE(journal_commit(j, w, 0));
+}
+
+static struct journal *look_at_acks(struct journal *j, const char *expected)
+{
+    struct err err = {0};
+    struct buf b;
+    buf_init(&b, 4096);
+    journal_stop(j);
+    j = journal_open(folder, &err);
+    journal_each_ack(j, ack_text, &b);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&b), expected);
+    buf_done(&b);
+    CU_ASSERT_EQUAL_FATAL(journal_start(j, &err), 0);
+    return j;
+}
+
+static void acks_come_back_while_their_alert_does(void)
+{
+    struct journal *j = fresh(1);
+    struct ack a = {1, "ann", "looking", 1000, 5000}, other = {7, "bob", "", 1000, 5000};
+    write_alert(j, 1, ALERT_PENDING, ALERT_FIRING, 0);
+    put_ack(j, &a, false);
+    put_ack(j, &other, false); // of an episode that nobody knows
+    a.until_ms = 9000;
+    put_ack(j, &a, false);
+    j = look_at_acks(j, "1 ann/looking 1000-9000; ");
+    put_ack(j, &a, true);
+    j = look_at_acks(j, "");
+    journal_stop(j);
+}
+
+static void a_damaged_ack_is_left_out_and_counted(void)
+{
+    struct journal *j = fresh(1);
+    struct ack a = {1, "ann", "looking", 1000, 5000};
+    struct err err = {0};
+    write_alert(j, 1, ALERT_PENDING, ALERT_FIRING, 0);
+    put_ack(j, &a, false);
+    journal_stop(j);
+    sql("UPDATE ack SET until_ms = until_ms + 1");
+    j = journal_open(folder, &err);
+    struct buf b;
+    buf_init(&b, 4096);
+    journal_each_ack(j, ack_text, &b);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&b), "");
+    CU_ASSERT_EQUAL(journal_damaged(j), 1);
+    buf_done(&b);
+    journal_stop(j);
+}
+
 static const struct test TESTS[] = {
+    {"acknowledgements come back while their alert does",
+        acks_come_back_while_their_alert_does},
+    {"a damaged acknowledgement is left out and counted",
+        a_damaged_ack_is_left_out_and_counted},
     {"silences come back, the newest of each", silences_come_back},
     {"everything of an alert comes back", everything_of_an_alert_comes_back},
     {"the newest state is kept, what never fired is forgotten", the_newest_state_is_kept},

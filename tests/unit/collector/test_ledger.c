@@ -160,6 +160,14 @@ static void nothing(void *ctx, uint32_t lane, uint64_t id)
     w->row[id - 1].told = TOLD_OVER;
 }
 
+static void again(void *ctx, uint32_t lane, const struct notice *n)
+{
+    struct world *w = ctx;
+    (void)lane;
+    (void)n;
+    w->wrong = true; // nobody has acknowledged anything here: test_ack.c
+}
+
 static bool one_source(void *ctx, const struct ledger_entry *e)
 {
     struct world *w = ctx;
@@ -195,8 +203,13 @@ static void open_ledger(struct world *w)
 {
     if (w->kind == DEPENDS || w->kind == FLAPS)
         w->m = mutes_new(NULL, 0);
-    struct ledger_options o = {
-        .ctx = w, .route = route, .take = take, .muted = muted, .say = say, .nothing = nothing};
+    struct ledger_options o = {.ctx = w,
+        .route = route,
+        .take = take,
+        .muted = muted,
+        .say = say,
+        .again = again,
+        .nothing = nothing};
     w->l = ledger_new(&o);
 }
 
