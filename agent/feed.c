@@ -38,7 +38,7 @@ struct feed *feed_new(struct loop *loop, struct output *out, struct spool *spool
     f->spool = spool;
     f->next_seq = 1;
     f->earned_ns = INT64_MIN / 2;
-    buf_init(&f->frame, WIRE_UNPACKED_MAX / 2);
+    buf_init(&f->frame, WIRE_UNPACKED_MAX - (64u << 10)); // and the envelope
     f->chain = chain_out_new();
     f->timer = loop_timer_new(loop, on_gap, f);
     if (!f->chain || !f->timer) {
@@ -89,6 +89,8 @@ static int make(struct feed *f, int64_t wall_ms, int64_t mono_ns)
         chain_out_want_key(f->chain);
         return rc;
     }
+    if (spool_wants_key(f->spool))
+        chain_out_want_key(f->chain);
     if (f->push)
         push_kick(f->push);
     return 0;

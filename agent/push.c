@@ -331,15 +331,31 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     return len;
 }
 
+// The frames as they go out. What had to be unpacked lies in *ret_room, the caller's to free. 0, -ENOMEM.
+static int unpack(const struct spool_frame *frames, size_t n, const uint8_t **data,
+    size_t *lens, uint8_t **ret_room)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n; i++)
+        size += frames[i].kept_len == frames[i].len ? 0 : frames[i].len;
+    uint8_t *at = *ret_room = size ? malloc(size) : NULL;
+    if (size && !at)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        data[i] = spool_bytes_of(&frames[i], at);
+        lens[i] = data[i] ? frames[i].len : 0;
+        at += data[i] == at && at ? frames[i].len : 0;
+    }
+    return 0;
+}
+
 static void post(struct lane *l, const struct spool_frame *frames, size_t n)
 {
     struct pusher *p = l->p;
     const uint8_t *data[FRAMES_PER_BODY];
     size_t lens[FRAMES_PER_BODY];
-    for (size_t i = 0; i < n; i++) {
-        data[i] = frames[i].data;
-        lens[i] = frames[i].len;
-    }
+    uint8_t *room;
+    int rc = unpack(frames, n, data, lens, &room);
     struct wire_session session = *p->session;
     session.newest_seq = spool_newest(p->spool);
     session.oldest_seq = spool_oldest(p->spool);
@@ -355,7 +371,9 @@ static void post(struct lane *l, const struct spool_frame *frames, size_t n)
     l->retry_after_ms = 0;
     l->error[0] = 0;
     l->sent_ns = clock_mono_ns(p->clock);
-    int rc = push_encode(&session, &meta, data, lens, n, &l->body);
+    if (rc == 0)
+        rc = push_encode(&session, &meta, data, lens, n, &l->body);
+    free(room);
     if (rc < 0) {
         failed(l, strerror(-rc));
         return;

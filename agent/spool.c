@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/spool.h"
 #include <errno.h>
+#include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct entry {
     uint64_t seq;
     int64_t made_ns;
-    uint32_t at, len, samples;
+    uint32_t at, len, kept_len, samples;
     bool key, delivered;
 };
 
@@ -19,6 +20,7 @@ struct entry {
 struct spool {
     uint8_t *bytes;
     size_t cap, max, used;
+    size_t run;  // bytes since the last key frame, without it
     size_t head; // where the next frame goes
     int64_t max_age_ns;
     struct entry *entries; // ring of SPOOL_FRAMES, grown by doubling
@@ -68,7 +70,7 @@ static void evict_run(struct spool *s)
             s->dropped_frames++;
             s->dropped_samples += e->samples;
         }
-        s->used -= e->len;
+        s->used -= e->kept_len;
         s->first = (s->first + 1) & (s->entries_cap - 1);
         s->n--;
     }
@@ -104,9 +106,9 @@ static int grow(struct spool *s, size_t want)
     size_t at = 0;
     for (size_t i = 0; i < s->n; i++) {
         struct entry *e = entry_at(s, i);
-        memcpy(bytes + at, s->bytes + e->at, e->len);
+        memcpy(bytes + at, s->bytes + e->at, e->kept_len);
         e->at = (uint32_t)at;
-        at += e->len;
+        at += e->kept_len;
     }
     free(s->bytes);
     s->bytes = bytes;
@@ -136,8 +138,34 @@ static int entries_room(struct spool *s)
     return 0;
 }
 
-int spool_add(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t now_ns,
-    const uint8_t *data, size_t len)
+// Packed bytes on the heap, when that saves at least a tenth; NULL: it is kept as it is.
+static uint8_t *pack(const uint8_t *data, size_t len, size_t *ret_len)
+{
+    if (len < SPOOL_PACK_MIN || len > LZ4_MAX_INPUT_SIZE)
+        return NULL;
+    int room = (int)(len - len / 10);
+    char *packed = malloc((size_t)room);
+    int n = packed ? LZ4_compress_default((const char *)data, packed, (int)len, room) : 0;
+    if (n > 0) {
+        *ret_len = (size_t)n;
+        return (uint8_t *)packed;
+    }
+    free(packed);
+    return NULL;
+}
+
+const uint8_t *spool_bytes_of(const struct spool_frame *f, uint8_t *room)
+{
+    if (f->kept_len == f->len)
+        return f->data;
+    int n =
+        LZ4_decompress_safe((const char *)f->data, (char *)room, (int)f->kept_len, (int)f->len);
+    return n == (int)f->len ? room : NULL;
+}
+
+// data: len bytes of a frame that has `whole` unpacked.
+static int keep(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t now_ns,
+    const uint8_t *data, size_t len, size_t whole)
 {
     int rc = 0;
     bool follows = s->n > 0 && !s->broken && seq == spool_newest(s) + 1;
@@ -171,13 +199,30 @@ int spool_add(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t
     *entry_at(s, s->n++) = (struct entry){.seq = seq,
         .made_ns = now_ns,
         .at = (uint32_t)at,
-        .len = (uint32_t)len,
+        .len = (uint32_t)whole,
+        .kept_len = (uint32_t)len,
         .samples = samples,
         .key = key};
     s->head = at + len;
     s->used += len;
+    s->run = key ? 0 : s->run + len;
     s->broken = false;
     return 0;
+}
+
+int spool_add(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t now_ns,
+    const uint8_t *data, size_t len)
+{
+    size_t packed_len = len;
+    uint8_t *packed = pack(data, len, &packed_len);
+    int rc = keep(s, seq, key, samples, now_ns, packed ? packed : data, packed_len, len);
+    free(packed);
+    return rc;
+}
+
+bool spool_wants_key(const struct spool *s)
+{
+    return s->run > s->max / 3;
 }
 
 size_t spool_count(const struct spool *s)
@@ -196,7 +241,8 @@ bool spool_at(const struct spool *s, size_t i, struct spool_frame *ret)
         .samples = e->samples,
         .made_ns = e->made_ns,
         .data = s->bytes + e->at,
-        .len = e->len};
+        .len = e->len,
+        .kept_len = e->kept_len};
     return true;
 }
 

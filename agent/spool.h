@@ -6,6 +6,9 @@
  *     key d d d d key d d d key d d        a frame without the key frame before it says nothing,
  *     `-------------' evicted as one       so frames leave in runs that begin with a key frame
  *
+ * A large frame, which names series, is kept by LZ4: names are much alike, and a key frame of 20,000
+ * series would be larger than all there is room for.
+ *
  * Frames that went unheard are counted when they leave. Loop thread; pointers returned live until
  * the next add.
  */
@@ -17,6 +20,7 @@
 #define SPOOL_BYTES_MAX (1024u << 10)
 #define SPOOL_AGE_NS    (600LL * 1000000000)
 #define SPOOL_FRAMES    4096
+#define SPOOL_PACK_MIN  (16u << 10) // frames from this size on are packed
 
 struct spool;
 struct spool_frame {
@@ -24,9 +28,12 @@ struct spool_frame {
     bool key, delivered;
     uint32_t samples;
     int64_t made_ns;
-    const uint8_t *data;
     size_t len;
+    const uint8_t *data; // spool_bytes_of gives the frame
+    size_t kept_len;     // bytes at data: less than len when it is packed
 };
+// The frame itself, len bytes: where it is kept, or unpacked into room (len bytes). NULL: it is broken.
+const uint8_t *spool_bytes_of(const struct spool_frame *f, uint8_t *room);
 
 struct spool *spool_new(size_t max_bytes, int64_t max_age_ns);
 void spool_free(struct spool *s);
@@ -34,6 +41,9 @@ void spool_free(struct spool *s);
 // ceiling), -EINVAL: the frame is not kept and counts as dropped, and the next must be a key frame.
 int spool_add(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t now_ns,
     const uint8_t *data, size_t len);
+// What came since the last key frame takes a third of all there is room for: the next frame should be a key frame, or
+// this run pushes itself out.
+bool spool_wants_key(const struct spool *s);
 size_t spool_count(const struct spool *s);
 bool spool_at(const struct spool *s, size_t i, struct spool_frame *ret); // 0 = oldest
 uint64_t spool_oldest(const struct spool *s);                            // 0 = empty

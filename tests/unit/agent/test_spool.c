@@ -34,6 +34,36 @@ static void keeps_bytes_through_growth_and_wrap(void)
     spool_free(s);
 }
 
+// More than the whole spool holds when it is unpacked; noise among them stays as it is.
+static void a_large_frame_is_packed(void)
+{
+    enum { SIZE = 400000, NOISE = 20000 };
+    struct spool *s = spool_new(100000, SPOOL_AGE_NS);
+    struct spool_frame f;
+    uint8_t *frame = malloc(SIZE), *room = malloc(SIZE);
+    CU_ASSERT_FATAL(frame && room);
+    for (size_t i = 0; i < SIZE; i++)
+        frame[i] = (uint8_t)("tocsin_probe_success"[i % 20] + i / 5000);
+    CU_ASSERT_EQUAL(spool_add(s, 1, true, 1, 0, frame, SIZE), 0);
+    for (size_t i = 0; i < NOISE; i++)
+        room[i] = (uint8_t)rand();
+    CU_ASSERT_EQUAL(spool_add(s, 2, false, 1, 0, room, NOISE), 0);
+    CU_ASSERT_TRUE(spool_at(s, 1, &f) && f.kept_len == NOISE);
+    CU_ASSERT_TRUE(memcmp(spool_bytes_of(&f, NULL), room, NOISE) == 0);
+    CU_ASSERT_TRUE(spool_at(s, 0, &f) && f.len == SIZE && f.kept_len < SIZE / 4);
+    const uint8_t *got = spool_bytes_of(&f, room);
+    CU_ASSERT_TRUE(got && memcmp(got, frame, SIZE) == 0);
+    CU_ASSERT_TRUE(spool_bytes(s) < SIZE / 4 + NOISE);
+    CU_ASSERT_FALSE(spool_wants_key(s));
+    CU_ASSERT_EQUAL(spool_add(s, 3, false, 1, 0, room, 15000), 0);
+    CU_ASSERT_TRUE(spool_wants_key(s));
+    CU_ASSERT_EQUAL(spool_add(s, 4, true, 1, 0, frame, 100), 0);
+    CU_ASSERT_FALSE(spool_wants_key(s));
+    free(frame);
+    free(room);
+    spool_free(s);
+}
+
 static void replay_begins_at_the_key_frame_before(void)
 {
     struct spool *s = spool_new(100000, SPOOL_AGE_NS);
@@ -98,6 +128,7 @@ int main(void)
 {
     static const struct test TESTS[] = {
         {"keeps bytes through growth and wrap", keeps_bytes_through_growth_and_wrap},
+        {"a large frame is packed", a_large_frame_is_packed},
         {"replay begins at the key frame before", replay_begins_at_the_key_frame_before},
         {"old runs leave, and heard frames are not counted",
             old_runs_leave_and_heard_frames_are_not_counted},
