@@ -114,6 +114,35 @@ await run([
     },
   ],
   [
+    "an alert is taken on with the key `a`; every tab says by whom, and it is given back",
+    async () => {
+      for (const p of tree(nginx.child.pid)) process.kill(p, "SIGKILL");
+      const crashed = `.alert.firing:has-text("ServiceCrashed"):has-text("port=${nginx.port}")`;
+      await page.waitForSelector(crashed, { timeout: 5000 });
+      const other = await page.context().newPage();
+      await other.goto(w.url);
+      await other.waitForSelector(crashed, { timeout: 5000 });
+      await page.focus(`${crashed} .alert-head`);
+      await page.keyboard.press("a");
+      const form = `${crashed} form[aria-label="Acknowledge"]`;
+      await page.waitForSelector(form, { timeout: 2000 });
+      await page.fill(`${form} label:has-text("Note") input`, "disk ordered");
+      await page.fill(`${form} label:has-text("Who") input`, "ann");
+      await page.selectOption(`${form} select`, "2");
+      await shot("ack-form");
+      await page.click(`${form} button:text-is("Acknowledge")`);
+      await page.waitForSelector(`${crashed} .alert-head:has-text("ann has it")`, { timeout: 2000 });
+      await other.waitForSelector(`${crashed} .alert-head:has-text("ann has it")`, { timeout: 2000 });
+      await page.waitForSelector(`${crashed} >> text=/ann, for .*: disk ordered/`);
+      await shot("acknowledged");
+      await page.click(`${crashed} button:text-is("Give back")`);
+      await other.waitForSelector(`${crashed} .alert-head:has-text("ann has it")`, { state: "detached", timeout: 2000 });
+      await other.close();
+      nginx = await w.nginx({ port: nginx.port });
+      await page.waitForSelector(crashed, { state: "detached", timeout: 8000 });
+    },
+  ],
+  [
     "a service and a host have pages of their own",
     async () => {
       await page.click(`.services a:text-is("nginx")`);

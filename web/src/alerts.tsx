@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { state, type Alert } from "./live.ts";
 import { now } from "./use.ts";
 import { clock, duration } from "./format.ts";
+import { AckFacts, AckForm, AckMark } from "./acks.tsx";
 import { HeldBack } from "./held.tsx";
 import { SilenceForm, Silences, silencedBy, silences } from "./silences.tsx";
 
@@ -27,11 +28,21 @@ function since(a: Alert): number {
 function Row({ a }: { a: Alert }) {
   const [open, setOpen] = useState(false);
   const [silencing, setSilencing] = useState(false);
+  const [acking, setAcking] = useState(false);
+  const take = () => {
+    setOpen(true);
+    setAcking(true);
+  };
+  const key = (e: KeyboardEvent) => {
+    if (e.key !== "a" || e.ctrlKey || e.metaKey || e.altKey || a.state !== "firing" || /^(INPUT|SELECT)$/.test((e.target as Element).tagName)) return;
+    e.preventDefault();
+    take();
+  };
   const silenced = a.state === "firing" && silencedBy(a, silences.value).length > 0;
   const { alertname, severity, ...rest } = a.labels;
   const delay = a.decided_ms - a.cause_ms;
   return (
-    <li class={`alert ${a.state}${a.stale ? " stale" : ""}`}>
+    <li class={`alert ${a.state}${a.stale ? " stale" : ""}`} onKeyDown={key}>
       <button class="alert-head" aria-expanded={open} onClick={() => setOpen(!open)}>
         <span class="state">
           <span aria-hidden="true">{SHAPE[a.state]}</span> {a.state}
@@ -39,6 +50,7 @@ function Row({ a }: { a: Alert }) {
         </span>
         <span class="name">{alertname}</span>
         {severity ? <span class="severity">{severity}</span> : null}
+        <AckMark a={a} />
         {silenced ? <span class="severity">silenced</span> : null}
         <span class="summary">{a.annotations.summary ?? ""}</span>
         <span class="age">{duration(Math.max(0, now.value - since(a)))}</span>
@@ -71,6 +83,7 @@ function Row({ a }: { a: Alert }) {
               <dd>{v}</dd>
             </>
           ))}
+          {a.state === "firing" && !acking ? <AckFacts a={a} take={take} /> : null}
           {a.state === "resolved" || silencing ? null : (
             <dd>
               <button onClick={() => setSilencing(true)}>Silence…</button>
@@ -78,6 +91,7 @@ function Row({ a }: { a: Alert }) {
           )}
         </dl>
       ) : null}
+      {open && acking ? <AckForm a={a} done={() => setAcking(false)} /> : null}
       {open && silencing ? <SilenceForm a={a} done={() => setSilencing(false)} /> : null}
     </li>
   );

@@ -19,6 +19,7 @@ export interface Alert {
   cause_ms: number;
   decided_ms: number;
   fingerprint: string;
+  ack?: { owner: string; note: string; at_ms: number; until_ms: number };
 }
 
 export interface Agent {

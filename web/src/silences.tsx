@@ -29,7 +29,7 @@ export interface Silence {
 
 export const silences = signal<Silence[]>([]);
 
-async function call(path: string, method: string, body?: unknown): Promise<unknown> {
+export async function call(path: string, method: string, body?: unknown): Promise<unknown> {
   const r = await fetch(`/api/v2/${path}`, {
     method,
     headers: body ? { "Content-Type": "application/json" } : undefined,
