@@ -3,7 +3,7 @@
 // lines in the same places.
 #include "base/num.h"
 #include "base/when.h"
-#include "cli/client.h"
+#include "cli/held.h"
 #include "cli/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@ struct row {
     int64_t active_ms;
     char *labels;     // with alertname, for the order
     const cJSON *ack; // NULL: nobody has taken it on
+    const char *held; // why it is not told now; "" = it is
 };
 
 static int compare(const void *a, const void *b)
@@ -74,7 +75,12 @@ static void add_row(struct table *t, const struct row *r, int64_t now_ms)
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(r->alert, "labels");
     char *rest = labels_text(labels, SKIP);
     enum text_color color = r->rank ? TEXT_WARN : TEXT_BAD;
-    table_cell(t, color, json_text(r->alert, "state"));
+    const char *state = json_text(r->alert, "state");
+    char *held = NULL;
+    if (*r->held && asprintf(&held, "%s, not told: %s", state, r->held) < 0)
+        held = NULL;
+    table_cell(t, color, held ? held : state);
+    free(held);
     table_cell(t, TEXT_BOLD, json_text(labels, "alertname"));
     table_cell(t, TEXT_PLAIN, json_text(labels, "severity"));
     table_cell(t, TEXT_PLAIN, r->active_ms ? text_age(now_ms - r->active_ms, age) : "–");
@@ -122,6 +128,8 @@ static int show_json(const struct cli *c, const struct row *rows, size_t n, stru
         cJSON *alert = cJSON_Duplicate(rows[i].alert, true);
         if (rows[i].ack)
             cJSON_AddItemToObject(alert, "ack", cJSON_Duplicate(rows[i].ack, true));
+        if (*rows[i].held)
+            cJSON_AddStringToObject(alert, "notTold", rows[i].held);
         char *text = alert ? cJSON_PrintUnformatted(alert) : NULL;
         cJSON_Delete(alert);
         if (!text) {
@@ -145,6 +153,7 @@ int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err)
     if (rc != CLI_YES)
         return rc;
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(data, "alerts");
+    struct held *held = held_read(c);
     // An older collector has none.
     (void)client_send(c, "GET", "/api/v2/tocsin/acks", NULL, &acks, &ignored);
     size_t n = 0, firing = 0;
@@ -161,6 +170,7 @@ int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err)
             r->active_ms = 0;
         if (!r->labels)
             break;
+        r->held = r->rank == 0 ? held_why(held, r->labels) : "";
         r->ack = r->rank == 0 ? ack_of(acks, r->labels) : NULL;
         firing += r->rank == 0;
         n++;
@@ -177,6 +187,7 @@ int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err)
     for (size_t i = 0; rows && i < n; i++)
         free(rows[i].labels);
     free(rows);
+    held_free(held);
     cJSON_Delete(acks);
     cJSON_Delete(doc);
     return rc;

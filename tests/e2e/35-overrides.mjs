@@ -59,6 +59,8 @@ await run([
       await hears("Down", "host-a", "firing");
       const muted = await fires("Slow", "host-a");
       check(muted.status.state === "suppressed" && muted.status.inhibitedBy.join() === "depends_on", JSON.stringify(muted.status));
+      const listed = execFileSync(join(bin, "tocsin"), ["--url", w.url, "alerts"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+      check(/firing, not told: depends_on +Slow .*host-a/.test(listed) && /firing +Slow .*host-b/.test(listed), listed);
       check((await v2("Slow", "host-b")).status.state === "active", "host-b is muted by host-a");
       check(way("Slow", "host-a") === "", "it was told though it is muted");
       await a.send({ down: 0 });
