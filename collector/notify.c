@@ -588,6 +588,17 @@ static int open_repairs(struct notify *n, struct err *err)
     return -ENOMEM;
 }
 
+// Letters of a receiver that the configuration has no more can be shown and dismissed, not sent.
+static void name_orphans(const struct notify *n)
+{
+    const struct letters *s = deliveries_letters(n->deliveries);
+    for (size_t i = 0; i < s->n; i++)
+        if (!lane_named(n, s->l[i]->lane))
+            log_warn("letter_without_receiver", "id=%llu receiver=%s hint=%s",
+                (unsigned long long)s->l[i]->id, log_q(s->l[i]->receiver),
+                log_q("no route leads to it any more: tocsin hooks show, or dismiss"));
+}
+
 static int open_lanes(struct notify *n, struct err *err)
 {
     const struct config *c = n->o.config;
@@ -617,6 +628,8 @@ static int open_lanes(struct notify *n, struct err *err)
     lanes.deliveries = n->deliveries;
     lanes.ledger = n->ledger;
     n->lanes = lanes_open(&lanes, err);
+    if (n->lanes)
+        name_orphans(n);
     return n->lanes ? 0 : -EINVAL;
 }
 
