@@ -45,6 +45,8 @@ static bool names(struct config_reader *r, const struct yaml_node *n, const char
 
 static void group_by(struct config_reader *r, const struct yaml_node *n, struct route *to)
 {
+    if (n->kind == YAML_SEQ && !n->n)
+        return; // says nothing, as in Alertmanager: the parent's stands
     to->group_by_all = false;
     if (!names(r, n, "group_by", GROUP_BY_MAX, &to->group_by, &to->n_group_by))
         return;
