@@ -52,6 +52,11 @@ static bool stderr_is_journal(void)
            st.st_ino == ino;
 }
 
+void log_level_set(enum log_level level)
+{
+    atomic_store(&log_level, (int)level);
+}
+
 void log_open(const char *program, enum log_level level)
 {
     snprintf(log_program, sizeof(log_program), "%s", program);

@@ -13,7 +13,8 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
 void log_open(const char *program, enum log_level level);
-int log_level_parse(const char *name); // -1 if unknown
+void log_level_set(enum log_level level); // any thread
+int log_level_parse(const char *name);    // -1 if unknown
 struct log_site {
     long long window_start_ns;
     unsigned count;

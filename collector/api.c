@@ -59,6 +59,7 @@ void request_answer(
     case REQUEST_HOOKS:
     case REQUEST_ARCHIVE:
     case REQUEST_EVENTS:
+    case REQUEST_RELOAD:
     case REQUEST_SUBSCRIBE:
     case REQUEST_UNSUBSCRIBE:
     case REQUEST_CLIENT_GONE:

@@ -83,8 +83,10 @@ static void add_receivers(struct tally *t, struct board *board)
 {
     struct board_receiver *r = board ? calloc(BOARD_RECEIVERS_MAX, sizeof(*r)) : NULL;
     size_t n = r ? board_receivers(board, r, BOARD_RECEIVERS_MAX) : 0;
-    for (size_t i = 0; i < n; i++) {
-        buf_adds(t->out, i ? ",{\"name\":" : "{\"name\":");
+    for (size_t i = 0, shown = 0; i < n; i++) {
+        if (!r[i].name[0])
+            continue;
+        buf_adds(t->out, shown++ ? ",{\"name\":" : "{\"name\":");
         add_text(r[i].name, t->out);
         buf_addf(t->out,
             ",\"queued\":%zu,\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"dropped\":%" PRIu64
@@ -181,6 +183,8 @@ static void add_receiver_metrics(struct buf *out, struct board *board)
         buf_addf(out, "# HELP tocsin_notify_%s %s\n# TYPE tocsin_notify_%s counter\n", NAME[k],
             HELP[k], NAME[k]);
         for (size_t i = 0; i < n; i++) {
+            if (!r[i].name[0])
+                continue;
             uint64_t v[] = {
                 r[i].sent, r[i].failed, r[i].alerts_dropped, r[i].template_failures};
             buf_addf(out, "tocsin_notify_%s{receiver=", NAME[k]);

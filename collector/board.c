@@ -91,6 +91,21 @@ out:
     pthread_mutex_unlock(&b->mutex);
 }
 
+void board_receiver_remove(struct board *b, size_t index)
+{
+    pthread_mutex_lock(&b->mutex);
+    if (index < b->n_receivers) {
+        b->receivers[index] = (struct board_receiver){0};
+        for (size_t i = 0; b->slots && i < BOARD_SLOTS; i++)
+            if (b->slots[i].receiver == index)
+                b->slots[i] = (struct board_delivery){0};
+        while (b->n_receivers && !b->receivers[b->n_receivers - 1].name[0])
+            b->n_receivers--;
+        changed(b);
+    }
+    pthread_mutex_unlock(&b->mutex);
+}
+
 size_t board_receivers(struct board *b, struct board_receiver *ret, size_t max)
 {
     pthread_mutex_lock(&b->mutex);

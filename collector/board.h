@@ -43,6 +43,9 @@ struct board_receiver {
 };
 // index < BOARD_RECEIVERS_MAX; the first write makes it exist.
 void board_receiver_set(struct board *b, size_t index, const struct board_receiver *r);
+// Takes it and its deliveries away; what comes at its index is another one.
+void board_receiver_remove(struct board *b, size_t index);
+// By index; the name of one that was taken away is "".
 size_t board_receivers(struct board *b, struct board_receiver *ret, size_t max);
 
 enum board_outcome { BOARD_WAITING, BOARD_RETRYING, BOARD_SENT, BOARD_DROPPED };

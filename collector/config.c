@@ -240,6 +240,8 @@ static void read_key(struct config_reader *r, const struct key *k, const struct 
 // --- the document --------------------------------------------------------------------------------
 
 static const char *const NOT_YET[] = {"tls", NULL};
+// What a reload brings into force; all else in the table needs a restart.
+static const char *const LIVE[] = {"log_level", "rules", "alertmanager_file", NULL};
 
 static bool in_list(const char *const *list, const char *word)
 {
@@ -436,10 +438,44 @@ void config_done(struct config *c)
     memset(c, 0, sizeof(*c));
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_key(const struct key *k, const struct config *a, const struct config *b)
+{
+    const void *x = (const char *)a + k->offset, *y = (const char *)b + k->offset;
+    switch (k->type) {
+    case TEXT:
+    case PATH: return same_text(*(const char *const *)x, *(const char *const *)y);
+    case BOOL: return *(const bool *)x == *(const bool *)y;
+    case DURATION: return *(const int64_t *)x == *(const int64_t *)y;
+    case COUNT: return *(const uint64_t *)x == *(const uint64_t *)y;
+    case PATHS: return true; // live
+    }
+    return true;
+}
+
+int config_restart_keys(
+    const struct config *running, const struct config *next, struct buf *out)
+{
+    size_t before = out->len;
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const struct key *k = &KEYS[i];
+        if (!in_list(LIVE, k->name) && !same_key(k, running, next))
+            buf_addf(out, "%s%s%s%s", out->len > before ? ", " : "",
+                k->section ? k->section : "", k->section ? "." : "", k->name);
+    }
+    return out->failed;
+}
+
 int config_print(struct buf *out)
 {
     const char *section = NULL;
-    buf_adds(out, "# tocsin-collector: every key with its default.\n");
+    buf_adds(out,
+        "# tocsin-collector: every key with its default. SIGHUP reads the file anew; what is marked\n"
+        "# (restart) takes effect at the next start.\n");
     for (size_t i = 0; i < N_KEYS; i++) {
         const struct key *k = &KEYS[i];
         const char *indent = k->section ? "  " : "";
@@ -448,7 +484,8 @@ int config_print(struct buf *out)
         else if (!k->section)
             buf_addc(out, '\n');
         section = k->section;
-        buf_addf(out, "%s# %s\n", indent, k->help);
+        buf_addf(
+            out, "%s# %s%s\n", indent, k->help, in_list(LIVE, k->name) ? "" : " (restart)");
         if (!k->fallback)
             buf_addf(out, "%s#%s: /etc/tocsin/%s\n", indent, k->name,
                 k->type == PATH ? "alertmanager.yml" : "token");

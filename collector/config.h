@@ -19,6 +19,7 @@
 #include "collector/receiver.h"
 #include "collector/route.h"
 #include "collector/time_interval.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +54,7 @@ struct config {
     struct config_receiver *receivers;
     size_t n_receivers;
     struct template_set *templates; // of messages; NULL: none has one
+    atomic_uint refs;               // 0: not shared, somebody owns it
 };
 
 // Fills ret with the defaults, then with the text. Always leaves ret ready for config_done.
@@ -65,6 +67,16 @@ int config_alertmanager(struct config *c, const char *text, size_t len, struct d
 // what is wrong with them to report, as people read it. 0 or -errno; ret is ready for config_done.
 int config_load(const char *path, struct config *ret, struct buf *text, struct buf *report);
 void config_done(struct config *c);
+// A loaded configuration is shared by reference, because a message in flight needs the one it was sent
+// by after the next is in force: main holds the one in force, each lane those it was opened with.
+// config_share moves c to the heap with one reference; NULL: no memory, c is as it was. ref and unref of
+// one that is not shared do nothing. Any thread.
+struct config *config_share(struct config *c);
+struct config *config_ref(struct config *c);
+void config_unref(struct config *c); // NULL allowed
+// The keys in which the two differ and that a reload does not bring into force: "listen.http, retention".
+int config_restart_keys(
+    const struct config *running, const struct config *next, struct buf *out);
 const struct config_receiver *config_receiver(const struct config *c, const char *name); // NULL
 const struct time_interval *config_interval(const struct config *c, const char *name);   // NULL
 // Every key with its default and what it is for, as a YAML file that parses to the defaults.

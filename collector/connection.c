@@ -56,6 +56,7 @@ void connection_close(struct connection *c)
     receiver_wire_close(c->wire);
     buf_done(&c->body);
     buf_done(&c->path);
+    config_unref(c->o.config);
     free(c);
 }
 
@@ -70,6 +71,7 @@ struct connection *connection_open(const struct connection_options *o, struct er
         return NULL;
     }
     c->o = *o;
+    config_ref(o->config);
     c->lane = o->lane;
     c->transfer.done = o->landed;
     buf_init(&c->body, DELIVER_BODY_MAX);
@@ -87,6 +89,16 @@ struct connection *connection_open(const struct connection_options *o, struct er
         return c;
     connection_close(c);
     return NULL;
+}
+
+void connection_move(
+    struct connection *c, struct config *config, const struct integration *integration)
+{
+    config_ref(config);
+    config_unref(c->o.config);
+    c->o.config = config;
+    c->o.integration = integration;
+    receiver_wire_move(c->wire, integration);
 }
 
 bool connection_try(struct connection *c, bool durable)

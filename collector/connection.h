@@ -9,13 +9,15 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/transfer.h"
+#include "collector/config.h"
 #include "collector/deliver.h"
 #include "collector/delivery.h"
 #include "collector/errands.h"
 #include "collector/receiver_wire.h"
 
 struct lane;
-struct connection_options { // borrowed
+struct connection_options { // borrowed, but
+    struct config *config;  // that the integration is of: a reference is taken
     struct lane *lane;
     const struct integration *integration;
     struct transfers *transfers;
@@ -29,6 +31,7 @@ struct connection {
     CURL *curl;
     struct receiver_wire *wire;
     bool flying;
+    bool stale;                     // the configuration has changed: it goes when it has landed
     struct deliver_message message; // what is on it
     bool errand;                    // not of the queue: body and path are here
     struct buf body, path;
@@ -40,6 +43,9 @@ struct connection {
 struct connection *connection_open(
     const struct connection_options *o, struct err *err); // NULL with err
 void connection_close(struct connection *c);              // NULL allowed
+// The integration says the same, in another configuration. Also while it flies.
+void connection_move(
+    struct connection *c, struct config *config, const struct integration *integration);
 // Puts c->message on the wire. False: no memory.
 bool connection_try(struct connection *c, bool durable);
 struct connection *connection_of(struct transfer *t);

@@ -47,20 +47,21 @@ const struct group *deliver_group_find(const struct deliver *d, const struct lab
     return g;
 }
 
-// The group this alert belongs to, made on first use.
-struct group *deliver_group_of(struct deliver *d, const struct labels *labels)
+struct group *deliver_group(struct deliver *d, const struct notice *n, bool make)
 {
+    const struct labels *labels = &n->labels;
     struct arena arena;
     struct labels by = {0};
     struct buf key;
-    struct group *g = NULL;
-
+    struct group *g = d->stays.n ? map_get(&d->stays, &n->alert_id, sizeof(n->alert_id)) : NULL;
+    if (g)
+        return g;
     arena_init(&arena, 0);
     buf_init(&key, 1u << 20);
     if (!key_of(d, labels, &arena, &by, &key))
         goto out;
     g = map_get(&d->groups, key.data, key.len);
-    if (g)
+    if (g || !make)
         goto out;
     g = calloc(1, sizeof(*g));
     if (!g)
@@ -79,7 +80,7 @@ out:
 
 void deliver_group_release(struct deliver *d, struct group *g)
 {
-    if (g->items || g->known.count)
+    if (g->items || g->known.count || g->stays)
         return;
     map_del(&d->groups, g->key, strlen(g->key));
     group_free(g);
@@ -94,6 +95,7 @@ struct deliver *deliver_new(const struct deliver_options *o)
     if (!d->o.queue_max)
         d->o.queue_max = DELIVER_QUEUE_MAX;
     map_init(&d->groups);
+    map_init(&d->stays);
     if (!d->o.flights || d->o.flights > DELIVER_FLIGHTS_MAX)
         d->o.flights = d->o.flights ? DELIVER_FLIGHTS_MAX : 1;
     for (size_t i = 0; i < d->o.flights; i++) {
@@ -125,6 +127,7 @@ void deliver_free(struct deliver *d)
     while (map_next(&d->groups, &at, &key, &len, &g))
         group_free(g);
     map_done(&d->groups);
+    map_done(&d->stays);
     for (size_t i = 0; i < d->o.flights; i++) {
         if (d->flights[i].it)
             deliver_item_free(d->flights[i].it);
@@ -162,6 +165,8 @@ static bool urgent(const struct labels *labels)
 // Without memory it is not written down: the receiver is told again after a restart.
 void deliver_learn(struct deliver *d, uint64_t alert_id, enum told told)
 {
+    if (told == TOLD_OVER)
+        deliver_unstay(d, alert_id);
     if (d->n_told == d->cap_told) {
         size_t cap = d->cap_told ? d->cap_told * 2 : 16;
         struct deliver_told *grown = realloc(d->told, cap * sizeof(*grown));
@@ -182,7 +187,7 @@ const struct deliver_told *deliver_told(struct deliver *d, size_t *ret_n)
 
 static int add_one(struct deliver *d, const struct notice *n, int64_t now_ms)
 {
-    struct group *g = deliver_group_of(d, &n->labels);
+    struct group *g = deliver_group(d, n, true);
     if (!g)
         return -ENOMEM;
     // Only the group's newest item may take a change in, and only if it says nothing else of
@@ -216,6 +221,11 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
         bool resolves = n[i]->from == ALERT_FIRING && !fires(n[i]);
         if (!begins && !resolves)
             continue;
+        if (d->retired) {
+            if (resolves)
+                deliver_forget(d, n[i]);
+            continue;
+        }
         if (d->stats.gone || d->stats.queued >= d->o.queue_max) {
             d->stats.alerts_dropped++;
             deliver_lose_change(d, n[i]);
@@ -237,7 +247,7 @@ int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms)
     known.shared = false;
     known.to = ALERT_FIRING;
     known.ends_at_ms = 0;
-    struct group *g = deliver_group_of(d, &n->labels);
+    struct group *g = deliver_group(d, n, true);
     if (!g)
         return -ENOMEM;
     if (told_ms > g->last_sent_ms || !g->known.count)
@@ -319,7 +329,7 @@ int64_t deliver_ready(const struct deliver *d)
 // While it fails one message at a time is tried.
 static bool may_fly(const struct deliver *d)
 {
-    return !d->stats.gone && d->flying < (d->fails ? 1 : d->o.flights);
+    return !d->stats.gone && !d->retired && d->flying < (d->fails ? 1 : d->o.flights);
 }
 
 int64_t deliver_next(const struct deliver *d)

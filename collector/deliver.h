@@ -98,6 +98,27 @@ int deliver_heard(struct deliver *d, const struct notice *n, int64_t now_ms);
 void deliver_back(struct deliver *d);
 // Before this time it wants nothing sent: back-off and Retry-After. 0 = any time.
 int64_t deliver_ready(const struct deliver *d);
+// --- a reload (deliver_change.c) ---
+// Before deliver_configure with the same options, for what can fail. 0; -ENOMEM.
+int deliver_prepare(struct deliver *d, const struct deliver_options *o);
+// What is queued and what the receiver knows stay, each alert in its group until it is over; alerts that
+// begin from now on are grouped as o says. flights and queue_max stay what they were. One that was
+// gone or retired is tried again.
+void deliver_configure(struct deliver *d, const struct deliver_options *o);
+void deliver_retry(
+    struct deliver *d); // whatever failed: try now, for the receiver is another one
+// Whether the receiver knows this alert to fire, or is being told right now.
+bool deliver_tells(struct deliver *d, const struct notice *n);
+// Each queued change that is not in flight, oldest first; false takes it out. keep may add to other
+// queues. Returns how many were taken out.
+size_t deliver_sift(
+    struct deliver *d, bool (*keep)(void *ctx, const struct notice *n), void *ctx);
+// Nothing is told any more, but what the receiver knows is kept in mind until it is over. What is queued
+// has been sifted.
+void deliver_retire(struct deliver *d);
+// The receiver will not hear the end of this alert.
+void deliver_forget(struct deliver *d, const struct notice *n);
+bool deliver_idle(const struct deliver *d); // nothing queued, in flight or known
 
 struct deliver_member {
     uint64_t alert_id, fingerprint;

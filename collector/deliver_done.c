@@ -148,11 +148,12 @@ enum deliver_verdict deliver_done(
     if (!may_pass(status))
         it->refused++;
     bool refused = it->refused >= DELIVER_TRIES_MAX;
-    if (d->stats.gone || refused || now_ms - it->queued_ms >= DELIVER_GIVE_UP_MS) {
+    if (d->stats.gone || d->retired || refused ||
+        now_ms - it->queued_ms >= DELIVER_GIVE_UP_MS) {
         deliver_lose_flight(d, f,
-            d->stats.gone ? DELIVER_LOSS_GONE
-            : refused     ? DELIVER_LOSS_REFUSED
-                          : DELIVER_LOSS_OLD);
+            d->stats.gone || d->retired ? DELIVER_LOSS_GONE
+            : refused                   ? DELIVER_LOSS_REFUSED
+                                        : DELIVER_LOSS_OLD);
         drop(d, it, now_ms);
         return DELIVER_DROPPED;
     }

@@ -44,7 +44,7 @@ void deliver_lose_item(
 
 void deliver_lose_change(struct deliver *d, const struct notice *n)
 {
-    struct group *g = d->o.lost ? deliver_group_of(d, &n->labels) : NULL;
+    struct group *g = d->o.lost ? deliver_group(d, n, true) : NULL;
     if (!g)
         return;
     struct item it = {.group = g};

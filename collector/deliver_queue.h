@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What the deliver*.c share: the queue (deliver.c), what a message says (deliver_message.c), what becomes
- * of it (deliver_done.c), and what is kept of one that is given up (deliver_lost.c).
+ * of it (deliver_done.c), what is kept of one that is given up (deliver_lost.c), and what a reload does to
+ * all that (deliver_change.c).
  */
 #pragma once
 #include "base/map.h"
@@ -24,6 +25,7 @@ struct group {
     struct notice_set known; // firing at the receiver
     struct item *last;       // newest queued item that is not in flight
     size_t items;            // queued, in flight included
+    size_t stays;            // alerts of an older grouping that belong here until they are over
     bool flying;             // its first item is in flight, so the others wait
     int64_t retry_at_ms;     // of its first item, which failed
     int64_t not_before_ms;   // group_wait; the group's, so that its items never pass each other
@@ -42,6 +44,9 @@ struct flight {
 struct deliver {
     struct deliver_options o;
     struct map groups; // key -> struct group
+    struct map
+        stays; // alert id -> struct group: what was grouped before a reload that groups otherwise
+    bool retired; // nobody is told anything any more
     struct item *head, *tail;
     struct flight flights[DELIVER_FLIGHTS_MAX];
     size_t flying;
@@ -64,8 +69,10 @@ void deliver_take_out(struct deliver *d, struct item *before, struct item *it);
 void deliver_put_back(struct deliver *d, struct item *it);
 void deliver_learn(struct deliver *d, uint64_t alert_id, enum told told);
 void deliver_item_free(struct item *it);
-struct group *deliver_group_of(
-    struct deliver *d, const struct labels *labels); // made; NULL: no memory
+// The group this alert belongs to; NULL: there is none, or no memory to make it.
+struct group *deliver_group(struct deliver *d, const struct notice *n, bool make);
+// It is over, or left: nothing keeps its group for it.
+void deliver_unstay(struct deliver *d, uint64_t alert_id);
 // Passes what is given up on to whoever keeps it: a message that was in flight; one that is still in the
 // queue, whose body is made when there is `room`; a change that is not taken into it.
 void deliver_lose_flight(struct deliver *d, const struct flight *f, enum deliver_loss why);

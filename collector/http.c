@@ -38,7 +38,7 @@ struct http {
     struct listener *listener;
     struct hub *hub;
     struct loop_timer *look;
-    struct loop_io *replies, *answers, *archive;
+    struct loop_io *replies, *answers, *archive, *reloaded;
     struct visit *waiting;
     uint64_t visits;
     atomic_bool ready;
@@ -102,10 +102,11 @@ static enum MHD_Result ask(struct http *h, struct visit *v, struct request *r)
     v->id = ++h->visits;
     r->client = v->id;
     bool notify = r->kind == REQUEST_ALERTMANAGER || r->kind == REQUEST_HOOKS;
-    bool taken = notify ? notify_ask(h->o.notify, r)
-                 : r->kind == REQUEST_ARCHIVE || r->kind == REQUEST_EVENTS
-                     ? archive_ask(h->o.archive, r)
-                     : shard_request(h->o.shard, r);
+    bool archive = r->kind == REQUEST_ARCHIVE || r->kind == REQUEST_EVENTS;
+    bool taken = notify                      ? notify_ask(h->o.notify, r)
+                 : archive                   ? archive_ask(h->o.archive, r)
+                 : r->kind == REQUEST_RELOAD ? ring_push(h->o.reloads, r)
+                                             : shard_request(h->o.shard, r);
     if (!taken) {
         request_free(r);
         return answer_api_error(
@@ -160,6 +161,14 @@ static void on_answers(void *ctx, int fd, uint32_t events)
     (void)fd;
     (void)events;
     take_answers(h, notify_answers(h->o.notify));
+}
+
+static void on_reloaded(void *ctx, int fd, uint32_t events)
+{
+    struct http *h = ctx;
+    (void)fd;
+    (void)events;
+    take_answers(h, h->o.reloaded);
 }
 
 static void on_archive(void *ctx, int fd, uint32_t events)
@@ -232,6 +241,9 @@ static enum MHD_Result answered(struct http *h, struct visit *v)
         return answer_api_error(v->c, 503, "timeout", "no answer within 10 s");
     if (v->metrics)
         return metrics(h, v);
+    if (v->answer->kind == REQUEST_RELOAD)
+        return answer_body(
+            v->c, v->answer->http_status, "text/plain; charset=utf-8", &v->answer->body);
     return answer_body(v->c, v->answer->http_status, JSON_TYPE, &v->answer->body);
 }
 
@@ -333,6 +345,16 @@ static enum MHD_Result elsewhere(struct http *h, struct visit *v, enum request_k
     return ask(h, v, r);
 }
 
+static enum MHD_Result reload(struct http *h, struct visit *v)
+{
+    struct request *r = calloc(1, sizeof(*r));
+    if (!r)
+        return MHD_NO;
+    r->kind = REQUEST_RELOAD;
+    buf_init(&r->body, REQUEST_REPLY_MAX);
+    return ask(h, v, r);
+}
+
 static enum MHD_Result build_info(struct http *h, struct MHD_Connection *c)
 {
     char text[256];
@@ -420,6 +442,10 @@ static enum MHD_Result dispatch(struct http *h, struct listener_conn *conn, stru
         return refuse_visitor(v->c, url, verdict);
     if (strcmp(url, "/login") == 0 && (get || post))
         return login(h, v);
+    if (h->o.reloads && strcmp(url, "/-/reload") == 0)
+        return post || strcmp(method, "PUT") == 0
+                   ? reload(h, v)
+                   : answer_text(v->c, 405, "POST or PUT reloads\n");
     bool v2 = strncmp(url, "/api/v2/", 8) == 0 && (post || strcmp(method, "DELETE") == 0);
     if (!get && !v2 && !(post && strncmp(url, "/api/v1/", 8) == 0))
         return answer_text(v->c, 405, "GET, or POST of a form to /api/v1/\n");
@@ -491,6 +517,7 @@ static void http_free(struct http *h)
     loop_timer_free(h->look);
     loop_io_del(h->replies);
     loop_io_del(h->answers);
+    loop_io_del(h->reloaded);
     listener_free(h->listener);
     loop_free(h->loop);
     free(h);
@@ -529,8 +556,10 @@ static int prepare(struct http *h, struct err *err)
     if (h->o.archive)
         h->archive = loop_io_add(
             h->loop, ring_fd(archive_answers(h->o.archive)), EPOLLIN, on_archive, h);
+    if (h->o.reloaded)
+        h->reloaded = loop_io_add(h->loop, ring_fd(h->o.reloaded), EPOLLIN, on_reloaded, h);
     if (!h->hub || !h->look || !h->replies || (h->o.notify && !h->answers) ||
-        (h->o.archive && !h->archive)) {
+        (h->o.archive && !h->archive) || (h->o.reloaded && !h->reloaded)) {
         err_set(err, "out of memory");
         return -ENOMEM;
     }

@@ -7,6 +7,7 @@
  *     /api/v1/...                       asked of the shard by message, see api.h
  *     /api/v1/hooks... /api/v2/...      of the notifier or the archive, api_hooks.h and api_v2.h
  *     GET /metrics /-/healthy /-/ready  probes
+ *     POST /-/reload                    as SIGHUP, answered when it is done: 200, or 500 and why
  *     GET|POST /login                   the token typed once, kept in a cookie (off loopback)
  *
  * A request that needs the shard is suspended until the reply comes back through shard_replies,
@@ -35,7 +36,9 @@ struct http_options {
     struct shard *shard;                // borrowed; only this thread asks it
     struct notify *notify;              // likewise; NULL: no Alertmanager API
     struct archive *archive;            // likewise; NULL: no delivery log
-    struct board *board;                // NULL allowed
+    // Requests to reload, to main, and back when it is done; NULL: there is no /-/reload.
+    struct ring *reloads, *reloaded;
+    struct board *board; // NULL allowed
     struct clock clock;
     // Further lines for /metrics from other threads' counters (ingest); may be NULL. Called in the
     // ui thread: what it reads must be atomic.

@@ -20,7 +20,7 @@
 
 struct record {
     const struct notice *notice; // an alert, or
-    uint32_t lanes, mutes;
+    uint32_t lanes, mutes;       // lanes alone: so many more are owed the end of alert_id
     struct event *event;         // what a person did, or
     struct silence_row *silence; // a silence, or
     struct delivery *delivery;   // a message that was tried, or
@@ -180,6 +180,17 @@ int journal_write_told(struct journal_write *w, const char *receiver, uint64_t a
     return 0;
 }
 
+int journal_write_owed(struct journal_write *w, uint64_t alert_id, size_t lanes)
+{
+    struct record *r = record_new(w);
+    if (!r)
+        return -ENOMEM;
+    r->alert_id = alert_id;
+    r->lanes = (uint32_t)lanes;
+    w->n++;
+    return 0;
+}
+
 int journal_write_silence(struct journal_write *w, const struct silence *s, bool gone)
 {
     struct record *r = record_new(w);
@@ -298,6 +309,8 @@ static int put(struct journal *j, const struct journal_write *w)
             rc = delivery_rows_unletter(&j->rows.deliveries, r->unletter);
         else if (r->ack)
             rc = ack_row_put(&j->rows.file, r->ack);
+        else if (!r->receiver)
+            rc = journal_rows_owed(&j->rows, r->alert_id, r->lanes);
         else
             rc = journal_rows_told(&j->rows, r->receiver, r->alert_id, r->told, r->at_ms);
     }

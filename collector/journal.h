@@ -66,6 +66,8 @@ int journal_write_alert(
     struct journal_write *w, const struct notice *n, size_t lanes, unsigned mutes);
 int journal_write_told(struct journal_write *w, const char *receiver, uint64_t alert_id,
     enum told told, int64_t at_ms);
+// So many lanes more have to be through with an episode that is over. 0, -ENOMEM.
+int journal_write_owed(struct journal_write *w, uint64_t alert_id, size_t lanes);
 // gone: it is to be forgotten. 0, -ENOMEM.
 int journal_write_silence(struct journal_write *w, const struct silence *s, bool gone);
 int journal_write_delivery(

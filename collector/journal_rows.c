@@ -302,6 +302,25 @@ static bool read_alert(sqlite3_stmt *s, struct arena *a, struct notice *n, size_
            row_labels(&blob[2], a, &n->annotations);
 }
 
+int journal_rows_owed(struct journal_rows *r, uint64_t alert_id, size_t lanes)
+{
+    struct arena a;
+    struct notice n;
+    size_t before;
+    int rc = 0;
+    sqlite3_stmt *s = database_prepare(&r->file, "SELECT * FROM alert WHERE id = ?");
+    if (!s)
+        return SQLITE_ERROR;
+    arena_init(&a, 0);
+    sqlite3_bind_int64(s, 1, (int64_t)alert_id);
+    if (sqlite3_step(s) == SQLITE_ROW && read_alert(s, &a, &n, &before) &&
+        n.to == ALERT_INACTIVE)
+        rc = put(r, &n, ROW_OVER, before + lanes);
+    sqlite3_finalize(s);
+    arena_done(&a);
+    return rc;
+}
+
 void journal_rows_each(
     struct journal_rows *r, void (*fn)(void *ctx, const struct journal_row *row), void *ctx)
 {

@@ -31,6 +31,8 @@ int journal_rows_told(struct journal_rows *r, const char *receiver, uint64_t ale
     enum told told, int64_t at_ms);
 // Trims the log a little. True: there is more to trim.
 bool journal_rows_trim(struct journal_rows *r, int64_t now_ms);
+// Adds lanes to what an episode that is over waits for; nothing when it is not there.
+int journal_rows_owed(struct journal_rows *r, uint64_t alert_id, size_t lanes);
 // Writes something that means nothing, to see how the disk is.
 int journal_rows_touch(struct journal_rows *r);
 // Commits, or rolls back when rc is not 0; after a failure the file is opened anew next time.

@@ -15,6 +15,16 @@ const char *lane_id(const struct lane *l)
     return l->id;
 }
 
+const char *lane_destination(const struct lane *l)
+{
+    return l->destination;
+}
+
+const struct lane_options *lane_options(const struct lane *l)
+{
+    return &l->o;
+}
+
 const char *lane_name(const struct lane *l)
 {
     return l->shown.name;
@@ -53,7 +63,7 @@ const char *lane_kind(const struct lane *t)
 
 const char *lane_to(const struct lane *t)
 {
-    return t->connections[0] ? receiver_wire_to(t->connections[0]->wire) : "";
+    return t->first ? receiver_wire_to(t->first->wire) : "";
 }
 
 void lane_view(const struct lane *t, struct board_receiver *ret, struct tally_view *ret_tally)
@@ -69,7 +79,7 @@ void lane_view(const struct lane *t, struct board_receiver *ret, struct tally_vi
 void lane_show(struct lane *t)
 {
     struct deliver_stats s;
-    if (!t->o.board)
+    if (!t->o.board || t->retired)
         return;
     deliver_stats(t->deliver, &s);
     t->shown.queued = s.queued;
@@ -87,7 +97,7 @@ static void show_members(const struct connection *c, enum board_outcome outcome,
 {
     const struct lane *t = c->lane;
     int64_t wall_ms = clock_wall_ms(&t->o.clock);
-    for (size_t i = 0; t->o.board && i < c->message.n_changed; i++) {
+    for (size_t i = 0; t->o.board && !t->retired && i < c->message.n_changed; i++) {
         struct board_delivery d = {
             .fingerprint = c->message.changed[i].fingerprint,
             .receiver = t->o.number,
@@ -103,9 +113,10 @@ static void show_members(const struct connection *c, enum board_outcome outcome,
 
 static void landed(struct transfer *transfer, CURLcode code);
 
-struct connection *lane_connect(struct lane *t, struct err *err)
+struct connection *lane_connect(struct lane *t, const struct lane_options *lo, struct err *err)
 {
-    struct connection_options o = {t, lane_integration(t), t->o.transfers, t->o.clock, landed};
+    struct connection_options o = {lo->config, t, &lo->receiver->integrations[lo->integration],
+        lo->transfers, lo->clock, landed};
     return connection_open(&o, err);
 }
 
@@ -113,21 +124,19 @@ struct connection *lane_connect(struct lane *t, struct err *err)
 static struct connection *connection_free(struct lane *t)
 {
     struct err err = {0};
-    for (size_t i = 0; i < DELIVER_FLIGHTS_MAX; i++) {
-        if (!t->connections[i])
-            t->connections[i] = lane_connect(t, &err);
-        if (!t->connections[i])
-            return NULL; // its secrets cannot be read any more, or memory is out
-        if (!t->connections[i]->flying)
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        if (t->connections[i] && !t->connections[i]->flying)
             return t->connections[i];
-    }
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        if (!t->connections[i]) // NULL: its secrets cannot be read any more, or memory is out
+            return t->connections[i] = lane_connect(t, &t->o, &err);
     return NULL;
 }
 
 // A template that fails keeps nobody from hearing of the alert, but is to be mended.
 static void show_trouble(struct lane *t)
 {
-    const char *text = receiver_wire_trouble(t->connections[0]->wire);
+    const char *text = receiver_wire_trouble(t->first->wire);
     if (!*text)
         return;
     t->shown.template_failures++;
@@ -144,7 +153,7 @@ static bool launch(struct lane *t, int64_t now, bool durable)
     struct connection *c = connection_free(t);
     if (!c)
         return false;
-    receiver_wire_now(t->connections[0]->wire, clock_wall_ms(&t->o.clock));
+    receiver_wire_now(t->first->wire, clock_wall_ms(&t->o.clock));
     if (!deliver_take(t->deliver, now, &c->message))
         return false;
     show_trouble(t);
@@ -172,12 +181,13 @@ int64_t lane_next(const struct lane *t)
     return errand < queue ? errand : queue;
 }
 
-static void landed(struct transfer *transfer, CURLcode code)
+static void delivered(struct connection *c, CURLcode code)
 {
-    struct connection *c = connection_of(transfer);
     struct lane *t = c->lane;
     int64_t took_us, now = clock_mono_ns(&t->o.clock) / NS_PER_MS;
     int status = connection_landed(c, code, &took_us);
+    if (c->stale && status == 410)
+        status = 0; // that one is gone, and is not asked any more anyway
     if (c->errand) {
         lane_errand_landed(c, status, took_us, now);
         lane_show(t);
@@ -233,15 +243,30 @@ static void landed(struct transfer *transfer, CURLcode code)
     case DELIVER_GONE:
         show_members(c, BOARD_DROPPED, status);
         log_error("receiver_gone", "receiver=%s hint=%s", log_q(t->shown.name),
-            log_q("it answered 410 Gone; nothing more is sent to it until a restart"));
+            log_q("it answered 410 Gone; nothing more is sent to it until a reload"));
         break;
     }
     lane_show(t);
 }
 
+static void landed(struct transfer *transfer, CURLcode code)
+{
+    struct connection *c = connection_of(transfer);
+    struct lane *t = c->lane;
+    delivered(c, code);
+    if (!c->stale)
+        return;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        if (t->connections[i] == c)
+            t->connections[i] = NULL;
+    if (t->aside == c)
+        t->aside = NULL;
+    connection_close(c);
+}
+
 // Told apart on the status page: the second webhook of a receiver, the second route to it. The first
 // webhook is nobody's second.
-static void name(struct lane *t)
+void lane_label(struct lane *t)
 {
     const struct lane_options *o = &t->o;
     const struct integration *i = &o->receiver->integrations[o->integration];
@@ -250,37 +275,50 @@ static void name(struct lane *t)
     if (o->receiver->n > 1)
         snprintf(integration, sizeof(integration), "/%s%zu", kind, i->number);
     snprintf(t->shown.name, sizeof(t->shown.name), "%.60s%s", o->receiver->name, integration);
-    uint64_t route = hash_bytes(o->route->key, strlen(o->route->key), 0);
-    snprintf(t->id, sizeof(t->id), "%.100s/%s%zu@%016" PRIx64, o->receiver->name, kind,
-        i->number, o->route->parent ? route : 0);
+    lane_identity(o, t->id);
+    snprintf(t->destination, sizeof(t->destination), "%.100s/%s%zu", o->receiver->name, kind,
+        i->number);
 }
 
-static int open_queue(struct lane *t, struct err *err)
+void lane_identity(const struct lane_options *o, char ret[static LANE_ID_MAX])
 {
-    const struct route *route = t->o.route;
-    uint64_t seed = 0;
-    random_bytes(&seed, sizeof(seed));
-    const struct integration *i = lane_integration(t);
-    struct deliver_options o = {
-        .receiver = t->o.receiver->name,
-        .external_url = t->o.external_url,
+    const struct integration *i = &o->receiver->integrations[o->integration];
+    const char *kind = i->kind == &RECEIVER_WEBHOOK ? "" : i->kind->name;
+    uint64_t route = hash_bytes(o->route->key, strlen(o->route->key), 0);
+    snprintf(ret, LANE_ID_MAX, "%.100s/%s%zu@%016" PRIx64, o->receiver->name, kind, i->number,
+        o->route->parent ? route : 0);
+}
+
+struct deliver_options lane_queue_options(
+    struct lane *t, const struct lane_options *o, const struct connection *first)
+{
+    const struct route *route = o->route;
+    const struct integration *i = &o->receiver->integrations[o->integration];
+    return (struct deliver_options){
+        .receiver = o->receiver->name,
+        .external_url = o->external_url,
         .route_key = route->key,
         .group_by = route->group_by,
         .n_group_by = route->n_group_by,
         .group_by_all = route->group_by_all || i->kind->one_alert,
         .group_wait_ms = route->group_wait_ms,
         .repeat_ms = route->repeat_interval_ms,
-        .quiet = t->o.quiet,
-        .quiet_ctx = t->o.quiet_ctx,
+        .quiet = o->quiet,
+        .quiet_ctx = o->quiet_ctx,
         .send_resolved = i->send_resolved,
         .max_alerts = i->max_alerts,
-        .seed = seed,
-        .make = i->kind->repair ? NULL : receiver_wire_make,
-        .make_ctx = i->kind->repair ? NULL : t->connections[0]->wire,
+        .make = first ? receiver_wire_make : NULL,
+        .make_ctx = first ? first->wire : NULL,
         .lost = lane_lost,
         .lost_ctx = t,
         .flights = i->kind->mail ? 1 : DELIVER_FLIGHTS_MAX,
     };
+}
+
+static int open_queue(struct lane *t, struct err *err)
+{
+    struct deliver_options o = lane_queue_options(t, &t->o, t->first);
+    random_bytes(&o.seed, sizeof(o.seed));
     t->deliver = deliver_new(&o);
     if (t->deliver)
         return 0;
@@ -296,15 +334,16 @@ struct lane *lane_open(const struct lane_options *o, struct err *err)
         return NULL;
     }
     t->o = *o;
-    name(t);
+    config_ref(o->config);
+    config_ref(o->route_config);
+    lane_label(t);
     if (!lane_repair(t))
-        t->connections[0] = lane_connect(t, err);
-    if ((!lane_repair(t) && !t->connections[0]) || open_queue(t, err) < 0) {
+        t->first = t->connections[0] = lane_connect(t, o, err);
+    if ((!lane_repair(t) && !t->first) || open_queue(t, err) < 0) {
         err_prefix(err, "receiver %s", t->shown.name);
         lane_close(t);
         return NULL;
     }
-    lane_show(t);
     return t;
 }
 
@@ -312,10 +351,13 @@ void lane_close(struct lane *t)
 {
     if (!t)
         return;
-    for (size_t i = 0; i < DELIVER_FLIGHTS_MAX; i++)
+    lane_abandon(t);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
         connection_close(t->connections[i]);
     connection_close(t->aside);
     errands_done(&t->errands);
     deliver_free(t->deliver);
+    config_unref(t->o.config);
+    config_unref(t->o.route_config);
     free(t);
 }

@@ -5,6 +5,16 @@
  * DELIVER_FLIGHTS_MAX of several, so that a receiver that takes its time gets many groups in time; one
  * in all while it fails. A hung receiver delays nobody else. Connections stay open.
  *
+ * A reload changes a lane in two steps, because all lanes change or none does:
+ *
+ *     lane_prepare  opens what may fail: secrets from their files, a connection
+ *     lane_commit   from now on messages are made and sent as the new configuration says. What is in
+ *                   flight lands on its old connection, which then goes; its retry goes the new way. With
+ *                   the same URL and secrets connections stay open.
+ *
+ * A lane holds a reference of the configuration its route is of, and of the one its receiver is of;
+ * so does each connection of the one it was opened with.
+ *
  * Belongs to the notify thread.
  */
 #pragma once
@@ -19,8 +29,11 @@
 
 struct deliveries;
 struct ledger;
+#define LANE_ID_MAX (BOARD_NAME_MAX + 48)
 struct lane_options {
-    const struct route *route; // borrowed, as everything here
+    struct config *route_config,
+        *config;               // what they are of, which may differ; references are taken
+    const struct route *route; // borrowed, as all below
     const struct config_receiver *receiver;
     size_t integration; // of the receiver
     size_t number;      // of all lanes: its place on the board
@@ -36,6 +49,16 @@ struct lane_options {
 struct lane;
 struct lane *lane_open(const struct lane_options *o, struct err *err); // NULL with err
 void lane_close(struct lane *l);                                       // NULL allowed
+int lane_prepare(struct lane *l, const struct lane_options *o, struct err *err); // 0; -errno
+void lane_commit(struct lane *l);  // after lane_prepare
+void lane_abandon(struct lane *l); // or this; nothing when it was not prepared
+const struct lane_options *lane_options(const struct lane *l);
+// Nobody is to be told any more: it is not shown, and waits for the ends of what its receiver knows.
+void lane_retire(struct lane *l);
+// Receiver and integration: two lanes of the same destination tell the same people.
+const char *lane_destination(const struct lane *l);
+// What lane_id would be.
+void lane_identity(const struct lane_options *o, char ret[static LANE_ID_MAX]);
 // In the journal: receiver, integration and route, so that a restart finds it again.
 const char *lane_id(const struct lane *l);
 const char *lane_name(const struct lane *l);

@@ -76,9 +76,9 @@ static int make_drill(struct connection *c, const struct errand *e)
         .group_labels = &by,
         .alerts = &alert,
         .n = 1};
-    receiver_wire_now(t->connections[0]->wire, clock_wall_ms(&t->o.clock));
+    receiver_wire_now(t->first->wire, clock_wall_ms(&t->o.clock));
     if (rc == 0)
-        rc = receiver_wire_make(t->connections[0]->wire, &w, &c->body, &c->path);
+        rc = receiver_wire_make(t->first->wire, &w, &c->body, &c->path);
     buf_done(&key);
     return rc;
 }
@@ -148,7 +148,7 @@ void lane_launch_errand(struct lane *t, int64_t now, bool durable)
     if (errands_next(&t->errands, deliver_ready(t->deliver)) > now)
         return;
     if (!t->aside)
-        t->aside = lane_connect(t, &err);
+        t->aside = lane_connect(t, &t->o, &err);
     struct connection *c = t->aside;
     struct errand *e = errands_take(&t->errands), over;
     const char *why = c ? prepare(c, e) : err.msg;

@@ -10,7 +10,7 @@
 static const char *masked_body(
     const struct lane *t, const struct deliver_message *m, struct buf *masked)
 {
-    const struct receiver_wire *w = t->connections[0]->wire;
+    const struct receiver_wire *w = t->first->wire;
     if (!m->body || m->body->len > DELIVERY_BODY_MAX)
         return NULL;
     if (!receiver_wire_has_key(w))
@@ -87,7 +87,7 @@ static void say_why(const struct lane *t, enum deliver_loss why, char *ret, size
 static int bury(
     const struct lane *t, const struct deliver_message *m, uint64_t id, const char *why)
 {
-    const struct receiver_wire *w = t->connections[0]->wire;
+    const struct receiver_wire *w = t->first->wire;
     struct letter_alert *alerts = calloc(m->n_changed + 1, sizeof(*alerts));
     struct buf body, path;
     buf_init(&body, DELIVER_BODY_MAX);

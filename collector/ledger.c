@@ -9,6 +9,7 @@ struct lane_state {
     uint32_t lane;
     unsigned char said, muted;
     bool acked; // to be told again when it is acknowledged no more
+    bool left;
 };
 // An alert that fires, or fired and is not said to be over everywhere.
 struct episode {
@@ -107,7 +108,7 @@ static void look(
     s->muted = (unsigned char)l->o.muted(l->o.ctx, n, s->lane);
     if (fires(n)) {
         s->acked = s->acked || (s->muted & MUTE_ACK);
-        if (s->muted || s->said == TOLD_OVER)
+        if (s->muted || s->said == TOLD_OVER || s->left)
             return;
         if (s->said == TOLD_NOTHING)
             l->o.say(l->o.ctx, s->lane, n);
@@ -169,7 +170,8 @@ static struct episode *take(struct ledger *l, const struct notice *n, int *ret_r
         return NULL;
     }
     for (size_t i = 0; fires(n) && i < e->lanes; i++)
-        if (e->lane[i].said == TOLD_OVER) // a reload ended it, and it fires again
+        if (e->lane[i].said == TOLD_OVER &&
+            !e->lane[i].left) // a reload ended it, and it fires again
             e->lane[i].said = TOLD_NOTHING;
     notice_free(e->n);
     e->n = copy;
@@ -234,6 +236,84 @@ void ledger_raise(struct ledger *l, uint64_t alert_id, uint32_t lane)
             e->lane[i].acked = true;
 }
 
+// --- a reload --------------------------------------------------------------------------------------
+
+// With room for so many lanes, in the place of the one it was. NULL: no memory, it is as it was.
+static struct episode *resize(struct ledger *l, struct episode *e, size_t lanes)
+{
+    uint64_t id = e->n->alert_id;
+    struct episode *made = realloc(e, sizeof(*e) + lanes * sizeof(e->lane[0]));
+    if (!made)
+        return NULL;
+    *(made->before ? &made->before->after : &l->first) = made;
+    *(made->after ? &made->after->before : &l->last) = made;
+    (void)map_set(&l->by_id, &id, sizeof(id), made); // it is there: nothing is allocated
+    return made;
+}
+
+static size_t lanes_out(const struct episode *e, struct ledger_lane *ret)
+{
+    for (size_t i = 0; i < e->lanes; i++)
+        ret[i] = (struct ledger_lane){e->lane[i].lane, e->lane[i].said, e->lane[i].left};
+    return e->lanes;
+}
+
+int ledger_reroute(struct ledger *l,
+    size_t (*fn)(void *ctx, const struct notice *n, const struct ledger_lane *was, size_t n_was,
+        struct ledger_lane *ret),
+    void *ctx)
+{
+    struct ledger_lane was[LEDGER_LANES_MAX], now[LEDGER_LANES_MAX];
+    bool acked[LEDGER_LANES_MAX];
+    int rc = 0;
+    for (struct episode *e = l->first, *after; e; e = after) {
+        after = e->after;
+        size_t before = e->lanes;
+        for (size_t i = 0; i < before; i++)
+            acked[i] = e->lane[i].acked;
+        size_t n = fn(ctx, e->n, was, lanes_out(e, was), now);
+        struct episode *made = n > e->lanes ? resize(l, e, n) : e;
+        if (!made) {
+            rc = -ENOMEM;
+            continue;
+        }
+        made->lanes = n;
+        for (size_t i = 0; i < n; i++) {
+            made->lane[i] = (struct lane_state){
+                .lane = now[i].lane, .said = now[i].said, .left = now[i].left};
+            for (size_t k = 0; k < before; k++)
+                made->lane[i].acked |= was[k].lane == now[i].lane && acked[k];
+        }
+    }
+    return rc;
+}
+
+const struct notice *ledger_notice(const struct ledger *l, uint64_t alert_id)
+{
+    const struct episode *e = find(l, alert_id);
+    return e ? e->n : NULL;
+}
+
+size_t ledger_lanes(const struct ledger *l, uint64_t alert_id, struct ledger_lane *ret)
+{
+    const struct episode *e = find(l, alert_id);
+    return e ? lanes_out(e, ret) : 0;
+}
+
+int ledger_join(struct ledger *l, uint64_t alert_id, uint32_t lane, enum told said)
+{
+    struct episode *e = find(l, alert_id);
+    for (size_t i = 0; e && i < e->lanes; i++)
+        if (e->lane[i].lane == lane) {
+            e->lane[i].said = (unsigned char)said;
+            return 0;
+        }
+    if (!e || e->lanes == LEDGER_LANES_MAX || !(e = resize(l, e, e->lanes + 1)))
+        return -ENOMEM;
+    e->lane[e->lanes++] = (struct lane_state){.lane = lane, .said = (unsigned char)said};
+    return 0;
+}
+
 void ledger_each(
     const struct ledger *l, bool (*fn)(void *ctx, const struct ledger_entry *e), void *ctx)
 {
@@ -250,12 +330,6 @@ void ledger_each(
         if (!fn(ctx, &entry))
             return;
     }
-}
-
-const struct notice *ledger_notice(const struct ledger *l, uint64_t alert_id)
-{
-    const struct episode *e = find(l, alert_id);
-    return e ? e->n : NULL;
 }
 
 size_t ledger_count(const struct ledger *l)

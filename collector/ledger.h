@@ -53,6 +53,24 @@ int ledger_restore(struct ledger *l, const struct notice *n, const uint32_t *lan
 
 // This lane has not heard of the alert since its acknowledgement ended: ledger_recheck tells it again.
 void ledger_raise(struct ledger *l, uint64_t alert_id, uint32_t lane);
+// --- a reload: lanes have changed ---
+struct ledger_lane {
+    uint32_t lane;
+    unsigned char said; // enum told
+    bool left;          // it is not routed there any more: nothing but its end is said
+};
+// For each episode fn writes the lanes it has now, and with what was said, into ret (room for
+// LEDGER_LANES_MAX), and returns how many. ledger_recheck says the rest. 0; -ENOMEM: some episodes keep
+// the lanes they had.
+int ledger_reroute(struct ledger *l,
+    size_t (*fn)(void *ctx, const struct notice *n, const struct ledger_lane *was, size_t n_was,
+        struct ledger_lane *ret),
+    void *ctx);
+// The lanes of an episode, by the alert's id, into ret (room for LEDGER_LANES_MAX). Returns how many.
+size_t ledger_lanes(const struct ledger *l, uint64_t alert_id, struct ledger_lane *ret);
+// A lane, one more or one of its own, of an episode that is there was told so much. Nothing is said.
+// 0, -ENOMEM.
+int ledger_join(struct ledger *l, uint64_t alert_id, uint32_t lane, enum told said);
 
 struct ledger_entry {
     const struct notice

@@ -5,10 +5,12 @@
  *     config -> inventory -> rules -> shard -> ingest, notify, ui
  *
  * SIGTERM, SIGINT  stop in order: no new connections, what is queued is worked off
- * SIGHUP           rules are read anew, all or nothing; what came of it is one log line
+ * SIGHUP           configuration and rules are read anew, all or nothing (reload.h); so does
+ *                  POST /-/reload, which is answered with what came of it
  */
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/ring.h"
 #include "base/secret.h"
 #include "collector/api.h"
 #include "collector/archive.h"
@@ -17,7 +19,8 @@
 #include "collector/ingest.h"
 #include "collector/inventory.h"
 #include "collector/notify.h"
-#include "collector/receiver_wire.h"
+#include "collector/reload.h"
+#include "collector/request.h"
 #include "collector/restart.h"
 #include "collector/rulefiles.h"
 #include "collector/self.h"
@@ -30,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,6 +54,7 @@
 #define DESCRIPTORS     65536
 #define LARGE_BLOCK     (1 << 20)
 #define REPORT_MAX      (4u << 20)
+#define RELOADS_MAX     16
 
 static const char HELP[] =
     "Usage: tocsin-collector [--config FILE] [options]\n\n"
@@ -60,18 +65,14 @@ static const char HELP[] =
     "  --log-level LEVEL   instead of log_level: debug, info, warn, error\n"
     "  --version           print the version and exit\n"
     "  --help              print this and exit\n\n"
-    "SIGHUP reads the rules anew. Exit status: 0 stopped as asked, 1 failure, 2 wrong usage,\n"
+    "SIGHUP reads configuration and rules anew. Exit status: 0 stopped as asked, 1 failure, 2 wrong usage,\n"
     "78 invalid configuration or rules.\n";
 
-struct options {
-    const char *config, *state_dir, *log_level;
-    bool check;
-};
-
 struct daemon {
-    struct options o;
-    struct config config;
-    struct buf config_text;
+    struct reload_source source;
+    struct config *config; // the first one
+    struct reload reload;
+    struct ring *reloads, *reloaded; // of struct request *, from and to the ui thread
     char *token;
     char instance[256], http_address[80], external_url[512], external_host[300];
     struct inventory *inventory;
@@ -95,55 +96,13 @@ struct daemon {
 
 // --- configuration -------------------------------------------------------------------------------
 
-// 0, or the exit status. What is wrong goes into report as people read it.
-static int read_config(
-    const struct options *o, struct config *c, struct buf *text, struct buf *report)
-{
-    buf_init(text, 2 * CONFIG_FILE_MAX);
-    if (config_load(o->config, c, text, report) < 0)
-        return EXIT_CONFIG;
-    if (o->state_dir)
-        c->state_dir = o->state_dir;
-    if (o->log_level)
-        c->log_level = o->log_level;
-    return 0;
-}
-
-static void log_lines(struct buf *report)
-{
-    for (char *save = NULL, *line = strtok_r((char *)(uintptr_t)buf_cstr(report), "\n", &save);
-         line; line = strtok_r(NULL, "\n", &save))
-        log_error("config_error", "line=%s", log_q(line));
-}
-
-// Whether what receivers need besides the configuration is there and may be read.
-static bool check_receivers(const struct config *c, struct buf *report)
-{
-    size_t errors = 0;
-    for (size_t i = 0; i < c->n_receivers; i++)
-        for (size_t k = 0; k < c->receivers[i].n; k++) {
-            struct receiver_wire *wire = NULL;
-            struct err err = {0};
-            const struct integration *one = &c->receivers[i].integrations[k];
-            if (!one->kind->repair && receiver_wire_open(one, &wire, &err) < 0) {
-                buf_addf(
-                    report, "error[C006]: receiver %s: %s\n", c->receivers[i].name, err.msg);
-                errors++;
-            }
-            receiver_wire_close(wire);
-        }
-    return errors == 0;
-}
-
-static int check_only(const struct options *o)
+static int check_only(const struct reload_source *source)
 {
     struct config c;
-    struct buf text, report;
+    struct buf report;
     struct ruleset *set = NULL;
     buf_init(&report, REPORT_MAX);
-    int status = read_config(o, &c, &text, &report);
-    if (status == 0 && !check_receivers(&c, &report))
-        status = EXIT_CONFIG;
+    int status = reload_read(source, &c, &report) < 0 ? EXIT_CONFIG : 0;
     if (status == 0 && rulefiles_read(c.rules, c.n_rules, &set, &report) < 0)
         status = EXIT_CONFIG;
     size_t rules = 0;
@@ -154,7 +113,6 @@ static int check_only(const struct options *o)
         printf("configuration is valid, %zu rules\n", rules);
     ruleset_free(set);
     config_done(&c);
-    buf_done(&text);
     buf_done(&report);
     return status;
 }
@@ -164,8 +122,8 @@ static int check_only(const struct options *o)
 static int write_address(const struct daemon *d, const char *name, const char *address)
 {
     char path[4200], tmp[4200];
-    snprintf(path, sizeof(path), "%s/%s", d->config.state_dir, name);
-    snprintf(tmp, sizeof(tmp), "%s/.%s.new", d->config.state_dir, name);
+    snprintf(path, sizeof(path), "%s/%s", d->config->state_dir, name);
+    snprintf(tmp, sizeof(tmp), "%s/.%s.new", d->config->state_dir, name);
     FILE *f = fopen(tmp, "we");
     bool ok = f && fprintf(f, "%s\n", address) > 0;
     if (f && fclose(f) != 0)
@@ -207,16 +165,16 @@ static void settle_port(struct daemon *d)
 {
     struct sockaddr_storage a;
     socklen_t len;
-    snprintf(d->http_address, sizeof(d->http_address), "%s", d->config.listen_http);
-    if (address_parse(d->config.listen_http, &a, &len, NULL) < 0 ||
+    snprintf(d->http_address, sizeof(d->http_address), "%s", d->config->listen_http);
+    if (address_parse(d->config->listen_http, &a, &len, NULL) < 0 ||
         ((struct sockaddr_in *)&a)->sin_port != 0)
         return; // both families keep the port in the same place
     int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd != -1 && bind(fd, (struct sockaddr *)&a, len) == 0 &&
         getsockname(fd, (struct sockaddr *)&a, &len) == 0) {
-        const char *colon = strrchr(d->config.listen_http, ':');
+        const char *colon = strrchr(d->config->listen_http, ':');
         snprintf(d->http_address, sizeof(d->http_address), "%.*s:%u",
-            (int)(colon - d->config.listen_http), d->config.listen_http,
+            (int)(colon - d->config->listen_http), d->config->listen_http,
             ntohs(((struct sockaddr_in *)&a)->sin_port));
     }
     if (fd != -1)
@@ -227,8 +185,8 @@ static void name_ourselves(struct daemon *d)
 {
     if (gethostname(d->instance, sizeof(d->instance) - 1) == -1 || !d->instance[0])
         strcpy(d->instance, "collector");
-    if (*d->config.external_url) {
-        snprintf(d->external_url, sizeof(d->external_url), "%s", d->config.external_url);
+    if (*d->config->external_url) {
+        snprintf(d->external_url, sizeof(d->external_url), "%s", d->config->external_url);
         auth_url_host(d->external_url, d->external_host, sizeof(d->external_host));
     } else {
         snprintf(d->external_url, sizeof(d->external_url), "http://%s", d->http_address);
@@ -277,7 +235,7 @@ static void print_self(void *ctx, struct buf *out)
 
 static int make_shard(struct daemon *d, struct ruleset *set, struct err *err)
 {
-    const struct config *c = &d->config;
+    const struct config *c = d->config;
     d->api = (struct api_context){.version = TOCSIN_VERSION,
         .external_url = d->external_url,
         .board = d->board,
@@ -315,7 +273,7 @@ static struct auth auth_of(struct daemon *d)
 
 static int start(struct daemon *d, struct ruleset *set, struct err *err)
 {
-    const struct config *c = &d->config;
+    const struct config *c = d->config;
     struct err warn = {0};
     d->inventory = inventory_open(c->state_dir, &warn);
     if (warn.msg[0])
@@ -368,7 +326,7 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .known = k.sessions,
         .repairs = &d->repairs,
         .clock = d->clock};
-    struct notify_options no = {.config = c,
+    struct notify_options no = {.config = d->config,
         .external_url = d->external_url,
         .board = d->board,
         .journal = d->journal,
@@ -388,6 +346,8 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .shard = d->shard,
         .board = d->board,
         .clock = d->clock,
+        .reloads = d->reloads,
+        .reloaded = d->reloaded,
         .metrics = print_self,
         .metrics_ctx = d};
     // Whoever hears an agent must be able to evaluate, and whoever evaluates must be able to page.
@@ -411,6 +371,16 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         return -EIO;
     write_address(d, "http.addr", http_address(d->http));
     write_address(d, "ingest.addr", ingest_address(d->ingest));
+    d->reload = (struct reload){.source = d->source,
+        .started = config_ref(d->config),
+        .current = config_ref(d->config),
+        .policies = policies_keep(d->policies),
+        .token = d->token,
+        .shard = d->shard,
+        .notify = d->notify,
+        .board = d->board,
+        .self = &d->self,
+        .clock = d->clock};
     http_ready(d->http, true);
     log_info("started",
         "version=%s http=%s agents=%s rules=%zu expected_agents=%zu alerts=%zu alerts_over=%zu",
@@ -421,83 +391,33 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
 
 // --- running -------------------------------------------------------------------------------------
 
-static void reload_failed(struct daemon *d, struct buf *report, const char *what)
+static void on_reloads(void *ctx, int fd, uint32_t events)
 {
-    char banner[BOARD_TEXT_MAX];
-    const char *text = buf_cstr(report);
-    int first = (int)strcspn(text, "\n");
-    snprintf(banner, sizeof(banner), "reload rejected, the rules before it are in force: %.*s",
-        first, text);
-    board_banner(d->board, banner);
-    atomic_store(&d->self.reload_ok, false);
-    log_error("reload_rejected", "reason=%s first=%s", what, log_q(banner));
-    log_lines(report);
+    struct daemon *d = ctx;
+    struct request *r;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(d->reloads);
+    while ((r = ring_pop(d->reloads))) {
+        r->http_status = reload_now(&d->reload, &r->body) == 0 ? 200 : 500;
+        if (!ring_push(d->reloaded, r))
+            request_free(r);
+    }
 }
 
-// The notifier first: see policies.h. Owns the set.
-static int take_rules(struct daemon *d, struct ruleset *set)
+static void on_hangup(struct daemon *d)
 {
-    struct policies *fresh = policies_new(set);
-    int rc = !fresh ? -ENOMEM : notify_policies(d->notify, fresh) ? 0 : -EBUSY;
-    if (rc < 0) {
-        policies_free(fresh);
-        ruleset_free(set);
-        return rc;
-    }
-    rc = shard_load(d->shard, set);
-    if (rc < 0 && !notify_policies(d->notify, d->policies))
-        log_error("policies_not_undone", "hint=%s",
-            log_q("depends_on and flap are those of the rejected rules: reload again"));
-    policies_free(rc < 0 ? fresh : d->policies);
-    if (rc == 0)
-        d->policies = fresh;
-    return rc;
-}
-
-static void reload(struct daemon *d)
-{
-    struct config c;
-    struct buf text, report;
-    struct ruleset *set = NULL;
-    buf_init(&report, REPORT_MAX);
-    if (read_config(&d->o, &c, &text, &report) != 0) {
-        reload_failed(d, &report, "config");
-        goto out;
-    }
-    if (rulefiles_read(c.rules, c.n_rules, &set, &report) < 0) {
-        reload_failed(d, &report, "rules");
-        goto out;
-    }
-    size_t rules = 0;
-    for (size_t i = 0; i < set->n_groups; i++)
-        rules += set->groups[i].n_rules;
-    int rc = take_rules(d, set);
-    if (rc < 0) {
-        buf_reset(&report);
-        buf_addf(&report, "the rules were not taken: %s\n", strerror(-rc));
-        reload_failed(d, &report, "shard");
-        goto out;
-    }
-    board_banner(d->board, NULL);
-    atomic_store(&d->self.reload_ok, true);
-    atomic_store(&d->self.reloaded_ms, clock_wall_ms(&d->clock));
-    bool same = text.len == d->config_text.len &&
-                (text.len == 0 || memcmp(text.data, d->config_text.data, text.len) == 0);
-    log_info("reloaded", "rules=%zu%s", rules,
-        same
-            ? ""
-            : " note=\"the configuration changed: all but `rules` takes effect at the next start\"");
-out:
-    config_done(&c);
-    buf_done(&text);
-    buf_done(&report);
+    struct buf answer; // the log has it all
+    buf_init(&answer, REPORT_MAX);
+    (void)reload_now(&d->reload, &answer);
+    buf_done(&answer);
 }
 
 static void on_signal(void *ctx, int sig)
 {
     struct daemon *d = ctx;
     if (sig == SIGHUP) {
-        reload(d);
+        on_hangup(d);
         return;
     }
     log_info("stopping", "signal=%d", sig);
@@ -525,9 +445,16 @@ static void stop(struct daemon *d)
     repair_link_close(&d->repairs);
     policies_free(d->policies);
     loop_free(d->loop);
+    struct request *r;
+    while (d->reloads && (r = ring_pop(d->reloads)))
+        request_free(r);
+    while (d->reloaded && (r = ring_pop(d->reloaded)))
+        request_free(r);
+    ring_free(d->reloads);
+    ring_free(d->reloaded);
+    reload_done(&d->reload);
     secret_free(d->token);
-    config_done(&d->config);
-    buf_done(&d->config_text);
+    config_unref(d->config);
 }
 
 static int run(struct daemon *d)
@@ -535,12 +462,17 @@ static int run(struct daemon *d)
     struct buf report;
     struct err err = {0};
     struct ruleset *set = NULL;
+    struct config c;
     buf_init(&report, REPORT_MAX);
-    int status = read_config(&d->o, &d->config, &d->config_text, &report);
-    if (status == 0 && rulefiles_read(d->config.rules, d->config.n_rules, &set, &report) < 0)
+    int status = reload_read(&d->source, &c, &report) < 0 ? EXIT_CONFIG : 0;
+    d->config = config_share(&c);
+    config_done(&c);
+    if (!d->config)
+        status = EXIT_FAILURE;
+    if (status == 0 && rulefiles_read(d->config->rules, d->config->n_rules, &set, &report) < 0)
         status = EXIT_CONFIG;
-    if (status == 0 && d->config.token_file &&
-        secret_read(d->config.token_file, &d->token, &err) < 0) {
+    if (status == 0 && d->config->token_file &&
+        secret_read(d->config->token_file, &d->token, &err) < 0) {
         buf_addf(&report, "error[C006]: %s\n", err.msg);
         status = EXIT_CONFIG;
     }
@@ -550,8 +482,8 @@ static int run(struct daemon *d)
         ruleset_free(set);
         return status;
     }
-    log_open("tocsin-collector", (enum log_level)log_level_parse(d->config.log_level));
-    make_state_dir(d->config.state_dir);
+    log_open("tocsin-collector", (enum log_level)log_level_parse(d->config->log_level));
+    make_state_dir(d->config->state_dir);
     raise_descriptors();
     return_large_blocks();
     settle_port(d);
@@ -563,7 +495,11 @@ static int run(struct daemon *d)
     static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
     d->loop = loop_new();
-    if (!d->loop || loop_signals(d->loop, SIGNALS, 3, on_signal, d) < 0) {
+    d->reloads = ring_new(RELOADS_MAX);
+    d->reloaded = ring_new(RELOADS_MAX);
+    if (!d->loop || !d->reloads || !d->reloaded ||
+        loop_signals(d->loop, SIGNALS, 3, on_signal, d) < 0 ||
+        !loop_io_add(d->loop, ring_fd(d->reloads), EPOLLIN, on_reloads, d)) {
         log_error("start_failed", "error=%s", log_q(strerror(errno)));
         ruleset_free(set);
         return EXIT_FAILURE;
@@ -595,15 +531,16 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, HELP_},
         {NULL, 0, NULL, 0}};
     struct daemon d = {.clock = clock_system()};
+    bool check = false;
     int opt;
     while ((opt = getopt_long(argc, argv, "", LONG, NULL)) != -1)
         switch (opt) {
-        case CONFIG: d.o.config = optarg; break;
-        case CHECK: d.o.check = true; break;
+        case CONFIG: d.source.file = optarg; break;
+        case CHECK: check = true; break;
         case PRINT: print_config(); return EXIT_SUCCESS;
-        case STATE_DIR: d.o.state_dir = optarg; break;
+        case STATE_DIR: d.source.state_dir = optarg; break;
         case LOG_LEVEL_:
-            d.o.log_level = optarg;
+            d.source.log_level = optarg;
             if (log_level_parse(optarg) < 0) {
                 fputs("--log-level is debug, info, warn or error\n", stderr);
                 return EXIT_USAGE;
@@ -618,8 +555,8 @@ int main(int argc, char **argv)
             stderr, "unexpected argument `%s`. Try 'tocsin-collector --help'.\n", argv[optind]);
         return EXIT_USAGE;
     }
-    if (d.o.check)
-        return check_only(&d.o);
+    if (check)
+        return check_only(&d.source);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int status = run(&d);
     stop(&d);

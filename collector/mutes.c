@@ -78,6 +78,13 @@ int mutes_policies(struct mutes *m, struct policies *p)
     return 0;
 }
 
+void mutes_inhibitor(struct mutes *m, struct inhibitor *h)
+{
+    inhibitor_free(m->inhibitor);
+    m->inhibitor = h;
+    m->changed = true;
+}
+
 void mutes_source(struct mutes *m, const struct notice *n)
 {
     inhibitor_take(m->dependencies, n);

@@ -40,6 +40,8 @@ int mutes_policies(struct mutes *m, struct policies *p);
 // An alert that fires already: others may depend on it.
 void mutes_source(struct mutes *m, const struct notice *n);
 struct acks *mutes_acks(struct mutes *m); // the same
+// Other rules of inhibition, by one that knows what fires; takes it over.
+void mutes_inhibitor(struct mutes *m, struct inhibitor *h);
 // A change of an alert, before anything of its drain is asked for. What is over is acknowledged no more.
 void mutes_take(struct mutes *m, const struct notice *n);
 // Why this alert must not be told now on a lane of a route with these times: a set of enum mute.

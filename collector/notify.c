@@ -11,17 +11,31 @@
 #include "collector/ledger.h"
 #include "collector/mutes.h"
 #include "collector/repairs.h"
+#include "collector/reroute.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #define DRAIN_MAX     4096 // notices taken in one turn
 #define REQUESTS_MAX  256
 #define POLICIES_MAX  64 // reloads while the notifier is busy with something else
 #define MUTES_LOOK_MS 1000
+#define RELOAD_WAIT_S 5
+
+// A configuration on its way in. Two hold it: main, which may give up waiting, and the notify thread.
+enum handover_state { HANDOVER_WAITS, HANDOVER_TAKEN, HANDOVER_GIVEN_UP };
+struct handover {
+    struct config *config;
+    int rc;
+    struct err err;
+    sem_t done;
+    atomic_int state, refs;
+};
 
 // Decided together and not told to anybody yet: the journal has it on its way to the disk.
 struct held {
@@ -50,8 +64,9 @@ struct notify {
     struct ledger *ledger;
     struct repairs *repairs; // NULL: nobody is asked for any
     struct deliveries *deliveries;
-    struct ring *requests, *answers;
-    struct ring *policies; // of struct policies *
+    struct ring *requests, *answers, *handovers;
+    struct handover *handover; // to be taken when nothing is held
+    struct ring *policies;     // of struct policies *
     int64_t started_ms;
     struct journal_write *writing; // what was learned in this turn
     pthread_t thread;
@@ -163,7 +178,12 @@ static void write_told(struct notify *n)
 static int write_alert(struct notify *n, struct journal_write *w, const struct notice *notice)
 {
     uint32_t lane[LEDGER_LANES_MAX];
-    size_t count = lanes_of(n->lanes, &notice->labels, lane, LEDGER_LANES_MAX);
+    struct ledger_lane there[LEDGER_LANES_MAX];
+    size_t count = ledger_lanes(n->ledger, notice->alert_id, there);
+    for (size_t i = 0; i < count; i++)
+        lane[i] = there[i].lane;
+    if (!count)
+        count = lanes_of(n->lanes, &notice->labels, lane, LEDGER_LANES_MAX);
     unsigned mutes = 0;
     for (size_t i = 0; i < count; i++)
         mutes |= muted(n, notice, lane[i]);
@@ -291,11 +311,14 @@ static void release(struct notify *n, int64_t now)
 }
 
 // Sends all that is due and sets the timer for what is not yet.
+static void take_over(struct notify *n);
+
 static void pump(void *ctx)
 {
     struct notify *n = ctx;
     int64_t due = INT64_MAX, now = now_ms(n);
     release(n, now);
+    take_over(n);
     if (n->held)
         due = n->held->due_ms;
     if (mutes_next(n->mutes) != INT64_MAX) { // the wall clock may be set: looked at each second
@@ -340,6 +363,8 @@ static bool drain(struct notify *n)
     static _Thread_local struct notice *batch[DRAIN_MAX];
     size_t count = 0;
     struct notice *one;
+    if (n->handover)
+        return false; // first what was decided before is told
     while (count < DRAIN_MAX && (one = ring_pop(n->notices)))
         batch[count++] = one;
     if (!count)
@@ -391,6 +416,139 @@ static void on_notices(void *ctx, int fd, uint32_t events)
         any = true;
     if (any)
         pump(n);
+}
+
+// --- a reload ------------------------------------------------------------------------------------
+
+static void handover_unref(struct handover *h)
+{
+    if (atomic_fetch_sub(&h->refs, 1) > 1)
+        return;
+    config_unref(h->config);
+    sem_destroy(&h->done);
+    free(h);
+}
+
+static void owed(void *ctx, uint64_t alert_id, size_t lanes)
+{
+    struct notify *n = ctx;
+    if (n->o.journal && !n->writing)
+        n->writing = journal_write_new();
+    if (n->writing)
+        (void)journal_write_owed(n->writing, alert_id, lanes);
+}
+
+static void lane_learned(void *ctx, const struct lane *lane, uint64_t alert_id, enum told told)
+{
+    learned(ctx, lane, alert_id, told);
+}
+
+static bool is_source(void *ctx, const struct ledger_entry *e)
+{
+    inhibitor_take(ctx, e->notice);
+    return true;
+}
+
+// All that may fail comes first.
+static int change(struct notify *n, struct config *c, struct err *err)
+{
+    struct inhibitor *inhibitor = inhibitor_new(c->inhibit, c->n_inhibit);
+    int rc = inhibitor ? lanes_prepare(n->lanes, c, err) : -ENOMEM;
+    if (!inhibitor)
+        err_set(err, "out of memory");
+    if (rc < 0) {
+        inhibitor_free(inhibitor);
+        return rc;
+    }
+    struct config *before = n->o.config;
+    struct reroute r = {.lanes = n->lanes,
+        .ledger = n->ledger,
+        .now_ms = now_ms(n),
+        .ctx = n,
+        .learned = lane_learned,
+        .owed = owed};
+    ledger_each(n->ledger, is_source, inhibitor);
+    mutes_inhibitor(n->mutes, inhibitor);
+    lanes_commit(n->lanes);
+    if (reroute_alerts(&r) < 0)
+        log_error("ledger_out_of_memory", "hint=%s", log_q("some alerts stay where they were"));
+    lanes_settle(n->lanes);
+    n->o.config = config_ref(c);
+    config_unref(before);
+    if (r.moved || r.dropped)
+        log_warn("alerts_rerouted", "moved=%zu dropped=%zu hint=%s", r.moved, r.dropped,
+            log_q("they waited for a receiver they are no longer routed to"));
+    return 0;
+}
+
+// Between two drains, when what was decided before is with its lanes.
+static void take_over(struct notify *n)
+{
+    struct handover *h = n->handover;
+    if (!h || n->held)
+        return;
+    int waits = HANDOVER_WAITS;
+    n->handover = NULL;
+    if (atomic_compare_exchange_strong(&h->state, &waits, HANDOVER_TAKEN)) {
+        h->rc = change(n, h->config, &h->err);
+        sem_post(&h->done);
+        recheck(n);
+    }
+    handover_unref(h);
+    // What came meanwhile waits in the ring, and its wake-up is spent.
+    while (drain(n))
+        ;
+}
+
+static void on_handovers(void *ctx, int fd, uint32_t events)
+{
+    struct notify *n = ctx;
+    (void)fd;
+    (void)events;
+    ring_drain_wakeup(n->handovers);
+    while (!n->handover && (n->handover = ring_pop(n->handovers)))
+        pump(n);
+}
+
+static bool wait_done(struct handover *h)
+{
+    struct timespec until;
+    int rc;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RELOAD_WAIT_S;
+    do
+        rc = sem_timedwait(&h->done, &until);
+    while (rc == -1 && errno == EINTR);
+    int waits = HANDOVER_WAITS;
+    if (rc == -1 && atomic_compare_exchange_strong(&h->state, &waits, HANDOVER_GIVEN_UP))
+        return false;
+    while (rc == -1) // it is being taken right now
+        rc = sem_wait(&h->done);
+    return true;
+}
+
+int notify_reload(struct notify *n, struct config *c, struct err *err)
+{
+    struct handover *h = calloc(1, sizeof(*h));
+    if (!h) {
+        err_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    h->config = config_ref(c);
+    atomic_init(&h->state, HANDOVER_WAITS);
+    atomic_init(&h->refs, 2);
+    sem_init(&h->done, 0, 0);
+    int rc = -ETIMEDOUT;
+    if (!ring_push(n->handovers, h)) {
+        handover_unref(h);
+    } else if (wait_done(h)) {
+        rc = h->rc;
+        *err = h->err;
+    }
+    if (rc == -ETIMEDOUT)
+        err_set(err, "the notifier did not answer in %d s", RELOAD_WAIT_S);
+    handover_unref(h);
+    return rc;
 }
 
 // --- Alertmanager's API --------------------------------------------------------------------------
@@ -534,10 +692,17 @@ static void notify_free(struct notify *n)
     ring_free(n->policies);
     ring_free(n->requests);
     ring_free(n->answers);
+    struct handover *h;
+    if (n->handover)
+        handover_unref(n->handover);
+    while (n->handovers && (h = ring_pop(n->handovers)))
+        handover_unref(h);
+    ring_free(n->handovers);
     ledger_free(n->ledger);
     mutes_free(n->mutes);
     transfers_free(n->transfers);
     loop_free(n->loop);
+    config_unref(n->o.config);
     curl_global_cleanup();
     free(n);
 }
@@ -601,7 +766,7 @@ static void name_orphans(const struct notify *n)
 
 static int open_lanes(struct notify *n, struct err *err)
 {
-    const struct config *c = n->o.config;
+    struct config *c = n->o.config;
     struct ledger_options ledger = {.ctx = n,
         .route = route_of,
         .take = take,
@@ -714,6 +879,7 @@ struct notify *notify_start(
         return NULL;
     }
     n->o = *o;
+    config_ref(n->o.config);
     n->notices = notices;
     n->held_end = &n->held;
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -726,11 +892,14 @@ struct notify *notify_start(
     n->requests = ring_new(REQUESTS_MAX);
     n->answers = ring_new(REQUESTS_MAX * 2);
     n->policies = ring_new(POLICIES_MAX);
-    n->ring_io = n->requests && n->answers && n->policies
+    n->handovers = ring_new(2);
+    n->ring_io = n->requests && n->answers && n->policies && n->handovers
                      ? loop_io_add(n->loop, ring_fd(notices), EPOLLIN, on_notices, n)
                      : NULL;
-    if (n->ring_io && (!loop_io_add(n->loop, ring_fd(n->requests), EPOLLIN, on_requests, n) ||
-                          !loop_io_add(n->loop, ring_fd(n->policies), EPOLLIN, on_policies, n)))
+    if (n->ring_io &&
+        (!loop_io_add(n->loop, ring_fd(n->requests), EPOLLIN, on_requests, n) ||
+            !loop_io_add(n->loop, ring_fd(n->handovers), EPOLLIN, on_handovers, n) ||
+            !loop_io_add(n->loop, ring_fd(n->policies), EPOLLIN, on_policies, n)))
         n->ring_io = NULL;
     n->due_timer = loop_timer_new(n->loop, on_due, n);
     if (!n->ring_io || !n->due_timer) {

@@ -32,11 +32,11 @@
 struct notify;
 struct request;
 struct notify_options {
-    const struct config *config; // route and receivers; borrowed until notify_stop
-    const char *external_url;    // resolved, no trailing slash; borrowed
-    struct board *board;         // NULL allowed
-    struct policies *policies;   // of the rules; a reference is taken; NULL = none
-    struct journal *journal; // opened, not started: notify_start does; NULL = nothing is kept
+    struct config *config;     // route and receivers; a reference is taken
+    const char *external_url;  // resolved, no trailing slash; borrowed
+    struct board *board;       // NULL allowed
+    struct policies *policies; // of the rules; a reference is taken; NULL = none
+    struct journal *journal;   // opened, not started: notify_start does; NULL = nothing is kept
     struct repair_link *repairs; // to the ingest thread; NULL = nobody is asked for repairs
     struct repair_board *repair_board; // NULL allowed
     struct ack_board *acks;            // NULL allowed
@@ -49,6 +49,13 @@ struct notify *notify_start(
 // --- main thread: what the overrides say from now on; takes a reference. Before the shard gets the rules
 // it is of: then no alert of theirs is looked at without. False = too many at once.
 bool notify_policies(struct notify *n, struct policies *p);
+// --- main thread ---
+// Routes, receivers and their secrets, inhibition and times of another configuration, in one step between two
+// drains: what was decided before is told as before (at most NOTIFY_DURABLE_MS). See lanes.h and
+// reroute.h for what becomes of alerts. Takes a reference; waits for the answer, at most 5 s. 0, or
+// -errno with err: nothing has changed.
+int notify_reload(struct notify *n, struct config *c, struct err *err);
+
 // --- ui thread: Alertmanager's API (api_v2.h) ---
 bool notify_ask(struct notify *n, struct request *r); // false = full: 503
 struct ring *notify_answers(struct notify *n);        // of struct request *, answered

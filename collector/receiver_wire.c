@@ -215,6 +215,39 @@ void receiver_wire_close(struct receiver_wire *w)
     free(w);
 }
 
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_http(const struct receiver_http *a, const struct receiver_http *b)
+{
+    return same(a->user, b->user) && same(a->ca_file, b->ca_file) &&
+           same(a->cert_file, b->cert_file) && same(a->key_file, b->key_file) &&
+           a->insecure_skip_verify == b->insecure_skip_verify;
+}
+
+bool receiver_wire_same(const struct receiver_wire *a, const struct receiver_wire *b)
+{
+    const struct integration *i = a->i, *k = b->i;
+    const struct curl_slist *to = a->recipients, *other = b->recipients;
+    while (to && other && same(to->data, other->data)) {
+        to = to->next;
+        other = other->next;
+    }
+    return i->kind == k->kind && !to && !other && same(a->url, b->url) &&
+           same(a->key, b->key) && same(a->password, b->password) &&
+           same(a->header, b->header) && strcmp(a->from, b->from) == 0 &&
+           a->sign.n == b->sign.n && memcmp(&a->sign, &b->sign, sizeof(a->sign)) == 0 &&
+           same_http(&i->http, &k->http) && i->timeout_ms == k->timeout_ms &&
+           same(i->mail.user, k->mail.user) && i->mail.require_tls == k->mail.require_tls;
+}
+
+void receiver_wire_move(struct receiver_wire *w, const struct integration *i)
+{
+    w->i = i;
+}
+
 int receiver_wire_make(
     void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path)
 {

@@ -22,6 +22,10 @@ struct receiver_wire;
 int receiver_wire_open(
     const struct integration *i, struct receiver_wire **ret, struct err *err);
 void receiver_wire_close(struct receiver_wire *w); // NULL allowed
+// Whether both reach the same receiver in the same way, with the same secrets.
+bool receiver_wire_same(const struct receiver_wire *a, const struct receiver_wire *b);
+// i says the same as its integration does, of another configuration. Also while a try is under way.
+void receiver_wire_move(struct receiver_wire *w, const struct integration *i);
 // For deliver_options: ctx is the struct receiver_wire.
 int receiver_wire_make(
     void *ctx, const struct webhook_message *m, struct buf *body, struct buf *path);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the ui thread asks of the shard, or (REQUEST_ALERTMANAGER) of the notifier, answered by message: the shard owns all samples and
+ * What the ui thread asks of the shard, or (REQUEST_ALERTMANAGER) of the notifier, or (REQUEST_RELOAD) of the main thread, answered by message: the shard owns all samples and
  * rules, so it evaluates and renders the reply; the ui thread only moves bytes.
  *
  * Ownership of the request passes to the shard with shard_request and comes back through
@@ -23,6 +23,7 @@ enum request_kind {
     REQUEST_HOOKS,        // /api/v1/hooks...: the same
     REQUEST_ARCHIVE,      // /api/v1/hooks/log: the archive's
     REQUEST_EVENTS,       // /api/v1/alerts/log: the archive's too
+    REQUEST_RELOAD,       // /-/reload: the main thread's
     REQUEST_SUBSCRIBE,
     REQUEST_UNSUBSCRIBE,
     REQUEST_CLIENT_GONE, // live

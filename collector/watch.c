@@ -69,6 +69,8 @@ static void receivers(const struct writing *at, struct board *board)
     struct board_receiver *r = board ? calloc(BOARD_RECEIVERS_MAX, sizeof(*r)) : NULL;
     size_t n = r ? board_receivers(board, r, BOARD_RECEIVERS_MAX) : 0;
     for (size_t i = 0; i < n; i++) {
+        if (!r[i].name[0])
+            continue;
         const struct label l = {"receiver", r[i].name};
         int64_t failing_ms = r[i].failing_since_ms ? at->now_ms - r[i].failing_since_ms : 0;
         put(at, "tocsin_receiver_queued", &l, 1, at->instance, (double)r[i].queued);
