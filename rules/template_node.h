@@ -203,8 +203,14 @@ void tmpl_run_init(struct tmpl_run *r, const struct template *t, const struct te
 // template_set.c: what its files define, NULL = nothing of that name.
 const struct tmpl_define *tmpl_set_find(const struct template_set *s, const char *name);
 
-// template_message.c: Alertmanager's data.
+// template_message_fn.c
 extern const struct tmpl_function TMPL_MESSAGE_FUNCTIONS[]; // ended by a NULL name
+
+// template_message.c: Alertmanager's data.
+extern const char TMPL_STRINGS[]; // the type of a list of texts
+// A list of that type; items NULL: there was no memory for them.
+bool tmpl_list(struct tmpl_run *r, const char *type, struct tmpl_value *items, size_t n,
+    struct tmpl_value *ret);
 bool tmpl_message_field(struct tmpl_run *r, const struct tmpl_value *from, const char *name,
     const struct tmpl_value *args, size_t n, struct tmpl_value *ret);
 void tmpl_message_print(const struct tmpl_run *r, const struct tmpl_value *v, struct buf *out);
