@@ -95,6 +95,11 @@ const struct verb VERBS[] = {
         ALERTS_ACK_OPTIONS, alerts_ack_main},
     {"alerts", "unack", "FINGERPRINT|MATCHER...", 1, -1, "give alerts back that were taken on",
         "Those that still fire are told again.", NULL, alerts_unack_main},
+    {"alerts", "explain", "FINGERPRINT|MATCHER...", 1, -1,
+        "who is told next of an alert, when, and why not earlier",
+        "Of alerts that fire, or are over with somebody yet to be told. Exit status 1 when none is\n"
+        "meant.",
+        NULL, alerts_explain_main},
     {"alerts", NULL, "", 0, 0, "alerts that are firing or pending", NULL, ALERTS_OPTIONS,
         alerts_main},
     {"query", NULL, "EXPR", 1, 1, "evaluate a PromQL expression",

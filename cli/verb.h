@@ -60,6 +60,7 @@ void verb_help(const struct verb *v, FILE *out); // NULL = of the program
 
 int status_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int alerts_main(const struct cli *c, const struct verb_args *a, struct err *err);
+int alerts_explain_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int alerts_log_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int alerts_ack_main(const struct cli *c, const struct verb_args *a, struct err *err);
 int alerts_unack_main(const struct cli *c, const struct verb_args *a, struct err *err);

@@ -60,6 +60,7 @@ void request_answer(
     case REQUEST_ARCHIVE:
     case REQUEST_EVENTS:
     case REQUEST_RELOAD:
+    case REQUEST_EXPLAIN:
     case REQUEST_SUBSCRIBE:
     case REQUEST_UNSUBSCRIBE:
     case REQUEST_CLIENT_GONE:

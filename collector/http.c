@@ -101,7 +101,8 @@ static enum MHD_Result ask(struct http *h, struct visit *v, struct request *r)
 {
     v->id = ++h->visits;
     r->client = v->id;
-    bool notify = r->kind == REQUEST_ALERTMANAGER || r->kind == REQUEST_HOOKS;
+    bool notify = r->kind == REQUEST_ALERTMANAGER || r->kind == REQUEST_HOOKS ||
+                  r->kind == REQUEST_EXPLAIN;
     bool archive = r->kind == REQUEST_ARCHIVE || r->kind == REQUEST_EVENTS;
     bool taken = notify                      ? notify_ask(h->o.notify, r)
                  : archive                   ? archive_ask(h->o.archive, r)
@@ -375,6 +376,8 @@ static enum MHD_Result route(struct http *h, struct listener_conn *conn, struct 
         return elsewhere(h, v, REQUEST_ALERTMANAGER, url, method);
     if (h->o.archive && strcmp(url, API_HOOKS_PREFIX "/log") == 0)
         return elsewhere(h, v, REQUEST_ARCHIVE, url, method);
+    if (h->o.notify && strcmp(url, "/api/v1/alerts/explain") == 0)
+        return elsewhere(h, v, REQUEST_EXPLAIN, url, method);
     if (h->o.archive && strcmp(url, "/api/v1/alerts/log") == 0)
         return elsewhere(h, v, REQUEST_EVENTS, url, method);
     size_t hooks = sizeof(API_HOOKS_PREFIX) - 1;

@@ -4,6 +4,7 @@
 #include "base/loop.h"
 #include "base/thread.h"
 #include "collector/api.h"
+#include "collector/api_explain.h"
 #include "collector/api_hooks.h"
 #include "collector/api_v2.h"
 #include "collector/deliveries.h"
@@ -596,6 +597,17 @@ static void ack_changed(void *ctx, const struct ack *a, const struct notice *abo
         active ? "active" : "ended", log_q(a->owner), log_q(a->note), a->until_ms);
 }
 
+static void explain(struct notify *n, struct request *r)
+{
+    struct api_explain a = {.lanes = n->lanes,
+        .ledger = n->ledger,
+        .silences = mutes_silences(n->mutes),
+        .acks = mutes_acks(n->mutes),
+        .now_ms = now_ms(n),
+        .wall_ms = wall_ms(n)};
+    api_explain_answer(&a, r);
+}
+
 static void on_requests(void *ctx, int fd, uint32_t events)
 {
     struct notify *n = ctx;
@@ -618,6 +630,8 @@ static void on_requests(void *ctx, int fd, uint32_t events)
     while ((r = ring_pop(n->requests))) {
         if (r->kind == REQUEST_HOOKS)
             api_hooks_answer(&hooks, r);
+        else if (r->kind == REQUEST_EXPLAIN)
+            explain(n, r);
         else
             api_v2_answer(&a, r, wall_ms(n));
         if (!ring_push(n->answers, r))

@@ -24,6 +24,7 @@ enum request_kind {
     REQUEST_ARCHIVE,      // /api/v1/hooks/log: the archive's
     REQUEST_EVENTS,       // /api/v1/alerts/log: the archive's too
     REQUEST_RELOAD,       // /-/reload: the main thread's
+    REQUEST_EXPLAIN,      // /api/v1/alerts/explain: the notifier's
     REQUEST_SUBSCRIBE,
     REQUEST_UNSUBSCRIBE,
     REQUEST_CLIENT_GONE, // live

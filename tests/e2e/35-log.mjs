@@ -24,6 +24,7 @@ const rules = w.put(
 let collector = await w.collector({ rules: [rules] });
 const cli = (...args) => spawnSync(join(bin, "tocsin"), [...args, "--url", w.url], { encoding: "utf8", env: { ...process.env, NO_COLOR: "1", USER: "ann" } });
 const log = (...args) => JSON.parse(cli("alerts", "log", "--json", ...args).stdout);
+const explain = (...args) => JSON.parse(cli("alerts", "explain", "--json", ...args).stdout);
 const kinds = (...args) => log(...args).map((e) => e.kind).reverse().join(" ");
 const page = async (query) => JSON.parse((await fetchText(`${w.url}/api/v1/alerts/log?${query}`)).text).data;
 
@@ -37,9 +38,19 @@ await run([
       await down();
       await until("Down", () => w.heard("Down") === "firing");
       check(kinds("alertname=Down") === "pending firing", kinds("alertname=Down"));
+      const told = explain("alertname=Down")[0];
+      const next = told.receivers[0];
+      check(told.state === "firing" && next.told === "firing" && next.reason === "repeat_interval" && next.exact, JSON.stringify(told));
+      check(Date.parse(next.at) - Date.parse(next.since) === 4 * 3600e3, JSON.stringify(next));
+      check(/next at .*because repeat_interval 4h since last sent/.test(cli("alerts", "explain", told.fingerprint).stdout), cli("alerts", "explain", told.fingerprint).stdout);
+      check(cli("alerts", "explain", "alertname=Other").status === 1, "explain of nothing");
       const id = cli("silence", "add", "alertname=Down", "--for", "1h", "--comment", "swap").stdout.trim();
+      await until("the silence", () => explain("alertname=Down")[0].receivers[0].reason === "quiet");
+      check(explain("alertname=Down")[0].silences[0].id === id, JSON.stringify(explain("alertname=Down")));
       await up();
       await until("the end", () => kinds("alertname=Down") === "pending firing resolved");
+      const held = explain("alertname=Down")[0];
+      check(held.state === "resolved" && held.receivers[0].reason === "muted" && held.receivers[0].at === held.silences[0].until, JSON.stringify(held));
       const [end, fired] = log("alertname=Down");
       check(end.mutedBy.join() === "silence" && fired.mutedBy.length === 0, JSON.stringify([end, fired]));
       check(end.fingerprint === fired.fingerprint && end.episode === fired.episode, JSON.stringify(end));
@@ -78,6 +89,9 @@ await run([
     async () => {
       await down();
       await until("Down again", () => log("--kind", "firing").length === 2);
+      check(cli("alerts", "ack", "alertname=Down", "--for", "1h", "--note", "mine").status === 0, "ack");
+      await until("the acknowledgement", () => explain("alertname=Down")[0].acknowledged?.by === "ann");
+      await until("its place in the log", () => log("--kind", "acknowledged").some((e) => e.by === "ann" && e.labels.alertname === "Down"));
       const before = log();
       collector.kill("SIGKILL");
       await new Promise((r) => collector.once("exit", r));
@@ -88,7 +102,7 @@ await run([
       await until("the end", () => log("--kind", "resolved").length === 2);
       const ids = log().map((e) => BigInt(e.id));
       check(ids.every((x, i) => !i || x < ids[i - 1]), ids.join(" "));
-      check(kinds("alertname=Down") === "pending firing resolved pending firing resolved", kinds("alertname=Down"));
+      check(kinds("alertname=Down") === "pending firing resolved pending firing acknowledged resolved", kinds("alertname=Down"));
     },
   ],
 ]);
