@@ -2,10 +2,11 @@
 // Templates of messages: what they print is what amtool prints, where that is installed, and a
 // collector sends what its configuration says, also when a template fails.
 
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { createServer } from "node:http";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { World, bin, check, fetchText, run, until } from "./world.mjs";
 
 const w = new World();
@@ -178,6 +179,21 @@ receivers:
       check(/event=message_template_failed program=tocsin-collector receiver="all\/discord0" error="`title`/.test(w.log(collector)), "the log tells");
       const metrics = (await fetchText(`${w.url}/metrics`)).text;
       check(/tocsin_notify_template_failures_total\{receiver="all\/discord0"\} 1/.test(metrics), "it is counted");
+    },
+  ],
+  [
+    "a reload reads the files anew, and refuses one with a mistake",
+    async () => {
+      const file = (text) => w.put("templates/slack.tmpl", `{{ define "slack.default.title" }}${text}{{ end }}`);
+      const reload = () => fetchText(`${w.url}/-/reload`, { method: "POST" });
+      file("{{ .Stat }}");
+      check((await reload()).status >= 400, "a mistake is refused");
+      file("new {{ .GroupLabels.alertname }}");
+      check((await reload()).status === 200, "the next is taken");
+      // The receiver is of this process: it must not wait for the command.
+      const r = await promisify(execFile)(join(bin, "tocsin"), ["hooks", "test", "all", "--url", w.url], { timeout: 20000 });
+      const titles = asked.filter((a) => a.path === "/slack").map((a) => JSON.parse(a.text).attachments[0].title);
+      check(titles.includes("new TocsinTest"), `${r.stdout}${r.stderr} ${titles}`);
     },
   ],
 ]);
