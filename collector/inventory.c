@@ -25,9 +25,10 @@ struct inventory {
 };
 
 static const struct database_options FILE_OPTIONS = {.name = "catalogue.db",
-    .schema = "PRAGMA journal_mode=WAL;"
-              "PRAGMA synchronous=NORMAL;"
-              "CREATE TABLE IF NOT EXISTS agent("
+    .pragmas = "PRAGMA journal_mode=WAL;"
+               "PRAGMA synchronous=NORMAL;",
+    .check = "PRAGMA quick_check(1);",
+    .schema = "CREATE TABLE IF NOT EXISTS agent("
               " id BLOB PRIMARY KEY, host TEXT NOT NULL, labels BLOB NOT NULL,"
               " epoch INTEGER NOT NULL, last_seen_ms INTEGER NOT NULL,"
               " gone INTEGER NOT NULL) WITHOUT ROWID;",
@@ -135,6 +136,8 @@ static void drain(struct inventory *v)
         return;
     struct err err = {0};
     bool was = atomic_load(&v->ok);
+    if (!database_there(&v->file))
+        close_file(v);
     int rc = v->file.db ? SQLITE_OK : database_again(&v->file, &err);
     if (rc == SQLITE_OK && !v->put)
         v->put = database_prepare(&v->file, PUT);

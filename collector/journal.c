@@ -52,7 +52,7 @@ struct journal {
     struct pace pace;
     atomic_bool ok, behind;
     atomic_llong begun_ns; // of the commit under way; 0 = none
-    atomic_ullong commits, failed, lost;
+    atomic_ullong commits, failed, lost, missing, anew;
     atomic_llong commit_ns_max;
 };
 
@@ -71,12 +71,20 @@ static void write_free(struct journal_write *w)
     free(w);
 }
 
+// What a file no longer holds; also of one that broke or went while we ran.
+static void show_loss(struct journal *j)
+{
+    atomic_store(&j->missing, j->rows.missing);
+    atomic_store(&j->anew, j->rows.file.anew);
+}
+
 struct journal *journal_open(const char *state_dir, struct err *warn)
 {
     struct journal *j = calloc(1, sizeof(*j));
     if (!j)
         return NULL;
     j->end = &j->first;
+    j->rows.mark.fd = -1;
     j->clock = clock_system();
     j->writes = ring_new(WRITES_MAX);
     j->done = ring_new(WRITES_MAX * 2);
@@ -85,7 +93,8 @@ struct journal *journal_open(const char *state_dir, struct err *warn)
         journal_stop(j);
         return NULL;
     }
-    journal_rows_open(&j->rows, state_dir, warn);
+    journal_rows_open(&j->rows, state_dir, clock_wall_ms(&j->clock), warn);
+    show_loss(j);
     atomic_store(&j->ok, journal_rows_ready(&j->rows));
     return j;
 }
@@ -280,6 +289,8 @@ void journal_stats(const struct journal *j, struct journal_stats *ret)
     *ret = (struct journal_stats){.commits = atomic_load(&j->commits),
         .failed = atomic_load(&j->failed),
         .lost = atomic_load(&j->lost),
+        .missing = atomic_load(&j->missing),
+        .anew = atomic_load(&j->anew),
         .waiting = atomic_load(&j->waiting) + ring_len(j->writes),
         .waiting_max = WAITING_MAX,
         .commit_ns_max = atomic_load(&j->commit_ns_max)};
@@ -338,11 +349,16 @@ static int transaction(struct journal *j, struct err *err)
     int64_t start = clock_mono_ns(&j->clock);
     atomic_store(&j->begun_ns, start);
     int rc = journal_rows_begin(&j->rows, err);
-    if (rc == 0 && !j->first)
-        rc = journal_rows_touch(&j->rows);
     for (const struct journal_write *w = j->first; rc == 0 && w; w = w->next)
         rc = put(j, w);
     rc = journal_rows_end(&j->rows, rc, err);
+    unsigned anew = (unsigned)atomic_load(&j->anew);
+    show_loss(j);
+    if (j->rows.file.anew != anew) {
+        log_error("journal_begun_anew", "file=%s why=%s", log_q(j->rows.file.path),
+            log_q(err->msg[0] ? err->msg : "the file was gone"));
+        (void)ring_push(j->done, (void *)(uintptr_t)JOURNAL_ANEW);
+    }
     int64_t took = clock_mono_ns(&j->clock) - start;
     atomic_store(&j->begun_ns, 0);
     if (took > atomic_load(&j->commit_ns_max))

@@ -82,12 +82,16 @@ int journal_write_ack(struct journal_write *w, const struct ack *a, bool gone);
 // nobody writes; w is gone and counted as lost.
 bool journal_commit(struct journal *j, struct journal_write *w, uint64_t tag);
 struct ring *journal_done(struct journal *j); // of tags as pointers, in the order of commits
+// Instead of a tag: the file was begun anew, what stands in it is what was written since.
+#define JOURNAL_ANEW UINT64_MAX
 // Any thread: everything handed over so far is on disk, or is on its way.
 bool journal_ok(const struct journal *j);
 // Any thread: commits take longer than a page waits for them, or one hangs right now.
 bool journal_slow(const struct journal *j);
 struct journal_stats {
     uint64_t commits, failed, lost;
+    uint64_t missing;            // transactions that were on disk once and are not any more
+    uint64_t anew;               // how often the file was begun anew: it was broken, or gone
     size_t waiting, waiting_max; // transactions that are not on disk yet
     int64_t commit_ns_max;
 };

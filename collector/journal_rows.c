@@ -10,9 +10,16 @@
 enum { ROW_PENDING = 1, ROW_FIRING = 2, ROW_OVER = 3 };
 
 static const struct database_options OPTIONS = {.name = "alerts.db",
+    .pragmas = "PRAGMA journal_mode=WAL;"
+               "PRAGMA synchronous=FULL;"
+               "PRAGMA secure_delete=ON;",
+    // A table led to the root of an empty one would be empty. Not of the delivery log, which is long and not worth an alert.
+    .check = "SELECT CASE WHEN count(*) = count(DISTINCT rootpage) THEN 'ok' END"
+             " FROM sqlite_schema WHERE rootpage > 0;"
+             "PRAGMA quick_check(alert); PRAGMA quick_check(told); PRAGMA quick_check(last);"
+             "PRAGMA quick_check(silence); PRAGMA quick_check(letter);"
+             "PRAGMA quick_check(ack);",
     .schema =
-        "PRAGMA journal_mode=WAL;"
-        "PRAGMA synchronous=FULL;"
         "CREATE TABLE IF NOT EXISTS alert("
         " id INTEGER PRIMARY KEY, identity INTEGER NOT NULL, fingerprint INTEGER NOT NULL,"
         " element INTEGER NOT NULL, state INTEGER NOT NULL, active_ms INTEGER NOT NULL,"
@@ -29,6 +36,8 @@ static const struct database_options OPTIONS = {.name = "alerts.db",
         " id INTEGER NOT NULL);"
         "INSERT OR IGNORE INTO last VALUES(1, 0);" SILENCE_ROWS_SCHEMA DELIVERY_ROWS_SCHEMA
             EVENT_ROWS_SCHEMA ACK_ROWS_SCHEMA,
+    .always = "SELECT id FROM alert; SELECT alert FROM told; SELECT id FROM last;"
+              "SELECT id FROM silence;",
     .probe = "SELECT sum(length(labels) + length(annotations) + length(place)) FROM alert;"
              "SELECT sum(length(receiver)) FROM told; SELECT id FROM last;" SILENCE_ROWS_PROBE
                  DELIVERY_ROWS_PROBE ACK_ROWS_PROBE};
@@ -86,19 +95,48 @@ static bool prepare(struct journal_rows *r)
     return r->last && r->drop && r->tell && r->through && r->untell && r->afresh && r->put;
 }
 
-void journal_rows_open(struct journal_rows *r, const char *state_dir, struct err *warn)
+static int64_t number_of(struct journal_rows *r, const char *sql)
+{
+    sqlite3_stmt *s = database_prepare(&r->file, sql);
+    int64_t n = s && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+    sqlite3_finalize(s);
+    return n;
+}
+
+// Ids go on above any that may have been given: also where the file does not know them any more.
+static void count_on(struct journal_rows *r, int64_t wall_ms)
+{
+    r->commits = (uint32_t)number_of(r, "PRAGMA user_version");
+    uint64_t last = (uint64_t)number_of(r, "SELECT id FROM last");
+    r->last_id = last > r->last_id ? last : r->last_id;
+    if (r->mark.commits > r->commits) {
+        r->missing = r->mark.commits - r->commits;
+        r->commits = r->mark.commits;
+    }
+    r->last_id = r->mark.last_id > r->last_id ? r->mark.last_id : r->last_id;
+    if (r->missing || r->file.anew || r->unread)
+        r->last_id = (uint64_t)wall_ms > r->last_id ? (uint64_t)wall_ms : r->last_id;
+}
+
+void journal_rows_open(
+    struct journal_rows *r, const char *state_dir, int64_t wall_ms, struct err *warn)
 {
     *r = (struct journal_rows){0};
+    journal_mark_open(&r->mark, state_dir);
     database_open(&r->file, state_dir, &OPTIONS, warn);
-    sqlite3_stmt *s = database_prepare(&r->file, "SELECT id FROM last");
-    if (s && sqlite3_step(s) == SQLITE_ROW)
-        r->last_id = (uint64_t)sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
+    r->unread = !r->file.db;
+    count_on(r, wall_ms);
+    if (r->unread)
+        r->missing = 0; // nobody knows yet
+    if (r->missing && !r->file.anew)
+        err_set(warn, "%.400s: the last %u transactions are missing", r->file.path,
+            (unsigned)r->missing);
 }
 
 void journal_rows_close(struct journal_rows *r)
 {
     close_file(r);
+    journal_mark_close(&r->mark);
 }
 
 bool journal_rows_ready(const struct journal_rows *r)
@@ -121,19 +159,55 @@ static int run_id(sqlite3_stmt *s, uint64_t id)
     return run(s);
 }
 
+// A file that could not be read at the start: what it holds was not taken up, so it is no longer true.
+static int forget_unread(struct journal_rows *r)
+{
+    if (!r->unread)
+        return SQLITE_OK;
+    int64_t rows = number_of(r, "SELECT count(*) FROM alert");
+    int rc = database_exec(&r->file, "DELETE FROM alert; DELETE FROM told");
+    if (rc != SQLITE_OK)
+        return rc;
+    r->missing += rows > 0;
+    r->unread = false;
+    return rc;
+}
+
 int journal_rows_begin(struct journal_rows *r, struct err *err)
 {
-    int rc = r->file.db ? SQLITE_OK : database_again(&r->file, err);
+    if (!database_there(&r->file))
+        close_file(r);
+    bool was = r->file.db != NULL;
+    int rc = was ? SQLITE_OK : database_again(&r->file, err);
+    if (rc == SQLITE_OK && !was)
+        journal_mark_again(&r->mark);
     if (rc == SQLITE_OK && !prepare(r))
         rc = SQLITE_ERROR;
-    return rc == SQLITE_OK ? database_exec(&r->file, "BEGIN IMMEDIATE") : rc;
+    if (rc == SQLITE_OK)
+        rc = database_exec(&r->file, "BEGIN IMMEDIATE");
+    return rc == SQLITE_OK ? forget_unread(r) : rc;
+}
+
+// Every transaction has its number in the file, and beside it: so one that is missing is missed.
+static int number_it(struct journal_rows *r)
+{
+    char sql[48];
+    r->commits = r->commits < INT32_MAX ? r->commits + 1 : 1;
+    snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", (unsigned)r->commits);
+    return database_exec(&r->file, sql);
 }
 
 int journal_rows_end(struct journal_rows *r, int rc, struct err *err)
 {
     if (rc == 0)
+        rc = number_it(r);
+    if (rc == 0)
         rc = database_exec(&r->file, "COMMIT");
-    if (rc == 0 || !r->file.db)
+    if (rc == 0) {
+        journal_mark_set(&r->mark, r->commits, r->last_id);
+        return rc;
+    }
+    if (!r->file.db)
         return rc;
     err_set(err, "%s", sqlite3_errmsg(r->file.db));
     database_exec(&r->file, "ROLLBACK");
@@ -151,13 +225,6 @@ bool journal_rows_trim(struct journal_rows *r, int64_t now_ms)
     if (rc != 0)
         (void)journal_rows_end(r, rc, &err);
     return more;
-}
-
-int journal_rows_touch(struct journal_rows *r)
-{
-    char sql[48];
-    snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", ++r->touched & 1);
-    return database_exec(&r->file, sql);
 }
 
 // An episode that is over goes when all are through with it; without receivers that is now.
@@ -196,6 +263,7 @@ static int put(struct journal_rows *r, const struct notice *n, int64_t state, si
     }
     for (int i = 0; i < 4; i++)
         buf_done(&blob[i]);
+    r->last_id = n->alert_id > r->last_id ? n->alert_id : r->last_id;
     return rc == 0 ? run_id(r->last, n->alert_id) : rc;
 }
 
@@ -242,23 +310,35 @@ struct told_rows {
     size_t n;
 };
 
-static void read_told(
-    struct journal_rows *r, sqlite3_stmt *s, uint64_t id, struct arena *a, struct told_rows *t)
+struct told_row {
+    const char *receiver; // SQLite's, until the next step
+    int64_t state, at_ms;
+};
+
+// Of a row of alert, receiver, state, at_ms, sum. False: it is not what was written.
+static bool read_told_row(sqlite3_stmt *s, struct told_row *ret)
 {
+    *ret = (struct told_row){(const char *)sqlite3_column_text(s, 1),
+        sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3)};
+    return ret->receiver && ret->state >= TOLD_FIRING && ret->state <= TOLD_OVER &&
+           sqlite3_column_int64(s, 4) == told_sum((uint64_t)sqlite3_column_int64(s, 0),
+                                             ret->receiver, ret->state, ret->at_ms);
+}
+
+// Damaged ones are left out; count_told counts them.
+static void read_told(sqlite3_stmt *s, uint64_t id, struct arena *a, struct told_rows *t)
+{
+    struct told_row row;
     t->n = 0;
     sqlite3_reset(s);
     sqlite3_bind_int64(s, 1, (int64_t)id);
     while (sqlite3_step(s) == SQLITE_ROW && t->n < RECEIVERS_MAX) {
-        const char *receiver = (const char *)sqlite3_column_text(s, 0);
-        int64_t state = sqlite3_column_int64(s, 1), at_ms = sqlite3_column_int64(s, 2);
-        if (!receiver || sqlite3_column_int64(s, 3) != told_sum(id, receiver, state, at_ms) ||
-            state < TOLD_FIRING || state > TOLD_OVER) {
-            r->damaged++;
+        // Among rows out of order another's may be found.
+        if (!read_told_row(s, &row) || (uint64_t)sqlite3_column_int64(s, 0) != id)
             continue;
-        }
-        t->receiver[t->n] = arena_strndup(a, receiver, strlen(receiver));
-        t->told[t->n] = (enum told)state;
-        t->at_ms[t->n] = at_ms;
+        t->receiver[t->n] = arena_strndup(a, row.receiver, strlen(row.receiver));
+        t->told[t->n] = (enum told)row.state;
+        t->at_ms[t->n] = row.at_ms;
         t->n += t->receiver[t->n] != NULL;
     }
 }
@@ -321,6 +401,24 @@ int journal_rows_owed(struct journal_rows *r, uint64_t alert_id, size_t lanes)
     return rc;
 }
 
+// A flipped bit in the number of an episode takes what was told away from it, and others with it,
+// because what is looked up among rows out of order is not found. So all are walked, too.
+static void count_told(struct journal_rows *r, size_t found)
+{
+    size_t fine = 0;
+    sqlite3_stmt *s = database_prepare(&r->file,
+        "SELECT alert, receiver, state, at_ms, sum, alert IN (SELECT id FROM alert) FROM told");
+    while (s && sqlite3_step(s) == SQLITE_ROW) {
+        struct told_row row;
+        if (!read_told_row(s, &row))
+            r->damaged++;
+        else
+            fine += sqlite3_column_int(s, 5) != 0;
+    }
+    r->damaged += fine > found ? fine - found : 0;
+    sqlite3_finalize(s);
+}
+
 void journal_rows_each(
     struct journal_rows *r, void (*fn)(void *ctx, const struct journal_row *row), void *ctx)
 {
@@ -328,17 +426,19 @@ void journal_rows_each(
     struct arena a;
     sqlite3_stmt *s = database_prepare(&r->file, "SELECT * FROM alert ORDER BY id");
     sqlite3_stmt *told = database_prepare(&r->file,
-        "SELECT receiver, state, at_ms, sum FROM told WHERE alert = ? ORDER BY receiver");
+        "SELECT alert, receiver, state, at_ms, sum FROM told WHERE alert = ? ORDER BY receiver");
+    size_t found = 0;
     arena_init(&a, 0);
     while (t && s && told && sqlite3_step(s) == SQLITE_ROW) {
         struct notice n;
         size_t lanes;
         arena_reset(&a);
+        read_told(told, (uint64_t)sqlite3_column_int64(s, 0), &a, t);
+        found += t->n;
         if (!read_alert(s, &a, &n, &lanes)) {
             r->damaged++;
             continue;
         }
-        read_told(r, told, n.alert_id, &a, t);
         struct journal_row row = {.notice = &n,
             .receiver = t->receiver,
             .told = t->told,
@@ -347,6 +447,7 @@ void journal_rows_each(
             .lanes = lanes};
         fn(ctx, &row);
     }
+    count_told(r, found);
     sqlite3_finalize(s);
     sqlite3_finalize(told);
     arena_done(&a);

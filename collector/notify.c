@@ -56,6 +56,7 @@ struct notify {
     struct held *held, **held_end;
     uint64_t tag;
     bool acks_changed; // the board shows older ones
+    bool anew;         // the journal lost its file, and has to be told what it held
     bool
         overtaken; // something went out before it was on disk, and the disk still owes an answer
     struct loop_timer *due_timer;
@@ -311,14 +312,48 @@ static void release(struct notify *n, int64_t now)
         lane_show(lanes_at(n->lanes, i));
 }
 
-// Sends all that is due and sets the timer for what is not yet.
+static bool write_entry(void *ctx, const struct ledger_entry *e)
+{
+    struct notify *n = ctx;
+    return write_alert(n, n->writing, e->notice) == 0;
+}
+
+static bool write_silence(void *ctx, const struct silence *s)
+{
+    keep_silence(ctx, s, false);
+    return true;
+}
+
+static void write_ack(void *ctx, const struct ack *a)
+{
+    keep_ack(ctx, a, false);
+}
+
+// Not who was told: what is said here may still be in a queue. A crash tells it again, with its key.
+// After what was decided before is with the ledger: an older state must not follow a newer one.
+static void write_anew(struct notify *n)
+{
+    if (!n->anew || n->held)
+        return;
+    n->anew = false;
+    if (!n->writing)
+        n->writing = journal_write_new();
+    if (!n->writing)
+        return;
+    ledger_each(n->ledger, write_entry, n);
+    silences_each(mutes_silences(n->mutes), write_silence, n);
+    acks_each(mutes_acks(n->mutes), write_ack, n);
+}
+
 static void take_over(struct notify *n);
 
+// Sends all that is due and sets the timer for what is not yet.
 static void pump(void *ctx)
 {
     struct notify *n = ctx;
     int64_t due = INT64_MAX, now = now_ms(n);
     release(n, now);
+    write_anew(n);
     take_over(n);
     if (n->held)
         due = n->held->due_ms;
@@ -398,6 +433,9 @@ static void on_written(void *ctx, int fd, uint32_t events)
     ring_drain_wakeup(journal_done(n->o.journal));
     while ((item = ring_pop(journal_done(n->o.journal)))) {
         uint64_t tag = (uint64_t)(uintptr_t)item;
+        n->anew = n->anew || tag == JOURNAL_ANEW;
+        if (tag == JOURNAL_ANEW)
+            continue;
         for (struct held *h = n->held; h && h->tag <= tag; h = h->next)
             h->written = true;
         if (tag == n->tag)

@@ -80,6 +80,8 @@ static void each(const struct self *s, sink_fn *fn, void *ctx)
     fn(ctx, "tocsin_collector_journal_commits_total", "counter", (double)j.commits);
     fn(ctx, "tocsin_collector_journal_failed_total", "counter", (double)j.failed);
     fn(ctx, "tocsin_collector_journal_lost_total", "counter", (double)j.lost);
+    fn(ctx, "tocsin_collector_journal_missing_transactions", "gauge", (double)j.missing);
+    fn(ctx, "tocsin_collector_journal_begun_anew", "gauge", (double)j.anew);
     fn(ctx, "tocsin_collector_journal_damaged_rows", "gauge",
         s->journal ? (double)journal_damaged(s->journal) : 0);
     fn(ctx, "tocsin_collector_journal_commit_seconds_max", "gauge",
