@@ -115,6 +115,27 @@ static void what_is_printed_parses_to_the_defaults(void)
     buf_done(&b);
 }
 
+static void a_reload_names_what_needs_a_restart(void)
+{
+    struct buf b;
+    struct config c, d;
+    buf_init(&b, 4096);
+    CU_ASSERT_STRING_EQUAL(
+        first("listen: {http: '127.0.0.1:1'}\nretention: 20m\nlog_level: warn\nrules: [x]\n"
+              "route: {receiver: r}\nreceivers: [{name: r}]\n",
+            &c),
+        "");
+    config_defaults(&d);
+    CU_ASSERT_EQUAL(config_restart_keys(&d, &c, &b), 0);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&b), "listen.http, retention");
+    buf_reset(&b);
+    CU_ASSERT_EQUAL(config_restart_keys(&c, &c, &b), 0);
+    CU_ASSERT_EQUAL(b.len, 0);
+    config_done(&c);
+    config_done(&d);
+    buf_done(&b);
+}
+
 static void each_mistake_has_its_text(void)
 {
     static const struct {
@@ -291,6 +312,7 @@ static const struct test TESTS[] = {
     {"reads every key", reads_every_key},
     {"nothing gives the defaults", nothing_gives_the_defaults},
     {"what is printed parses to the defaults", what_is_printed_parses_to_the_defaults},
+    {"a reload names what needs a restart", a_reload_names_what_needs_a_restart},
     {"each mistake has its text", each_mistake_has_its_text},
     {"what Alertmanager's users write is taken", what_alertmanagers_users_write_is_taken},
     {"a near miss is named", a_near_miss_is_named},
