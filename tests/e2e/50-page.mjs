@@ -102,6 +102,7 @@ await run([
       await page.fill(`${crashed} label:has-text("Why") input`, "disk swap");
       await page.fill(`${crashed} label:has-text("Who") input`, "ann");
       await page.waitForSelector(`${crashed} >> text=Holds back 1 alert that fires now: ServiceCrashed`);
+      await page.waitForSelector(`${crashed} >> text=In the last 24 h it would have held back`);
       await shot("silence");
       await page.click(`${crashed} button:text-is("Silence")`);
       await page.waitForSelector(`${crashed} >> text=silenced`, { timeout: 3000 });

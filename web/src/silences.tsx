@@ -67,7 +67,26 @@ export function silencedBy(a: Alert, list: Silence[]): Silence[] {
 }
 
 export function matcherText(m: Matcher): string {
-  return `${m.name}${m.isEqual ? "=" : "!"}${m.isRegex ? "~" : m.isEqual ? "" : "="}"${m.value}"`;
+  return `${m.name}${m.isEqual ? "=" : "!"}${m.isRegex ? "~" : m.isEqual ? "" : "="}${JSON.stringify(m.value)}`;
+}
+
+/** How often an alert that these choose began to fire in the last 24 hours; null: not known (yet). */
+function useDay(matchers: Matcher[]): number | null {
+  const [n, setN] = useState<number | null>(null);
+  const query = matchers.map((m) => `&filter=${encodeURIComponent(matcherText(m))}`).join("");
+  useEffect(() => {
+    let current = true;
+    setN(null);
+    const since = Math.floor(now.peek() / 1000) - 86400;
+    const ask = async () => {
+      const r = await fetch(`/api/v1/alerts/log?count=true&kind=firing&since=${since}${query}`);
+      const answer = (await r.json()) as { data?: { count?: number } };
+      if (current) setN(answer.data?.count ?? null);
+    };
+    if (query) ask().catch(() => undefined); // no connection: the page says so already
+    return () => void (current = false);
+  }, [query]);
+  return n;
 }
 
 /** Made from an alert: its labels, those that tell it apart ticked. */
@@ -80,6 +99,7 @@ export function SilenceForm({ a, done }: { a: Alert; done: () => void }) {
   const chosen = Object.entries(a.labels).filter(([n]) => names.has(n));
   const matchers = chosen.map(([name, value]) => ({ name, value, isRegex: false, isEqual: true }));
   const held = state.value?.alerts.filter((x) => x.state === "firing" && matchers.every((m) => matches(m, x.labels))) ?? [];
+  const day = useDay(matchers);
   const toggle = (name: string) => {
     const next = new Set(names);
     if (!next.delete(name)) next.add(name);
@@ -114,6 +134,7 @@ export function SilenceForm({ a, done }: { a: Alert; done: () => void }) {
       <p>
         {matchers.length ? `Holds back ${held.length} alert${held.length === 1 ? "" : "s"} that fire${held.length === 1 ? "s" : ""} now` : "Tick at least one label"}
         {held.length ? `: ${[...new Set(held.map((x) => x.alertname))].join(", ")}` : ""}.
+        {day === null ? "" : ` In the last 24 h it would have held back ${day}.`}
       </p>
       <label>
         For{" "}
