@@ -488,6 +488,18 @@ static bool is_source(void *ctx, const struct ledger_entry *e)
     return true;
 }
 
+// Whether the lane is still one of the alert's.
+static bool repair_goes(void *ctx, const char *id, const struct notice *notice)
+{
+    const struct notify *n = ctx;
+    uint32_t lane[LEDGER_LANES_MAX];
+    size_t count = lanes_of(n->lanes, &notice->labels, lane, LEDGER_LANES_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(lane_id(lanes_at(n->lanes, lane[i])), id) == 0)
+            return true;
+    return false;
+}
+
 // All that may fail comes first.
 static int change(struct notify *n, struct config *c, struct err *err)
 {
@@ -512,6 +524,8 @@ static int change(struct notify *n, struct config *c, struct err *err)
     if (reroute_alerts(&r) < 0)
         log_error("ledger_out_of_memory", "hint=%s", log_q("some alerts stay where they were"));
     lanes_settle(n->lanes);
+    if (n->repairs)
+        repairs_reroute(n->repairs, repair_goes);
     n->o.config = config_ref(c);
     config_unref(before);
     if (r.moved || r.dropped)

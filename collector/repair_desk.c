@@ -314,6 +314,17 @@ int repair_desk_gave_up(struct repair_desk *d, const char *lane,
     return 0;
 }
 
+void repair_desk_reroute(struct repair_desk *d,
+    bool (*goes)(void *ctx, const char *lane, const struct notice *n), void *ctx,
+    int64_t now_ms)
+{
+    for (struct episode **at = &d->first; *at;)
+        if (goes(ctx, (*at)->lane, (*at)->notice))
+            at = &(*at)->next;
+        else
+            over(d, at, now_ms);
+}
+
 // --- answers -------------------------------------------------------------------------------------
 
 static int64_t backoff(const struct episode *e)

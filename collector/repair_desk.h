@@ -81,6 +81,10 @@ int repair_desk_take(struct repair_desk *d, const char *lane, const struct repai
 // An episode of an earlier run that had given up.
 int repair_desk_gave_up(struct repair_desk *d, const char *lane,
     const struct repair_terms *terms, const struct notice *n);
+// Routes have changed: ends the episodes of lanes that their alert does not go to any more.
+void repair_desk_reroute(struct repair_desk *d,
+    bool (*goes)(void *ctx, const char *lane, const struct notice *n), void *ctx,
+    int64_t now_ms);
 void repair_desk_answer(struct repair_desk *d, const struct repair_answer *a, int64_t now_ms);
 // Does what is due; durable: everything that fires is on disk.
 void repair_desk_run(struct repair_desk *d, int64_t now_ms, bool durable);

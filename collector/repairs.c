@@ -100,6 +100,13 @@ void repairs_gave_up(struct repairs *r, const char *lane, const struct repair_te
     (void)repair_desk_gave_up(r->desk, lane, terms, n);
 }
 
+void repairs_reroute(
+    struct repairs *r, bool (*goes)(void *ctx, const char *lane, const struct notice *n))
+{
+    r->dirty = true;
+    repair_desk_reroute(r->desk, goes, r->o.ctx, now_ms(r));
+}
+
 int64_t repairs_run(struct repairs *r, bool durable)
 {
     int64_t now = now_ms(r);

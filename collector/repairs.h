@@ -27,5 +27,8 @@ void repairs_say(struct repairs *r, const char *lane, const struct repair_terms 
 // Of the journal: this lane had given up.
 void repairs_gave_up(struct repairs *r, const char *lane, const struct repair_terms *terms,
     const struct notice *n);
+// Routes have changed: see repair_desk_reroute.
+void repairs_reroute(
+    struct repairs *r, bool (*goes)(void *ctx, const char *lane, const struct notice *n));
 // Does what is due; returns when there is more, in monotonic ms. INT64_MAX = not by itself.
 int64_t repairs_run(struct repairs *r, bool durable);

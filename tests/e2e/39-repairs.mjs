@@ -74,6 +74,7 @@ repairs:
     command: [/usr/bin/redis-server, --port, "{port}", ${redis.map((x) => JSON.stringify(x)).join(", ")}]
     parameters: {port: "[0-9]{1,5}"}
   - {name: fails, command: ["${script("fails.sh", `date +%s%3N >>${w.dir}/fails; echo "no such luck" >&2; exit 4`)}"]}
+  - {name: later, command: ["${script("later.sh", `echo x >>${w.dir}/later`)}"]}
   - {name: odd, command: ["${script("odd.sh", `touch ${w.dir}/odd`)}", "{service}"], parameters: {service: "[a-z]+"}}
   - {name: slow, command: ["${script("slow.sh", `echo $$ >>${w.dir}/slow; while [ ! -e ${w.dir}/go ]; do sleep 0.1; done; echo "went on"`)}"], timeout: 2m}
 `;
@@ -221,6 +222,27 @@ repairs:
       await until("it fires on", async () => JSON.parse((await fetchText(`${w.url}/api/v1/alerts`)).text).data.alerts.some((a) => a.labels.alertname === "RepairGaveUp" && a.labels.alert === "Fails" && a.state === "firing"), 20000);
       const ended = w.hooks.flatMap((h) => h.body.alerts).filter((a) => a.labels.alertname === "RepairGaveUp" && a.labels.alert === "Fails" && a.status === "resolved");
       check(ended.length === 0, JSON.stringify(ended));
+    },
+  ],
+  [
+    "a reload takes a repair away and gives another: the one ends, the other begins",
+    async () => {
+      const file = join(w.dir, "collector.yaml");
+      const text = readFileSync(file, "utf8");
+      w.put(
+        "collector.yaml",
+        text
+          .replace('    - {matchers: [alertname="Fails"], receiver: fails}\n', "")
+          .replace("repair_configs: [{action: reboot}]", "repair_configs: [{action: reboot}, {action: later}]"),
+      );
+      check(text !== readFileSync(file, "utf8"), "the configuration is another");
+      collector.kill("SIGHUP");
+      await until("the new one is done", async () => (await status()).some((r) => r.action === "later" && r.state === "well"), 30000);
+      check(ran("later").length === 1, `run ${ran("later").length} times`);
+      const rows = await status();
+      check(!rows.some((r) => r.alert === "Fails"), "what is routed elsewhere is nobody's repair");
+      check(rows.some((r) => r.action === "reboot" && r.state === "gave up"), "what stayed has stayed");
+      await until("its page is over", async () => !(await w.query('tocsin_repair_gave_up{alert="Fails"}')).length, 10000);
     },
   ],
 ]);

@@ -421,6 +421,32 @@ static void given_up_before_a_restart(void)
     stop();
 }
 
+static bool goes(void *ctx, const char *lane, const struct notice *n)
+{
+    CU_ASSERT_STRING_EQUAL(lane, LANE);
+    return n->alert_id != *(uint64_t *)ctx;
+}
+
+static void another_route_ends_it(void)
+{
+    uint64_t leaves = 1;
+    start();
+    alert(1, true);
+    alert_named(2, "Down", "web2", "nginx", true);
+    pass(0);
+    CU_ASSERT_EQUAL(t.orders, 2);
+    repair_desk_reroute(t.d, goes, &leaves, t.now);
+    CU_ASSERT_EQUAL(t.over, 1);
+    CU_ASSERT_EQUAL(t.cancels, 1);
+    leaves = 2;
+    repair_desk_reroute(t.d, goes, &leaves, t.now);
+    CU_ASSERT_EQUAL(t.over, 2);
+    alert_named(3, "Down", "web2", "nginx", true); // the list is whole
+    pass(1000);
+    CU_ASSERT_EQUAL(t.orders, 3);
+    stop();
+}
+
 static void answers_that_are_none_of_ours(void)
 {
     static const char *const IDS[] = {"", "/", "x/1", "no slash"};
@@ -496,6 +522,7 @@ static const struct test TESTS[] = {
     {"a restart asks with the same ids, and another episode with others",
         a_restart_asks_with_the_same_ids},
     {"what was given up before a restart stays so", given_up_before_a_restart},
+    {"an episode ends when its alert goes elsewhere", another_route_ends_it},
     {"answers that nobody asked for change nothing", answers_that_are_none_of_ours},
     {"without room it waits, and beyond the limit it is counted", without_room_it_waits},
     {"without memory nothing is forgotten", survives_failing_allocation},
