@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/output.h"
 #include "base/arena.h"
+#include "wire/cell.h"
 #include "wire/name.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,10 @@
 
 // Groups of one frame, below WIRE_GROUPS_MAX. From the second on a frame is asked for, so that the
 // first is not met in practice.
-#define GROUPS_MAX    32
+#define GROUPS_MAX 32
+// Buckets of all histograms: a frame with more than the chain takes would be lost whole. The rest is for
+// those that end in the frame in which others grow.
+#define CHARGE_MAX    (WIRE_CHAIN_BUCKETS_MAX - WIRE_CHAIN_BUCKETS_MAX / 16)
 #define GROUPS_URGENT 24
 #define TOMB          UINT32_MAX
 
@@ -28,6 +32,7 @@ struct slot {
     struct series *series; // NULL: retired
     uint64_t group;        // serial of the group it was written to last
     uint32_t at;           // its place there
+    uint32_t charge;       // of its histogram, see cell_charge
     bool ended;
 };
 
@@ -46,6 +51,7 @@ struct output {
     size_t table_cap, table_used;
     uint64_t seed;
     size_t active, refused;
+    uint32_t charge; // of all histograms
 
     struct filling groups[GROUPS_MAX];
     size_t n_groups;
@@ -454,6 +460,14 @@ void output_histogram(struct output *o, uint32_t id, const struct wire_histogram
     struct batch_sample *s = sample_at(o, id);
     if (!s)
         return;
+    uint32_t charge = o->charge - o->slots[id].charge + cell_charge(h->n);
+    if (charge > CHARGE_MAX) {
+        s->kind = SAMPLE_ABSENT;
+        o->refused++;
+        return;
+    }
+    o->charge = charge;
+    o->slots[id].charge = cell_charge(h->n);
     struct wire_histogram *copy = arena_alloc(&o->frame, sizeof(*copy));
     int32_t *index = arena_alloc(&o->frame, h->n * sizeof(*index) + 1);
     uint64_t *count = arena_alloc(&o->frame, h->n * sizeof(*count) + 1);
@@ -500,6 +514,8 @@ void output_end(struct output *o, uint32_t id)
 
     struct slot *slot = &o->slots[id];
     slot->ended = true;
+    o->charge -= slot->charge;
+    slot->charge = 0;
     for (size_t t = slot->series->hash & (o->table_cap - 1);; t = (t + 1) & (o->table_cap - 1))
         if (o->table[t] == id) {
             o->table[t] = TOMB;

@@ -2,6 +2,7 @@
 #include "agent/output.h"
 #include "tests/lib/oom.h"
 #include "tests/lib/run.h"
+#include "wire/encode.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,6 +186,51 @@ static void histograms_are_copied(void)
     output_free(o);
 }
 
+// Frame after frame the chain takes what output gives: histograms there is no room for are left out.
+static void more_buckets_than_a_chain_takes_are_left_out(void)
+{
+    enum { SERIES = 300, BUCKETS = WIRE_BUCKETS_MAX };
+    struct output *o = output_new();
+    struct chain_out *chain = chain_out_new();
+    static int32_t index[BUCKETS];
+    static uint64_t count[BUCKETS];
+    uint32_t id[SERIES];
+    bool key;
+    struct buf frame;
+    buf_init(&frame, WIRE_UNPACKED_MAX);
+    for (int i = 0; i < BUCKETS; i++) {
+        index[i] = i;
+        count[i] = 1;
+    }
+    struct wire_histogram h = {
+        .scale = 4, .sum = 1, .index = index, .count = count, .n = BUCKETS};
+    for (int i = 0; i < SERIES; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "h%d", i);
+        id[i] = output_series(o, name, NULL, 0, SERIES_HISTOGRAM, "s");
+    }
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        size_t refused = output_refused(o);
+        output_group(o, 1000, (int64_t)seq, (int64_t)seq * 1000);
+        if (seq == 3)
+            for (int i = 0; i < 100; i++)
+                output_end(o, id[i]); // makes room for the others, in the frame after
+        for (int i = 0; i < SERIES; i++)
+            output_histogram(o, id[i], &h);
+        CU_ASSERT_TRUE(seq == 3 || output_refused(o) > refused);
+        const struct batch *b = output_take(o, seq, (int64_t)seq * 1000, 1);
+        for (size_t i = 0; i < b->n_declares; i++)
+            CU_ASSERT_EQUAL(chain_out_declare(chain, &b->declares[i]), 0);
+        for (size_t i = 0; i < b->n_retired; i++)
+            CU_ASSERT_EQUAL(chain_out_retire(chain, b->retired[i]), 0);
+        buf_reset(&frame);
+        CU_ASSERT_EQUAL(chain_out_encode(chain, b, &frame, &key), 0);
+    }
+    buf_done(&frame);
+    chain_out_free(chain);
+    output_free(o);
+}
+
 static void many_groups_ask_for_a_frame_and_never_overflow(void)
 {
     struct output *o = output_new();
@@ -288,6 +334,8 @@ int main(void)
             an_ended_series_goes_stale_then_is_retired},
         {"an event asks for a frame", an_event_asks_for_a_frame},
         {"histograms are copied", histograms_are_copied},
+        {"more buckets than a chain takes are left out",
+            more_buckets_than_a_chain_takes_are_left_out},
         {"many groups ask for a frame and never overflow",
             many_groups_ask_for_a_frame_and_never_overflow},
         {"agrees with a plain array", agrees_with_a_plain_array},
