@@ -10,7 +10,9 @@
 
 #define DAY_S (24 * 3600)
 
-enum { ADD_FOR, ADD_COMMENT, ADD_BY };
+enum { ADD_FOR, ADD_COMMENT, ADD_BY, ADD_UNTIL_QUIET };
+
+#define SOON_MS (15 * 60000) // that it ends is pointed out
 
 static void add_filters(struct buf *path, const struct verb_args *a)
 {
@@ -172,6 +174,8 @@ int silence_add_main(const struct cli *c, const struct verb_args *a, struct err 
     add_time(silence, "endsAt", now_ms + ms);
     cJSON_AddStringToObject(silence, "createdBy", by && *by ? by : "unknown");
     cJSON_AddStringToObject(silence, "comment", comment);
+    if (a->option[ADD_UNTIL_QUIET])
+        cJSON_AddStringToObject(silence, "untilQuiet", a->option[ADD_UNTIL_QUIET]);
     int rc = post(c, silence, err);
     cJSON_Delete(silence);
     return rc;
@@ -212,22 +216,29 @@ static void matchers_text(const cJSON *silence, struct buf *b)
 static void add_row(struct table *t, const cJSON *s, int64_t now_ms)
 {
     const char *state = json_text(cJSON_GetObjectItemCaseSensitive(s, "status"), "state");
-    char age[TEXT_NUMBER_MAX], text[TEXT_NUMBER_MAX + 8];
+    char age[TEXT_NUMBER_MAX], text[3 * TEXT_NUMBER_MAX], quiet[TEXT_NUMBER_MAX];
+    const char *until_quiet = json_text(s, "untilQuiet");
+    int64_t quiet_ms = 0;
+    bool soon;
     int64_t starts = 0, ends = 0;
     struct buf m;
     buf_init(&m, 1u << 20);
     matchers_text(s, &m);
     (void)when_parse(json_text(s, "startsAt"), &starts);
     (void)when_parse(json_text(s, "endsAt"), &ends);
+    (void)duration_parse(until_quiet, strlen(until_quiet), &quiet_ms);
+    soon = starts <= now_ms && ends > now_ms && ends - now_ms < SOON_MS;
     if (starts > now_ms)
         snprintf(text, sizeof(text), "begins in %s", text_age(starts - now_ms, age));
     else if (ends > now_ms)
-        snprintf(text, sizeof(text), "for %s", text_age(ends - now_ms, age));
+        snprintf(text, sizeof(text), "for %s%s%s%s", text_age(ends - now_ms, age),
+            quiet_ms ? ", or until quiet for " : "", quiet_ms ? text_age(quiet_ms, quiet) : "",
+            soon ? " (soon)" : "");
     else
         snprintf(text, sizeof(text), "%s ago", text_age(now_ms - ends, age));
     table_cell(t, TEXT_DIM, json_text(s, "id"));
     table_cell(t, strcmp(state, "active") == 0 ? TEXT_WARN : TEXT_PLAIN, state);
-    table_cell(t, TEXT_PLAIN, text);
+    table_cell(t, soon ? TEXT_BAD : TEXT_PLAIN, text);
     table_cell(t, TEXT_BOLD, buf_cstr(&m));
     table_cell(t, TEXT_PLAIN, json_text(s, "createdBy"));
     table_cell(t, TEXT_PLAIN, json_text(s, "comment"));

@@ -51,6 +51,7 @@ static const struct verb_option SILENCE_ADD_OPTIONS[] = {
     {"for", "DURATION", "how long: 2h", NULL},
     {"comment", "TEXT", "why, for whoever finds it", NULL},
     {"by", "NAME", "who (default: USER)", NULL},
+    {"until-quiet", "DURATION", "end it sooner, when nothing matched for so long: 10m", NULL},
     {0},
 };
 static const struct verb_option SILENCE_LIST_OPTIONS[] = {

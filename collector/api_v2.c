@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/api_v2.h"
+#include "base/num.h"
 #include "base/secret.h"
 #include "base/when.h"
 #include "collector/api_acks.h"
@@ -31,7 +32,14 @@ static void silence_json(const struct silence *s, int64_t now_ms, struct buf *b)
             m->op == MATCH_RE || m->op == MATCH_NRE ? "true" : "false",
             m->op == MATCH_EQ || m->op == MATCH_RE ? "true" : "false");
     }
-    buf_adds(b, "]}");
+    buf_adds(b, "]");
+    // Ours, only where it is used, so that all others are Alertmanager's to the letter.
+    char quiet[NUM_TEXT_MAX];
+    if (s->quiet_ms) {
+        duration_print(s->quiet_ms, quiet);
+        api_v2_text(b, "untilQuiet", quiet);
+    }
+    buf_addc(b, '}');
 }
 
 // --- silences ------------------------------------------------------------------------------------
@@ -113,16 +121,21 @@ static void post(const struct api_v2 *a, struct request *r, const cJSON *o, int6
     struct err err = {0};
     uint8_t random[16];
     const struct silence *s = NULL, *ended;
+    const char *quiet = string_of(o, "untilQuiet");
     struct silence_draft d = {.id = string_of(o, "id"),
         .created_by = string_of(o, "createdBy"),
         .comment = string_of(o, "comment"),
-        .random = random};
+        .random = random,
+        .quiet_ms = SILENCE_QUIET_AS_IS};
     random_bytes(random, sizeof(random));
     buf_init(&matchers, 1u << 20);
     int rc = -EINVAL;
     if (!when_parse(string_of(o, "startsAt"), &d.starts_ms) ||
         !when_parse(string_of(o, "endsAt"), &d.ends_ms)) {
         err_set(&err, "startsAt and endsAt are RFC 3339 times");
+    } else if (*quiet &&
+               (!duration_parse(quiet, strlen(quiet), &d.quiet_ms) || d.quiet_ms < 0)) {
+        err_set(&err, "untilQuiet is a duration, e.g. \"10m\"; 0s takes it away");
     } else if (posted_matchers(o, &matchers, &err)) {
         d.matchers = buf_cstr(&matchers);
         rc = silences_set(a->silences, &d, now_ms, &s, &ended, &err);

@@ -98,6 +98,8 @@ static void keep_ack(struct notify *n, const struct ack *a, bool gone);
 static void take(void *ctx, const struct notice *notice)
 {
     struct notify *n = ctx;
+    if (notice->to != ALERT_PENDING)
+        silences_saw(mutes_silences(n->mutes), &notice->labels, wall_ms(n));
     const struct ack *a = acks_get(mutes_acks(n->mutes), notice->alert_id);
     if (a && notice->to == ALERT_INACTIVE)
         keep_ack(n, a, true);
@@ -246,9 +248,31 @@ static void policies_in(struct notify *n)
     }
 }
 
+static bool saw(void *ctx, const struct ledger_entry *e)
+{
+    struct notify *n = ctx;
+    if (e->notice->to == ALERT_FIRING)
+        silences_saw(mutes_silences(n->mutes), &e->notice->labels, wall_ms(n));
+    return true;
+}
+
+static void silence_changed(void *ctx, const struct silence *s);
+
+// Ends what has had nothing to silence for as long as it was told to wait.
+static void end_quiet(struct notify *n)
+{
+    int64_t wall = wall_ms(n);
+    if (!silences_quiet_due(mutes_silences(n->mutes), wall))
+        return;
+    ledger_each(n->ledger, saw, n);
+    silences_end_quiet(mutes_silences(n->mutes), wall, silence_changed, n);
+    mutes_changed(n->mutes); // when to look next is another time
+}
+
 static void recheck(struct notify *n)
 {
     int64_t wall = wall_ms(n);
+    end_quiet(n);
     if (!mutes_moved(n->mutes, wall))
         return;
     ledger_recheck(n->ledger);

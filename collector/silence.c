@@ -8,6 +8,7 @@
 struct kept {
     struct silence s;
     struct arena arena;
+    int64_t matched_ms; // last; INT64_MIN = not known, an earlier run saw it
 };
 struct silences {
     struct kept **k;
@@ -121,6 +122,8 @@ static int check(
         err_set(err, "the end must be after the start");
     else if (d->ends_ms <= now_ms)
         err_set(err, "the end is in the past");
+    else if (d->quiet_ms < SILENCE_QUIET_AS_IS)
+        err_set(err, "the time to be quiet is negative");
     else if (!*d->created_by)
         err_set(err, "it must be said who silences (createdBy)");
     else if (!*d->comment)
@@ -183,6 +186,10 @@ int silences_set(struct silences *s, const struct silence_draft *d, int64_t now_
     k->s.starts_ms = d->starts_ms < now_ms ? now_ms : d->starts_ms;
     k->s.ends_ms = d->ends_ms;
     k->s.updated_ms = now_ms;
+    k->s.quiet_ms = d->quiet_ms;
+    if (d->quiet_ms == SILENCE_QUIET_AS_IS)
+        k->s.quiet_ms = old ? old->s.quiet_ms : 0;
+    k->matched_ms = k->s.starts_ms;
     *ret = &k->s;
     // The same one with another end, or one that has not begun: its id stands.
     enum silence_state state = old ? silence_state_at(&old->s, now_ms) : SILENCE_EXPIRED;
@@ -231,6 +238,8 @@ int silences_restore(struct silences *s, const struct silence *from, const char 
     k->s.starts_ms = from->starts_ms;
     k->s.ends_ms = from->ends_ms;
     k->s.updated_ms = from->updated_ms;
+    k->s.quiet_ms = from->quiet_ms;
+    k->matched_ms = INT64_MIN;
     return push(s, k);
 }
 
@@ -250,6 +259,46 @@ size_t silences_muting(const struct silences *s, const struct labels *l, int64_t
     return n;
 }
 
+// When it has been quiet for long enough, as far as is known; INT64_MAX: not by itself.
+static int64_t quiet_at(const struct kept *k, int64_t now_ms)
+{
+    if (!k->s.quiet_ms || silence_state_at(&k->s, now_ms) != SILENCE_ACTIVE)
+        return INT64_MAX;
+    return k->matched_ms == INT64_MIN ? now_ms : k->matched_ms + k->s.quiet_ms;
+}
+
+void silences_saw(struct silences *s, const struct labels *l, int64_t now_ms)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (quiet_at(s->k[i], now_ms) != INT64_MAX &&
+            matchers_labels(s->k[i]->s.matchers.m, s->k[i]->s.matchers.n, l))
+            s->k[i]->matched_ms = now_ms;
+}
+
+bool silences_quiet_due(const struct silences *s, int64_t now_ms)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (quiet_at(s->k[i], now_ms) <= now_ms)
+            return true;
+    return false;
+}
+
+void silences_end_quiet(struct silences *s, int64_t now_ms,
+    void (*fn)(void *ctx, const struct silence *silence), void *ctx)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct kept *k = s->k[i];
+        if (quiet_at(k, now_ms) > now_ms)
+            continue;
+        if (k->matched_ms == INT64_MIN) { // after a restart its time begins anew
+            k->matched_ms = now_ms;
+            continue;
+        }
+        k->s.ends_ms = k->s.updated_ms = now_ms;
+        fn(ctx, &k->s);
+    }
+}
+
 int64_t silences_next(const struct silences *s, int64_t now_ms)
 {
     int64_t next = INT64_MAX;
@@ -258,6 +307,8 @@ int64_t silences_next(const struct silences *s, int64_t now_ms)
         int64_t at = now_ms < x->starts_ms ? x->starts_ms
                      : now_ms < x->ends_ms ? x->ends_ms
                                            : INT64_MAX;
+        int64_t quiet_ms = quiet_at(s->k[i], now_ms);
+        at = quiet_ms < at ? quiet_ms : at;
         next = at < next ? at : next;
     }
     return next;

@@ -34,6 +34,30 @@ static int64_t sum_of(const struct silence *s, const char *matchers)
     return (int64_t)h;
 }
 
+static int64_t quiet_sum(const char *id, int64_t quiet_ms)
+{
+    return (int64_t)hash_bytes(id, strlen(id), hash_bytes(&quiet_ms, sizeof(quiet_ms), 6));
+}
+
+// A table of its own: files of before have the other one already.
+static int quiet_put(struct database *d, const struct silence_row *r)
+{
+    bool gone = r->gone || !r->s.quiet_ms;
+    sqlite3_stmt *q =
+        database_prepare(d, gone ? "DELETE FROM silence_quiet WHERE id = ?"
+                                 : "INSERT OR REPLACE INTO silence_quiet VALUES(?,?,?)");
+    if (!q)
+        return SQLITE_ERROR;
+    sqlite3_bind_text(q, 1, r->s.id, -1, SQLITE_STATIC);
+    if (!gone) {
+        sqlite3_bind_int64(q, 2, r->s.quiet_ms);
+        sqlite3_bind_int64(q, 3, quiet_sum(r->s.id, r->s.quiet_ms));
+    }
+    int rc = sqlite3_step(q);
+    sqlite3_finalize(q);
+    return rc == SQLITE_DONE ? 0 : rc;
+}
+
 int silence_row_put(struct database *d, const struct silence_row *r)
 {
     sqlite3_stmt *q = database_prepare(d, r->gone ? "DELETE FROM silence WHERE id = ?"
@@ -53,7 +77,7 @@ int silence_row_put(struct database *d, const struct silence_row *r)
     }
     int rc = sqlite3_step(q);
     sqlite3_finalize(q);
-    return rc == SQLITE_DONE ? 0 : rc;
+    return rc == SQLITE_DONE ? quiet_put(d, r) : rc;
 }
 
 static const char *text_of(sqlite3_stmt *q, int column)
@@ -66,8 +90,9 @@ void silence_rows_each(struct database *d, uint64_t *damaged,
     void (*fn)(void *ctx, const struct silence *s, const char *matchers), void *ctx)
 {
     sqlite3_stmt *q = database_prepare(d,
-        "SELECT id, matchers, created_by, comment, starts_ms, ends_ms, updated_ms, sum"
-        " FROM silence ORDER BY updated_ms, id");
+        "SELECT s.id, matchers, created_by, comment, starts_ms, ends_ms, updated_ms, s.sum,"
+        " q.quiet_ms, q.sum FROM silence s LEFT JOIN silence_quiet q ON q.id = s.id"
+        " ORDER BY updated_ms, s.id");
     while (q && sqlite3_step(q) == SQLITE_ROW) {
         struct silence s = {.created_by = text_of(q, 2),
             .comment = text_of(q, 3),
@@ -80,8 +105,14 @@ void silence_rows_each(struct database *d, uint64_t *damaged,
             memcpy(s.id, id, len + 1);
         if (len >= sizeof(s.id) || sqlite3_column_int64(q, 7) != sum_of(&s, matchers))
             ++*damaged;
-        else
+        else {
+            int64_t quiet_ms = sqlite3_column_int64(q, 8);
+            if (quiet_ms > 0 && sqlite3_column_int64(q, 9) == quiet_sum(s.id, quiet_ms))
+                s.quiet_ms = quiet_ms;
+            else
+                *damaged += quiet_ms != 0; // then it ends at its end
             fn(ctx, &s, matchers);
+        }
     }
     sqlite3_finalize(q);
 }

@@ -12,8 +12,12 @@
     "CREATE TABLE IF NOT EXISTS silence("                                                      \
     " id TEXT PRIMARY KEY, matchers TEXT NOT NULL, created_by TEXT NOT NULL,"                  \
     " comment TEXT NOT NULL, starts_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL,"            \
-    " updated_ms INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
-#define SILENCE_ROWS_PROBE "SELECT sum(length(matchers) + length(comment)) FROM silence;"
+    " updated_ms INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"                       \
+    "CREATE TABLE IF NOT EXISTS silence_quiet("                                                \
+    " id TEXT PRIMARY KEY, quiet_ms INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
+#define SILENCE_ROWS_PROBE                                                                     \
+    "SELECT sum(length(matchers) + length(comment)) FROM silence;"                             \
+    "SELECT sum(quiet_ms) FROM silence_quiet;"
 
 // One silence with its text in one heap block.
 struct silence_row {

@@ -128,6 +128,30 @@ await run([
     },
   ],
   [
+    "one that ends when it is quiet: not while it matches, through kill -9, and amtool sees a silence",
+    async () => {
+      const cli = (...args) => execFileSync(join(bin, "tocsin"), ["--url", w.url, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+      const id = cli("silence", "add", "alertname=Now", "--for", "1h", "--until-quiet", "3s", "--comment", "until it is mended", "--by", "ann").trim();
+      const state = async () => (await v2(`silence/${id}`)).status.state;
+      check((await v2(`silence/${id}`)).untilQuiet === "3s", JSON.stringify(await v2(`silence/${id}`)));
+      check(/or until quiet for 3(\.0\d*)? s/.test(cli("silence", "list")), cli("silence", "list"));
+      check(amtool("silence", "query").includes(id), "amtool");
+      amtool("silence", "update", id, "--duration=2h");
+      check((await v2(`silence/${id}`)).untilQuiet === "3s", "amtool took it away");
+      await sleep(4000); // longer than it waits
+      check((await state()) === "active", "it ended while Now fires");
+      collector.kill("SIGKILL");
+      await collector.gone;
+      collector = await w.collector({ rules: [rules], extra });
+      check((await state()) === "active" && (await v2(`silence/${id}`)).untilQuiet === "3s", "it is gone");
+      up();
+      await until("Now to be over", async () => !(await v2("alerts")).some((a) => a.labels.alertname === "Now"), 8000);
+      const over = Date.now();
+      await until("the silence to end", async () => (await state()) === "expired", 8000);
+      check(Date.now() - over > 2000, `ended ${Date.now() - over} ms after the alert`);
+    },
+  ],
+  [
     "what cannot be is refused with a reason",
     async () => {
       const post = (o) => fetchText(`${w.url}/api/v2/silences`, { method: "POST", body: JSON.stringify(o), headers: { "Content-Type": "application/json" } });
@@ -140,6 +164,7 @@ await run([
         [{ ...good, endsAt: "soon" }, /RFC 3339/],
         [{ ...good, comment: "" }, /comment/],
         [{ ...good, id: "no-such" }, /no silence/],
+        [{ ...good, untilQuiet: "soon" }, /untilQuiet/],
         [7, /object/],
       ]) {
         const r = await post(bad);

@@ -337,8 +337,8 @@ static void what_the_disk_refuses_is_written_later(void)
 
 static void silence_text(void *ctx, const struct silence *s, const char *matchers)
 {
-    buf_addf(ctx, "%s %s %s/%s %lld-%lld; ", s->id, matchers, s->created_by, s->comment,
-        (long long)s->starts_ms, (long long)s->ends_ms);
+    buf_addf(ctx, "%s %s %s/%s %lld-%lld quiet %lld; ", s->id, matchers, s->created_by,
+        s->comment, (long long)s->starts_ms, (long long)s->ends_ms, (long long)s->quiet_ms);
 }
 
 static void silences_come_back(void)
@@ -355,7 +355,8 @@ static void silences_come_back(void)
         .comment = "why",
         .starts_ms = 1,
         .ends_ms = 9000,
-        .random = RANDOM};
+        .random = RANDOM,
+        .quiet_ms = 60000};
     buf_init(&b, 4096);
     for (int i = 0; i < 2; i++) {
         CU_ASSERT_EQUAL_FATAL(silences_set(all, &d, 1000, &s, &ended, &err), 0);
@@ -369,7 +370,7 @@ static void silences_come_back(void)
     j = journal_open(folder, &err);
     journal_each_silence(j, silence_text, &b);
     CU_ASSERT_STRING_EQUAL(buf_cstr(&b),
-        "01000000-0000-4000-8000-000000000000 {a=\"b\",c=~\"d.*\"} ann/why 1000-10000; ");
+        "01000000-0000-4000-8000-000000000000 {a=\"b\",c=~\"d.*\"} ann/why 1000-10000 quiet 60000; ");
     CU_ASSERT_EQUAL_FATAL(journal_start(j, &err), 0);
     struct journal_write *w = journal_write_new();
     CU_ASSERT_EQUAL(journal_write_silence(w, s, true), 0);

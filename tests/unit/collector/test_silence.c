@@ -103,6 +103,69 @@ static void it_can_be_ended_once(void)
     silences_free(all);
 }
 
+static void end_one(void *ctx, const struct silence *s)
+{
+    strcpy(ctx, s->id);
+}
+
+static void it_ends_when_nothing_matched_for_long_enough(void)
+{
+    static const struct label L[] = {{"zone", "a"}};
+    static const struct labels MATCHES = {L, 1}, OTHER = {NULL, 0};
+    char id[SILENCE_ID_MAX], ended[SILENCE_ID_MAX] = "";
+    struct silence_draft d = {.id = "",
+        .matchers = "{zone=a}",
+        .created_by = "ann",
+        .comment = "x",
+        .ends_ms = 90000,
+        .random = random_bytes,
+        .quiet_ms = 1000};
+    const struct silence *s, *replaced;
+    all = silences_new();
+    CU_ASSERT_EQUAL(silences_set(all, &d, 1000, &s, &replaced, &err), 0);
+    strcpy(id, s->id);
+    CU_ASSERT_EQUAL(silences_next(all, 1000), 2000);
+    silences_saw(all, &MATCHES, 1900);
+    CU_ASSERT_FALSE(silences_quiet_due(all, 2899));
+    CU_ASSERT_TRUE(silences_quiet_due(all, 2900));
+    silences_saw(all, &MATCHES, 2900); // it fires still
+    silences_end_quiet(all, 2900, end_one, ended);
+    CU_ASSERT_STRING_EQUAL(ended, "");
+    d.id = id; // another end, as amtool asks for: what it does not know stays
+    d.ends_ms = 80000;
+    d.quiet_ms = SILENCE_QUIET_AS_IS;
+    CU_ASSERT_EQUAL(silences_set(all, &d, 3000, &s, &replaced, &err), 0);
+    CU_ASSERT_EQUAL(s->quiet_ms, 1000);
+    silences_saw(all, &OTHER, 3500);
+    silences_saw(all, &MATCHES, 3400);
+    CU_ASSERT_TRUE(silences_quiet_due(all, 4400));
+    silences_end_quiet(all, 4400, end_one, ended);
+    CU_ASSERT_STRING_EQUAL(ended, id);
+    CU_ASSERT_EQUAL(state(id, 4400), SILENCE_EXPIRED);
+    CU_ASSERT_EQUAL(silences_next(all, 4400), INT64_MAX);
+    silences_free(all);
+}
+
+static void after_a_restart_its_time_to_be_quiet_begins_anew(void)
+{
+    char ended[SILENCE_ID_MAX] = "";
+    struct silence from = {.id = "x",
+        .created_by = "ann",
+        .comment = "c",
+        .starts_ms = 1000,
+        .ends_ms = 90000,
+        .quiet_ms = 1000};
+    all = silences_new();
+    CU_ASSERT_EQUAL(silences_restore(all, &from, "{zone=a}"), 0);
+    CU_ASSERT_TRUE(silences_quiet_due(all, 50000));
+    silences_end_quiet(all, 50000, end_one, ended);
+    CU_ASSERT_STRING_EQUAL(ended, "");
+    CU_ASSERT_EQUAL(silences_next(all, 50000), 51000);
+    silences_end_quiet(all, 51000, end_one, ended);
+    CU_ASSERT_STRING_EQUAL(ended, "x");
+    silences_free(all);
+}
+
 static void count_one(void *ctx, const struct silence *s)
 {
     (void)s;
@@ -135,6 +198,10 @@ static void it_comes_back_and_is_swept_in_the_end(void)
 }
 
 static const struct test TESTS[] = {
+    {"it ends when nothing matched for long enough",
+        it_ends_when_nothing_matched_for_long_enough},
+    {"after a restart its time to be quiet begins anew",
+        after_a_restart_its_time_to_be_quiet_begins_anew},
     {"it mutes what matches from start to end", it_mutes_between_start_and_end},
     {"what would silence everything is refused", what_would_silence_everything_is_refused},
     {"another end keeps the id, other matchers make another one",
