@@ -24,6 +24,7 @@
 #include "collector/restart.h"
 #include "collector/rulefiles.h"
 #include "collector/self.h"
+#include "collector/state_dir.h"
 #include "collector/watch.h"
 #include <curl/curl.h>
 #include <errno.h>
@@ -35,7 +36,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef TOCSIN_VERSION
@@ -92,6 +92,7 @@ struct daemon {
     struct http *http;
     struct loop *loop;
     struct clock clock;
+    int state_dir; // locked while we run
 };
 
 // --- configuration -------------------------------------------------------------------------------
@@ -132,13 +133,6 @@ static int write_address(const struct daemon *d, const char *name, const char *a
         return 0;
     log_warn("address_not_written", "file=%s error=%s", log_q(path), log_q(strerror(errno)));
     return -errno;
-}
-
-static void make_state_dir(const char *path)
-{
-    // Its parents are an administrator's business, not ours.
-    if (mkdir(path, 0700) == -1 && errno != EEXIST)
-        log_warn("state_dir", "dir=%s error=%s", log_q(path), log_q(strerror(errno)));
 }
 
 static void raise_descriptors(void)
@@ -483,7 +477,13 @@ static int run(struct daemon *d)
         return status;
     }
     log_open("tocsin-collector", (enum log_level)log_level_parse(d->config->log_level));
-    make_state_dir(d->config->state_dir);
+    if (state_dir_take(d->config->state_dir, &d->state_dir, &err) < 0) {
+        log_error("start_failed", "error=%s", log_q(err.msg));
+        ruleset_free(set);
+        return EXIT_FAILURE;
+    }
+    if (err.msg[0])
+        log_warn("state_dir", "error=%s", log_q(err.msg));
     raise_descriptors();
     return_large_blocks();
     settle_port(d);

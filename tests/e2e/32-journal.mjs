@@ -3,7 +3,7 @@
 // receiver hears each state once, in order, and a `for` goes on counting.
 
 import { createServer } from "node:net";
-import { World, check, fetchText, freePort, run, sleep, until } from "./world.mjs";
+import { World, bin, check, fetchText, freePort, run, sleep, until } from "./world.mjs";
 
 const w = new World();
 let collector;
@@ -53,6 +53,14 @@ await run([
       await sleep(6000);
       for (const n of ["Now", "Held", "Many"]) check((await state(n)) === "firing", `${n} is ${await state(n)} later`);
       check(w.hooks.length === before, `it was told again: ${JSON.stringify(w.hooks.slice(before).map((h) => h.body.alerts))}`);
+    },
+  ],
+  [
+    "a second collector with the same state directory is refused, and says why",
+    async () => {
+      const second = w.spawn("second", `${bin}/tocsin-collector`, ["--state-dir", `${w.dir}/collector`]);
+      check((await second.gone).code === 1, "it started");
+      check(/another tocsin-collector runs with this state directory/.test(w.log(second)), w.log(second));
     },
   ],
   [

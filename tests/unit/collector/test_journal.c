@@ -446,7 +446,57 @@ static void a_damaged_ack_is_left_out_and_counted(void)
     journal_stop(j);
 }
 
+static void wait_for(struct journal *j, uint64_t tag)
+{
+    for (;;) {
+        struct pollfd p = {.fd = ring_fd(journal_done(j)), .events = POLLIN};
+        CU_ASSERT_EQUAL_FATAL(poll(&p, 1, 10000), 1);
+        ring_drain_wakeup(journal_done(j));
+        for (void *t; (t = ring_pop(journal_done(j)));)
+            if ((uint64_t)(uintptr_t)t == tag)
+                return;
+    }
+}
+
+// SQLite goes on writing to a file without a name.
+static void a_file_that_goes_is_begun_anew(void)
+{
+    char command[600];
+    struct journal_stats s;
+    struct journal *j = fresh(1);
+    write_alert(j, 1, ALERT_PENDING, ALERT_FIRING, 1);
+    wait_for(j, 1);
+    snprintf(command, sizeof(command), "rm %s/alerts.*", folder);
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    write_alert(j, 2, ALERT_PENDING, ALERT_FIRING, 2);
+    wait_for(j, JOURNAL_ANEW);
+    journal_stats(j, &s);
+    CU_ASSERT_EQUAL(s.anew, 1);
+    CU_ASSERT_TRUE(journal_ok(j));
+    check_after(j, "2 firing");
+}
+
+static void what_somebody_else_locks_is_read(void)
+{
+    char path[600];
+    sqlite3 *db = NULL;
+    struct journal *j = fresh(1);
+    write_alert(j, 1, ALERT_PENDING, ALERT_FIRING, 0);
+    journal_stop(j);
+    snprintf(path, sizeof(path), "%s/alerts.db", folder);
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    struct err err = {0};
+    j = journal_open(folder, &err);
+    check_after(j, "1 firing");
+    sqlite3_close(db);
+}
+
 static const struct test TESTS[] = {
+    {"a file that is removed while we run is begun anew, and that is said",
+        a_file_that_goes_is_begun_anew},
+    {"a file somebody else is writing to is read all the same",
+        what_somebody_else_locks_is_read},
     {"acknowledgements come back while their alert does",
         acks_come_back_while_their_alert_does},
     {"a damaged acknowledgement is left out and counted",
