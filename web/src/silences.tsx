@@ -9,6 +9,7 @@ import { now } from "./use.ts";
 import { duration } from "./format.ts";
 
 const LOOK_MS = 5000;
+const SOON_MS = 15 * 60000; // that one ends is pointed out
 const HOURS = [0.5, 1, 2, 8, 24];
 
 export interface Matcher {
@@ -25,6 +26,7 @@ export interface Silence {
   comment: string;
   startsAt: string;
   endsAt: string;
+  untilQuiet?: string;
 }
 
 export const silences = signal<Silence[]>([]);
@@ -183,7 +185,8 @@ export function Silences() {
             </p>
             <p>
               {s.comment}, {s.createdBy},{" "}
-              {s.status.state === "pending" ? `begins in ${duration(Date.parse(s.startsAt) - now.value)}` : `for ${duration(Math.max(0, Date.parse(s.endsAt) - now.value))}`}{" "}
+              {s.status.state === "pending" ? `begins in ${duration(Date.parse(s.startsAt) - now.value)}` : `for ${duration(Math.max(0, Date.parse(s.endsAt) - now.value))}${s.untilQuiet ? `, or until quiet for ${s.untilQuiet}` : ""}`}{" "}
+              {s.status.state === "active" && Date.parse(s.endsAt) - now.value < SOON_MS ? <span class="severity">ends soon</span> : null}{" "}
               <button onClick={() => end(s.id)}>End</button>
             </p>
           </li>
