@@ -16,7 +16,7 @@ static struct journal_rows rows;
 static void open_again(void)
 {
     struct err err = {0};
-    journal_rows_open(&rows, folder, &err);
+    journal_rows_open(&rows, folder, 1000, &err);
     CU_ASSERT_STRING_EQUAL(err.msg, "");
 }
 
