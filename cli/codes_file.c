@@ -324,6 +324,8 @@ const struct code CODES_FILE[] = {
 };
 
 const struct code CODES_CONFIG[] = {
+    ERROR("C000", "config-missing", .summary = "the configuration file cannot be read",
+        .text = "It does not exist, reading it is not allowed, or it is larger than 1 MiB.\n"),
     ERROR("C001", "config-value",
         .summary = "a key or value of a daemon's configuration is wrong",
         .text =
@@ -342,6 +344,11 @@ const struct code CODES_CONFIG[] = {
         .text =
             "Off loopback a token is demanded, and `insecure_plaintext: true` as long as there is\n"
             "no TLS.\n"),
+    ERROR("C006", "config-file",
+        .summary = "a file that the configuration needs cannot be used",
+        .text =
+            "A secret, a certificate or a URL's file is not there, cannot be read, or may be read or\n"
+            "written by others than its owner. Nothing starts with half of what it was told.\n"),
     WARNING("C007", "config-secret-shown",
         .summary = "the configuration shows a secret, or alerts go out in plain text",
         .text =

@@ -12,11 +12,12 @@
 static const char *const FOLDERS[] = {
     "base/*.c", "rules/*.c", "agent/*.c", "collector/*.c", "cli/r*.c"};
 
-// "T103" in quotes, at p.
+// "T103" in quotes, or [T103] in a text, at p.
 static bool is_code(const char *p)
 {
-    return p[0] == '"' && (p[1] == 'T' || p[1] == 'C') && isdigit((unsigned char)p[2]) &&
-           isdigit((unsigned char)p[3]) && isdigit((unsigned char)p[4]) && p[5] == '"';
+    return (p[0] == '"' || p[0] == '[') && (p[1] == 'T' || p[1] == 'C') &&
+           isdigit((unsigned char)p[2]) && isdigit((unsigned char)p[3]) &&
+           isdigit((unsigned char)p[4]) && p[5] == (p[0] == '[' ? ']' : '"');
 }
 
 static void the_table_and_the_sources_have_the_same_codes(void)
