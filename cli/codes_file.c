@@ -344,6 +344,11 @@ const struct code CODES_CONFIG[] = {
         .text =
             "Off loopback a token is demanded, and `insecure_plaintext: true` as long as there is\n"
             "no TLS.\n"),
+    ERROR("C005", "config-unread",
+        .summary = "a file of the collector's configuration cannot be read",
+        .text =
+            "The configuration itself, or the alertmanager_file it names: it is not there, reading it is\n"
+            "not allowed, or it is larger than 1 MiB. Relative paths start at the working directory.\n"),
     ERROR("C006", "config-file",
         .summary = "a file that the configuration needs cannot be used",
         .text =
