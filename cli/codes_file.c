@@ -347,8 +347,9 @@ const struct code CODES_CONFIG[] = {
     ERROR("C005", "config-unread",
         .summary = "a file of the collector's configuration cannot be read",
         .text =
-            "The configuration itself, or the alertmanager_file it names: it is not there, reading it is\n"
-            "not allowed, or it is larger than 1 MiB. Relative paths start at the working directory.\n"),
+            "The configuration itself, or the alertmanager_file it names: it is not there, reading it\n"
+            "is not allowed, or it is larger than 1 MiB. Relative paths start at the working\n"
+            "directory.\n"),
     ERROR("C006", "config-file",
         .summary = "a file that the configuration needs cannot be used",
         .text =

@@ -4,9 +4,9 @@
  * pipeline -> notice. Delays are asserted to the millisecond; nothing sleeps.
  */
 #include "agent/output.h"
-#include "rules/builtin.h"
 #include "collector/pipeline.h"
 #include "collector/session.h"
+#include "rules/builtin.h"
 #include "tests/lib/run.h"
 #include "wire/encode.h"
 #include "wire/tocsin.pb-c.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What tests/flow/test_detection.c does not see: what can be read, noted and recorded. */
-#include "rules/builtin.h"
 #include "collector/pipeline.h"
 #include "collector/rulefiles.h"
+#include "rules/builtin.h"
 #include "tests/lib/oom.h"
 #include "tests/lib/run.h"
 #include "wire/tocsin.pb-c.h"
