@@ -38,7 +38,11 @@ static const struct database_options OPTIONS = {.name = "alerts.db",
             EVENT_ROWS_SCHEMA ACK_ROWS_SCHEMA,
     .always = "SELECT id FROM alert; SELECT alert FROM told; SELECT id FROM last;"
               "SELECT id FROM silence;",
-    .probe = "SELECT sum(length(labels) + length(annotations) + length(place)) FROM alert;"
+    // Names the columns that statements name: with one under another name nothing could be read.
+    .probe = "SELECT id, state, lanes FROM alert LIMIT 0;"
+             "SELECT alert, state, at_ms, sum FROM told LIMIT 0;"
+             "SELECT id, created_by, starts_ms, ends_ms, updated_ms, sum FROM silence LIMIT 0;"
+             "SELECT sum(length(labels) + length(annotations) + length(place)) FROM alert;"
              "SELECT sum(length(receiver)) FROM told; SELECT id FROM last;" SILENCE_ROWS_PROBE
                  DELIVERY_ROWS_PROBE ACK_ROWS_PROBE};
 

@@ -476,6 +476,23 @@ static void a_file_that_goes_is_begun_anew(void)
     check_after(j, "2 firing");
 }
 
+// One flipped bit in the text of the schema does that.
+static void a_column_of_another_name_is_said(void)
+{
+    struct err err = {0};
+    struct journal_stats s;
+    struct journal *j = fresh(1);
+    write_alert(j, 1, ALERT_PENDING, ALERT_FIRING, 0);
+    journal_stop(j);
+    sql("ALTER TABLE told RENAME COLUMN state TO statg");
+    j = journal_open(folder, &err);
+    journal_stats(j, &s);
+    CU_ASSERT_EQUAL(s.anew, 1);
+    CU_ASSERT_TRUE(journal_ok(j));
+    CU_ASSERT_STRING_NOT_EQUAL(err.msg, "");
+    journal_stop(j);
+}
+
 static void what_somebody_else_locks_is_read(void)
 {
     char path[600];
@@ -495,6 +512,8 @@ static void what_somebody_else_locks_is_read(void)
 static const struct test TESTS[] = {
     {"a file that is removed while we run is begun anew, and that is said",
         a_file_that_goes_is_begun_anew},
+    {"a column that has another name is said, and the file begun anew",
+        a_column_of_another_name_is_said},
     {"a file somebody else is writing to is read all the same",
         what_somebody_else_locks_is_read},
     {"acknowledgements come back while their alert does",
