@@ -235,7 +235,8 @@ static void an_action_gets_nothing_of_the_agents(void)
     ask("k/1", "who", NULL, NULL);
     CU_ASSERT_EQUAL(next(), REPAIR_STARTED);
     CU_ASSERT_EQUAL(next(), REPAIR_EXITED);
-    CU_ASSERT_TRUE(says("SigIgn:\t0000000000000000"));
+    // Two that the C library keeps for itself may come from whoever runs the tests.
+    CU_ASSERT_TRUE(says("SigIgn:\t0000000000000000") || says("SigIgn:\t0000000180000000"));
     CU_ASSERT_TRUE(says("CapAmb:\t0000000000000000"));
     CU_ASSERT_TRUE(says("TOCSIN_ACTION=who"));
     t.result.n_output = t.result.n_output < 1024 ? t.result.n_output : 1024;
