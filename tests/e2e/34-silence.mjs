@@ -176,4 +176,5 @@ await run([
   ],
 ]);
 if (process.env.SHOW_LOG) console.log(w.log(collector));
+server.close();
 await w.close();

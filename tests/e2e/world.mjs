@@ -323,6 +323,7 @@ export async function run(cases) {
   }
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed ? 1 : 0;
+  setTimeout(() => process.exit(), 10000).unref(); // a server that a test left open holds nobody up
 }
 
 export function check(condition, message) {
