@@ -24,7 +24,11 @@ static void add_when(struct buf *b, const char *before, const cJSON *o, const ch
 
 static void add_receiver(const cJSON *r, struct buf *b)
 {
-    buf_addf(b, "  %s: told %s; ", json_text(r, "receiver"), json_text(r, "told"));
+    const cJSON *place = cJSON_GetObjectItemCaseSensitive(r, "fallbackFor");
+    buf_addf(b, "  %s", json_text(r, "receiver"));
+    if (cJSON_IsString(place))
+        buf_addf(b, " (in place of %s)", place->valuestring);
+    buf_addf(b, ": told %s; ", json_text(r, "told"));
     if (cJSON_IsString(cJSON_GetObjectItemCaseSensitive(r, "at")))
         add_when(b,
             cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(r, "exact")) ? "next at "

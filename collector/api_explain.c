@@ -240,6 +240,11 @@ static void lane_json(struct explaining *x, const struct ledger_entry *e, size_t
     buf_add_json(b, lane_name(lane), strlen(lane_name(lane)));
     buf_adds(b, ",\"route\":");
     buf_add_json(b, lane_route(lane)->key, strlen(lane_route(lane)->key));
+    if (lane_options(lane)->fallback_for) {
+        const char *place = lane_options(lane)->fallback_for;
+        buf_adds(b, ",\"fallbackFor\":");
+        buf_add_json(b, place, strlen(place));
+    }
     buf_addf(b, ",\"told\":\"%s\"", SAID[e->said[i] <= TOLD_OVER ? e->said[i] : 0]);
     mutes_json(e->muted[i], b);
     if (lane_repair(lane)) {

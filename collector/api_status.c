@@ -192,6 +192,24 @@ static void add_receiver_metrics(struct buf *out, struct board *board)
             buf_addf(out, "} %" PRIu64 "\n", v[k]);
         }
     }
+    if (n)
+        buf_adds(out,
+            "# HELP tocsin_receiver_fallback_alerts_total Alerts told to a fallback, because the receiver "
+            "did not take them in time.\n# TYPE tocsin_receiver_fallback_alerts_total counter\n");
+    for (size_t i = 0; i < n; i++) {
+        uint64_t all = 0; // of all its lanes
+        bool again = false;
+        for (size_t k = 0; k < n; k++)
+            if (strcmp(r[k].name, r[i].name) == 0) {
+                again |= k < i;
+                all += r[k].fallback_alerts;
+            }
+        if (again || !r[i].name[0])
+            continue;
+        buf_adds(out, "tocsin_receiver_fallback_alerts_total{receiver=");
+        label_quote(r[i].name, strlen(r[i].name), out);
+        buf_addf(out, "} %" PRIu64 "\n", all);
+    }
     free(r);
 }
 

@@ -37,6 +37,7 @@ struct board_receiver {
     bool gone;                      // it answered 410: nothing is sent to it
     uint64_t template_failures; // messages that went out without a text of the configuration
     char template_error[BOARD_TEXT_MAX];    // of the last one
+    uint64_t fallback_alerts;               // told to others, because this one was not reached
     int64_t last_sent_ms, failing_since_ms; // 0 = never, not failing
     int last_status;                        // HTTP, 0 = no answer
     char last_error[BOARD_TEXT_MAX];        // "" = none since the last success

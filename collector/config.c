@@ -283,7 +283,7 @@ void config_other_key(struct config_reader *r, const struct yaml_node *key,
 
 static void unknown(struct config_reader *r, const struct yaml_node *key, const char *section)
 {
-    const char *names[N_KEYS * 2 + CONFIG_ALERTING_KEYS];
+    const char *names[N_KEYS * 2 + CONFIG_ALERTING_KEYS + 1];
     size_t n = 0;
     for (size_t i = 0; i < N_KEYS; i++) {
         if (!section && KEYS[i].section)
@@ -294,6 +294,8 @@ static void unknown(struct config_reader *r, const struct yaml_node *key, const 
     }
     if (!section)
         n += config_alerting_names(&names[n]);
+    if (!section)
+        names[n++] = "fallbacks";
     const char *near = diag_nearest(key->text, key->len, names, n);
     char hint[96] = "";
     if (near)
@@ -411,6 +413,8 @@ int config_parse(const char *text, size_t len, struct config *ret, struct diags 
                 read_key(&r, k, root->items[i]);
             else if (is_section(name))
                 read_section(&r, name, root->items[i]);
+            else if (strcmp(name, "fallbacks") == 0)
+                config_fallbacks(&r, root->items[i]);
             else if (!config_alerting_key(name))
                 unknown(&r, root->keys[i], NULL);
         }
@@ -419,6 +423,8 @@ int config_parse(const char *text, size_t len, struct config *ret, struct diags 
     }
     if (root && !r.oom)
         check(&r, root);
+    if (root && !r.oom && !ret->alertmanager_file)
+        (void)config_fallbacks_check(ret, d);
     arena_done(&tree);
     if (r.oom)
         return -ENOMEM;
@@ -520,6 +526,9 @@ int config_print(struct buf *out)
         buf_addc(out, '\n');
     }
     buf_adds(out,
+        "# A receiver that has not taken an alert 2m after it could: another one is told too. Also beside\n"
+        "# an alertmanager_file.\n"
+        "#fallbacks: [{receiver: default, to: pager, after: 2m}]\n"
         "#time_intervals:\n"
         "#  - name: nights\n"
         "#    time_intervals:\n"

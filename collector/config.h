@@ -32,6 +32,15 @@ struct config_receiver {
     struct integration *integrations;
     size_t n;
 };
+// A place in our own file, for what is known only when an alertmanager_file is read too.
+struct config_place {
+    int line, col, len;
+};
+struct config_fallback {
+    const char *receiver, *to;
+    int64_t after_ms;
+    struct config_place receiver_at, to_at;
+};
 struct config {
     struct arena arena;
     const char *listen_http, *listen_agents;
@@ -53,6 +62,8 @@ struct config {
     size_t n_intervals;
     struct config_receiver *receivers;
     size_t n_receivers;
+    struct config_fallback *fallbacks;
+    size_t n_fallbacks;
     struct template_set *templates; // of messages; NULL: none has one
     atomic_uint refs;               // 0: not shared, somebody owns it
 };
@@ -63,6 +74,10 @@ int config_parse(const char *text, size_t len, struct config *ret, struct diags 
 int config_defaults(struct config *ret); // 0, -ENOMEM
 // Alertmanager's part from c->alertmanager_file's text, after config_parse. Returns as it does.
 int config_alertmanager(struct config *c, const char *text, size_t len, struct diags *d);
+// That fallbacks name what is there, when all receivers are known. Adds to d; false: there are mistakes.
+bool config_fallbacks_check(const struct config *c, struct diags *d);
+// Who is told when that receiver is not reached; NULL: nobody.
+const struct config_fallback *config_fallback(const struct config *c, const char *receiver);
 // The file at path (NULL: the defaults) and an alertmanager_file it names. Both are added to text,
 // what is wrong with them to report, as people read it. 0 or -errno; ret is ready for config_done.
 int config_load(const char *path, struct config *ret, struct buf *text, struct buf *report);

@@ -48,7 +48,14 @@ int config_load(const char *path, struct config *ret, struct buf *text, struct b
     diags_init(&d);
     rc = config_parse((const char *)text->data, text->len, ret, &d);
     print(&d, path, (const char *)text->data, text->len, report);
+    size_t len = text->len;
     if (rc == 0 && ret->alertmanager_file)
         rc = load_alertmanager(ret, text, report);
+    if (rc < 0 || !ret->alertmanager_file)
+        return rc;
+    diags_init(&d);
+    if (!config_fallbacks_check(ret, &d))
+        rc = -EINVAL;
+    print(&d, path, (const char *)text->data, len, report);
     return rc;
 }

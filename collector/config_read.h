@@ -66,6 +66,8 @@ void config_standard_text(struct config_reader *r, const struct yaml_node *n,
 // A map or a list whose texts may be templates.
 void config_tree(struct config_reader *r, const struct yaml_node *v,
     const struct receiver_field *f, struct integration *to);
+// `fallbacks`, a key of ours beside Alertmanager's.
+void config_fallbacks(struct config_reader *r, const struct yaml_node *n);
 void config_receivers(struct config_reader *r, const struct yaml_node *n);
 // What names something names one that is there. root: the map with `route`.
 void config_route_check(struct config_reader *r, const struct yaml_node *root);

@@ -108,9 +108,9 @@ static bool samples_make(struct samples *s)
             .generator_url = "http://localhost:7311/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
             .fingerprint = 0x2f2e3d4c5b6a7988}};
     static const struct webhook_message m[N_SAMPLES] = {
-        {"receiver", "http://localhost:7311", "{}:{}", "", &G, alerts, 2, 0},
-        {"receiver", "http://localhost:7311", "{}:{}", "", &G, alerts, 1, 0},
-        {"receiver", "http://localhost:7311", "{}:{}", "", &G, alerts + 1, 1, 0}};
+        {"receiver", "http://localhost:7311", "{}:{}", "", &G, alerts, 2, 0, NULL},
+        {"receiver", "http://localhost:7311", "{}:{}", "", &G, alerts, 1, 0, NULL},
+        {"receiver", "http://localhost:7311", "{}:{}", "", &G, alerts + 1, 1, 0, NULL}};
     arena_init(&s->arena, 0);
     for (size_t i = 0; i < N_SAMPLES; i++)
         if (!(s->view[i] = message_view(&m[i], SAMPLE_MS, &s->arena)))

@@ -30,7 +30,12 @@ static bool key_of(const struct deliver *d, const struct labels *labels, struct 
         *ret_by = *labels;
     else if (!labels_keep(a, labels, d->o.group_by, d->o.n_group_by, ret_by))
         return false;
-    return webhook_group_key(d->o.route_key, ret_by, ret_key) == 0;
+    if (webhook_group_key(d->o.route_key, ret_by, ret_key) < 0)
+        return false;
+    // Who takes groups for incidents must not end one by what was told in another's place.
+    if (d->o.fallback_for)
+        buf_addf(ret_key, "/fallback:%s", d->o.fallback_for);
+    return !ret_key->failed;
 }
 
 const struct group *deliver_group_find(const struct deliver *d, const struct labels *labels)
@@ -103,6 +108,7 @@ struct deliver *deliver_new(const struct deliver_options *o)
         buf_init(&d->flights[i].path, DELIVER_PATH_MAX);
     }
     d->random = o->seed | 1;
+    d->late_at_ms = INT64_MAX;
     return d;
 }
 
@@ -136,6 +142,7 @@ void deliver_free(struct deliver *d)
         free(d->flights[i].changed);
     }
     free(d->told);
+    free(d->unheard);
     free(d);
 }
 
@@ -146,6 +153,7 @@ static struct item *item_push(struct deliver *d, struct group *g, int64_t now_ms
         return NULL;
     it->group = g;
     it->queued_ms = now_ms;
+    it->due_ms = now_ms > g->not_before_ms ? now_ms : g->not_before_ms;
     if (d->tail)
         d->tail->next = it;
     else
@@ -207,6 +215,9 @@ static int add_one(struct deliver *d, const struct notice *n, int64_t now_ms)
     }
     if (urgent(&n->labels))
         g->not_before_ms = now_ms;
+    if (it->due_ms > now_ms)
+        it->due_ms = g->not_before_ms;
+    deliver_late_begins(d, it);
     size_t before = it->changes.count;
     int rc = notice_set_put(&it->changes, n);
     d->stats.queued += it->changes.count - before;
@@ -229,6 +240,7 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
         if (d->stats.gone || d->stats.queued >= d->o.queue_max) {
             d->stats.alerts_dropped++;
             deliver_lose_change(d, n[i]);
+            deliver_late_lost(d, n[i]);
             if (d->stats.gone && resolves)
                 deliver_learn(d, n[i]->alert_id, TOLD_OVER);
             continue;

@@ -55,6 +55,9 @@ struct deliver_options {
     bool (*quiet)(void *ctx, const struct notice *n);
     void *quiet_ctx;
     bool send_resolved;
+    int64_t late_ms; // a firing change is late that old; 0 = nobody asks, see deliver_late
+    const char
+        *fallback_for; // the receiver in whose place this one is told; NULL = in nobody's
     size_t max_alerts; // 0 = all
     size_t queue_max;  // 0 = DELIVER_QUEUE_MAX
     size_t flights;    // messages in flight at once, each of another group; 0 = 1
@@ -98,6 +101,14 @@ int deliver_heard(struct deliver *d, const struct notice *n, int64_t now_ms);
 void deliver_back(struct deliver *d);
 // Before this time it wants nothing sent: back-off and Retry-After. 0 = any time.
 int64_t deliver_ready(const struct deliver *d);
+// --- what does not get through (deliver_late.c) ---
+// When deliver_late may have something; INT64_MAX = never, as things stand.
+int64_t deliver_late_next(const struct deliver *d);
+// Each alert whose beginning the receiver has not taken late_ms after it could have been sent, or that
+// was given up: fn is asked until it returns true, at again_ms next. What is added to a message that is
+// late is late too. A reload asks anew. fn may add to other queues, not to this one.
+void deliver_late(struct deliver *d, int64_t now_ms, int64_t again_ms,
+    bool (*fn)(void *ctx, uint64_t alert_id), void *ctx);
 // --- a reload (deliver_change.c) ---
 // Before deliver_configure with the same options, for what can fail. 0; -ENOMEM.
 int deliver_prepare(struct deliver *d, const struct deliver_options *o);
@@ -133,6 +144,7 @@ struct deliver_message {
     const struct buf *body; // until deliver_done
     const char *path;       // the same; "" mostly
     char key[DELIVER_KEY_MAX];
+    const char *fallback_for;     // as of deliver_options
     int64_t cause_ms, decided_ms; // newest of the members that changed; 0 = a repeat
     const struct deliver_member *changed;
     size_t n_changed;

@@ -60,6 +60,7 @@ void deliver_configure(struct deliver *d, const struct deliver_options *o)
     d->o.flights = flights;
     d->o.queue_max = queue_max;
     d->retired = d->stats.gone = false;
+    deliver_late_anew(d);
 }
 
 void deliver_retry(struct deliver *d)

@@ -37,6 +37,8 @@ static void drop(struct deliver *d, struct item *it, int64_t now_ms)
 {
     d->stats.dropped++;
     d->stats.alerts_dropped += it->changes.count;
+    for (size_t i = 0; i < it->changes.count; i++)
+        deliver_late_lost(d, it->changes.n[i]);
     deliver_finish(d, it, false, now_ms);
 }
 

@@ -89,7 +89,7 @@ ssize_t deliver_render(struct deliver *d, struct flight *f, const struct item *i
     buf_init(&links.buf, 4096);
     if (!alerts || !members)
         goto out;
-    f->message = (struct deliver_message){0};
+    f->message = (struct deliver_message){.fallback_for = d->o.fallback_for};
     for (;;) { // both sets are sorted
         const struct notice *known = k < g->known.count ? g->known.n[k] : NULL;
         const struct notice *change = c < it->changes.count ? it->changes.n[c] : NULL;
@@ -126,6 +126,7 @@ ssize_t deliver_render(struct deliver *d, struct flight *f, const struct item *i
         .external_url = d->o.external_url,
         .group_key = g->key,
         .delivery_key = f->message.key,
+        .fallback_for = d->o.fallback_for,
         .group_labels = g->labels,
         .alerts = alerts,
         .n = n,

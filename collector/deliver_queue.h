@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What the deliver*.c share: the queue (deliver.c), what a message says (deliver_message.c), what becomes
- * of it (deliver_done.c), what is kept of one that is given up (deliver_lost.c), and what a reload does to
- * all that (deliver_change.c).
+ * of it (deliver_done.c), what is kept of one that is given up (deliver_lost.c), what is late
+ * (deliver_late.c), and what a reload does to all that (deliver_change.c).
  */
 #pragma once
 #include "base/map.h"
@@ -15,6 +15,8 @@ struct item {
     struct group *group;
     struct notice_set changes; // empty: a repeat
     int64_t queued_ms;
+    int64_t due_ms; // when it could have gone first
+    bool late;      // whoever asks for what is late knows of it
     unsigned tries, refused;
     struct deliver_mark mark;
 };
@@ -56,6 +58,9 @@ struct deliver {
     unsigned fails; // in a row: tries of a receiver that is away, groups it chokes on
     const struct group *choked;    // the last of these; only compared
     int64_t retry_at_ms, named_ms; // named_ms: by Retry-After
+    int64_t late_at_ms;            // when something may be late
+    uint64_t *unheard;             // alerts whose beginning was given up
+    size_t n_unheard, cap_unheard;
     uint64_t random;
     struct deliver_stats stats;
 };
@@ -81,6 +86,10 @@ void deliver_lose_item(
 void deliver_lose_change(struct deliver *d, const struct notice *n);
 // A group nobody is told about any more takes no memory.
 void deliver_group_release(struct deliver *d, struct group *g);
+// deliver_late.c: an item is new, or has taken something in; a change is given up; a reload.
+void deliver_late_begins(struct deliver *d, struct item *it);
+void deliver_late_lost(struct deliver *d, const struct notice *n);
+void deliver_late_anew(struct deliver *d);
 // For deliver_why.c. NULL: there is none, or no memory.
 const struct group *deliver_group_find(const struct deliver *d, const struct labels *labels);
 int64_t deliver_group_due(const struct group *g);

@@ -93,6 +93,12 @@ void lane_show(struct lane *t)
     board_receiver_set(t->o.board, t->o.number, &t->shown);
 }
 
+void lane_fell_back(struct lane *t, size_t alerts)
+{
+    t->shown.fallback_alerts += alerts;
+    lane_show(t);
+}
+
 static void show_members(const struct connection *c, enum board_outcome outcome, int status)
 {
     const struct lane *t = c->lane;
@@ -284,9 +290,12 @@ void lane_identity(const struct lane_options *o, char ret[static LANE_ID_MAX])
 {
     const struct integration *i = &o->receiver->integrations[o->integration];
     const char *kind = i->kind == &RECEIVER_WEBHOOK ? "" : i->kind->name;
-    uint64_t route = hash_bytes(o->route->key, strlen(o->route->key), 0);
-    snprintf(ret, LANE_ID_MAX, "%.100s/%s%zu@%016" PRIx64, o->receiver->name, kind, i->number,
-        o->route->parent ? route : 0);
+    const char *place = o->fallback_for;
+    uint64_t route = o->route->parent ? hash_bytes(o->route->key, strlen(o->route->key), 0) : 0;
+    if (place)
+        route = hash_bytes(place, strlen(place), route);
+    snprintf(ret, LANE_ID_MAX, "%.100s/%s%zu%c%016" PRIx64, o->receiver->name, kind, i->number,
+        place ? '!' : '@', route);
 }
 
 struct deliver_options lane_queue_options(
@@ -294,6 +303,7 @@ struct deliver_options lane_queue_options(
 {
     const struct route *route = o->route;
     const struct integration *i = &o->receiver->integrations[o->integration];
+    const struct config_fallback *fallback = config_fallback(o->config, o->receiver->name);
     return (struct deliver_options){
         .receiver = o->receiver->name,
         .external_url = o->external_url,
@@ -306,6 +316,8 @@ struct deliver_options lane_queue_options(
         .quiet = o->quiet,
         .quiet_ctx = o->quiet_ctx,
         .send_resolved = i->send_resolved,
+        .late_ms = fallback ? fallback->after_ms : 0,
+        .fallback_for = o->fallback_for,
         .max_alerts = i->max_alerts,
         .make = first ? receiver_wire_make : NULL,
         .make_ctx = first ? first->wire : NULL,

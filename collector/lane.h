@@ -37,6 +37,8 @@ struct lane_options {
     const struct config_receiver *receiver;
     size_t integration; // of the receiver
     size_t number;      // of all lanes: its place on the board
+    const char
+        *fallback_for; // the receiver in whose place it is told, of route_config; NULL: routed
     const char *external_url;
     struct board *board; // NULL allowed
     struct clock clock;
@@ -74,6 +76,8 @@ const char *lane_to(const struct lane *l);   // where it sends, without secrets
 int64_t lane_next(const struct lane *l);
 void lane_launch(struct lane *l, int64_t now_ms, bool durable);
 void lane_show(struct lane *l); // queue lengths to the board
+// So many alerts were told to others because this one was not reached.
+void lane_fell_back(struct lane *l, size_t alerts);
 
 // --- beside the queue: errands.h ---
 // The id of the row in the log that says what becomes of it; 0: too many wait, or no memory.

@@ -90,6 +90,7 @@ static int make_replay(struct connection *c, const struct letter *l)
     if (rc == 0)
         rc = receiver_wire_unmask(c->wire, l->path, strlen(l->path), false, &c->path);
     snprintf(m->key, sizeof(m->key), "%s", l->key);
+    m->fallback_for = c->lane->o.fallback_for;
     m->cause_ms = l->cause_ms;
     m->decided_ms = l->decided_ms;
     return rc;

@@ -5,12 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Where a routing tree leads: the lanes of route i are of[first[i]] to of[first[i + 1]].
+struct step { // what lane `from` is not told in time is told to `to`
+    uint32_t from, to;
+};
+// Where a routing tree leads: the lanes of route i are of[first[i]] to of[end[i]]; those of its fallbacks
+// follow.
 struct tree {
     struct config *config; // a reference
     uint32_t *of;
     size_t n, cap;
-    size_t first[ROUTES_MAX + 1];
+    size_t first[ROUTES_MAX], end[ROUTES_MAX];
+    struct step *steps;
+    size_t n_steps, cap_steps;
 };
 struct place {
     struct lane *lane;
@@ -52,6 +58,7 @@ static void tree_free(struct tree *t)
         return;
     config_unref(t->config);
     free(t->of);
+    free(t->steps);
     free(t);
 }
 
@@ -61,7 +68,7 @@ static size_t tree_of(
     const struct route *root = t->config->route, *taken[LEDGER_LANES_MAX];
     size_t count = 0, routes = root ? route_match(root, labels, taken, LEDGER_LANES_MAX) : 0;
     for (size_t i = 0; i < routes; i++)
-        for (size_t k = t->first[taken[i]->number]; k < t->first[taken[i]->number + 1]; k++)
+        for (size_t k = t->first[taken[i]->number]; k < t->end[taken[i]->number]; k++)
             if (count < max)
                 ret[count++] = t->of[k];
     return count;
@@ -76,6 +83,20 @@ size_t lanes_before(
     const struct lanes *l, const struct labels *labels, uint32_t *ret, size_t max)
 {
     return tree_of(l->before, labels, ret, max);
+}
+
+size_t lanes_fallbacks(const struct lanes *l, size_t number, uint32_t *ret, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->now->n_steps && n < max; i++)
+        if (l->now->steps[i].from == number)
+            ret[n++] = l->now->steps[i].to;
+    return n;
+}
+
+bool lanes_is_fallback(const struct lanes *l, size_t number)
+{
+    return l->at[number].life == LANE_ROUTED && lane_options(l->at[number].lane)->fallback_for;
 }
 
 // Looked for rarely: it is a walk through a day's minutes.
@@ -182,6 +203,45 @@ static struct lane_options options_of(const struct lanes *l, struct config *c)
         .ledger = l->o.ledger};
 }
 
+static bool step_add(struct tree *t, uint32_t from, uint32_t to)
+{
+    if (t->n_steps == t->cap_steps) {
+        size_t cap = t->cap_steps ? t->cap_steps * 2 : 8;
+        struct step *grown = realloc(t->steps, cap * sizeof(*grown));
+        if (!grown)
+            return false;
+        t->steps = grown;
+        t->cap_steps = cap;
+    }
+    t->steps[t->n_steps++] = (struct step){from, to};
+    return true;
+}
+
+// Whoever is told when the route's receiver is not reached, and so on. No receiver comes twice: the
+// configuration was checked.
+static bool open_fallbacks(struct opening *o, struct lane_options *lo)
+{
+    struct tree *t = o->tree;
+    size_t from = t->first[lo->route->number], end = t->n;
+    const struct config_fallback *f;
+    while ((f = config_fallback(t->config, lo->receiver->name))) {
+        lo->fallback_for = f->receiver;
+        lo->receiver = config_receiver(t->config, f->to);
+        for (lo->integration = 0; lo->integration < lo->receiver->n; lo->integration++)
+            if (!lo->receiver->integrations[lo->integration].kind->repair && !open_lane(o, lo))
+                return false;
+        for (size_t i = from; i < end; i++)
+            for (size_t k = end; k < t->n; k++)
+                if (!step_add(t, t->of[i], t->of[k])) {
+                    err_set(o->err, "out of memory");
+                    return false;
+                }
+        from = end;
+        end = t->n;
+    }
+    return true;
+}
+
 static bool open_route(void *ctx, const struct route *route)
 {
     struct opening *o = ctx;
@@ -197,8 +257,8 @@ static bool open_route(void *ctx, const struct route *route)
     for (lo.integration = 0; lo.integration < r->n; lo.integration++)
         if (!open_lane(o, &lo))
             return false;
-    o->tree->first[route->number + 1] = o->tree->n;
-    return true;
+    o->tree->end[route->number] = o->tree->n;
+    return open_fallbacks(o, &lo);
 }
 
 // The integration a lane is of, in another configuration. False: it is not there.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * All lanes: for each node of the routing tree one lane per integration of its receiver. A lane's
- * number is its place here, and stays the same over reloads.
+ * number is its place here, and stays the same over reloads. Where the receiver has a fallback there is
+ * also one per integration of that, and so on, to which no alert is routed.
  *
  * A reload finds the lanes of the new tree by their identity (lane_id): those keep queue, what their
  * receiver knows, and connections. What is left over:
@@ -35,6 +36,10 @@ void lanes_close(struct lanes *l);                                        // NUL
 size_t lanes_count(const struct lanes *l); // of places; each has a lane
 struct lane *lanes_at(const struct lanes *l, size_t number);
 enum lane_life lanes_life(const struct lanes *l, size_t number);
+// Those that are told what this one is not (fallback.h). Returns how many.
+size_t lanes_fallbacks(const struct lanes *l, size_t number, uint32_t *ret, size_t max);
+// Whether it is in the configuration in force as one of these.
+bool lanes_is_fallback(const struct lanes *l, size_t number);
 // Those an alert with these labels goes to, in the order of the configuration. Returns how many.
 size_t lanes_of(const struct lanes *l, const struct labels *labels, uint32_t *ret, size_t max);
 // Has each lane repeat nothing while its route's times mute it. Returns when that or what is muted by

@@ -221,10 +221,9 @@ int ledger_restore(struct ledger *l, const struct notice *n, const uint32_t *lan
         return -ENOMEM;
     l->o.take(l->o.ctx, n);
     e->unsure = true;
-    for (size_t i = 0; i < e->lanes; i++)
-        for (size_t k = 0; k < count; k++)
-            if (lane[k] == e->lane[i].lane)
-                e->lane[i].said = (unsigned char)told[k];
+    for (size_t k = 0; k < count; k++)
+        if (ledger_join(l, n->alert_id, lane[k], told[k], true) < 0)
+            return -ENOMEM;
     return 0;
 }
 
@@ -300,7 +299,7 @@ size_t ledger_lanes(const struct ledger *l, uint64_t alert_id, struct ledger_lan
     return e ? lanes_out(e, ret) : 0;
 }
 
-int ledger_join(struct ledger *l, uint64_t alert_id, uint32_t lane, enum told said)
+int ledger_join(struct ledger *l, uint64_t alert_id, uint32_t lane, enum told said, bool left)
 {
     struct episode *e = find(l, alert_id);
     for (size_t i = 0; e && i < e->lanes; i++)
@@ -310,7 +309,8 @@ int ledger_join(struct ledger *l, uint64_t alert_id, uint32_t lane, enum told sa
         }
     if (!e || e->lanes == LEDGER_LANES_MAX || !(e = resize(l, e, e->lanes + 1)))
         return -ENOMEM;
-    e->lane[e->lanes++] = (struct lane_state){.lane = lane, .said = (unsigned char)said};
+    e->lane[e->lanes++] =
+        (struct lane_state){.lane = lane, .said = (unsigned char)said, .left = left};
     return 0;
 }
 

@@ -47,7 +47,8 @@ void ledger_free(struct ledger *l);
 int ledger_add(struct ledger *l, const struct notice *const *n, size_t count);
 // Mutes may have begun or ended: says what is to be said now.
 void ledger_recheck(struct ledger *l);
-// An alert of an earlier run: lane[i] knows told[i]. ledger_recheck says the rest. 0, -ENOMEM.
+// An alert of an earlier run: lane[i] knows told[i], also where it is not routed. ledger_recheck says the
+// rest. 0, -ENOMEM.
 int ledger_restore(struct ledger *l, const struct notice *n, const uint32_t *lane,
     const enum told *told, size_t count);
 
@@ -69,8 +70,8 @@ int ledger_reroute(struct ledger *l,
 // The lanes of an episode, by the alert's id, into ret (room for LEDGER_LANES_MAX). Returns how many.
 size_t ledger_lanes(const struct ledger *l, uint64_t alert_id, struct ledger_lane *ret);
 // A lane, one more or one of its own, of an episode that is there was told so much. Nothing is said.
-// 0, -ENOMEM.
-int ledger_join(struct ledger *l, uint64_t alert_id, uint32_t lane, enum told said);
+// left: see struct ledger_lane; of one that is there it stays. 0, -ENOMEM.
+int ledger_join(struct ledger *l, uint64_t alert_id, uint32_t lane, enum told said, bool left);
 
 struct ledger_entry {
     const struct notice

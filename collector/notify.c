@@ -8,6 +8,7 @@
 #include "collector/api_hooks.h"
 #include "collector/api_v2.h"
 #include "collector/deliveries.h"
+#include "collector/fallback.h"
 #include "collector/lanes.h"
 #include "collector/ledger.h"
 #include "collector/mutes.h"
@@ -370,6 +371,7 @@ static void write_anew(struct notify *n)
 }
 
 static void take_over(struct notify *n);
+static int64_t fall_back(struct notify *n, int64_t now);
 
 // Sends all that is due and sets the timer for what is not yet.
 static void pump(void *ctx)
@@ -379,7 +381,8 @@ static void pump(void *ctx)
     release(n, now);
     write_anew(n);
     take_over(n);
-    if (n->held)
+    due = fall_back(n, now);
+    if (n->held && n->held->due_ms < due)
         due = n->held->due_ms;
     if (mutes_next(n->mutes) != INT64_MAX) { // the wall clock may be set: looked at each second
         int64_t wait = mutes_next(n->mutes) - wall_ms(n);
@@ -479,6 +482,64 @@ static void on_notices(void *ctx, int fd, uint32_t events)
         any = true;
     if (any)
         pump(n);
+}
+
+// --- receivers that are not reached ---------------------------------------------------------------
+
+static size_t fallbacks_of(void *ctx, uint32_t from, uint32_t *ret, size_t max)
+{
+    const struct notify *n = ctx;
+    return lanes_fallbacks(n->lanes, from, ret, max);
+}
+
+static const char *receiver_of(void *ctx, uint32_t lane)
+{
+    const struct notify *n = ctx;
+    return lane_options(lanes_at(n->lanes, lane))->receiver->name;
+}
+
+static bool same_people(void *ctx, uint32_t a, uint32_t b)
+{
+    const struct notify *n = ctx;
+    return strcmp(lane_destination(lanes_at(n->lanes, a)),
+               lane_destination(lanes_at(n->lanes, b))) == 0;
+}
+
+static void owed(void *ctx, uint64_t alert_id, size_t lanes);
+
+// The journal may have the alert's end already, waiting for one lane less.
+static void joined(void *ctx, uint64_t alert_id)
+{
+    const struct notify *n = ctx;
+    if (n->held)
+        owed(ctx, alert_id, 1);
+}
+
+// Returns when to look next.
+static int64_t fall_back(struct notify *n, int64_t now)
+{
+    const struct fallback f = {.ledger = n->ledger,
+        .ctx = n,
+        .lanes = fallbacks_of,
+        .same = same_people,
+        .muted = muted,
+        .say = say,
+        .joined = joined};
+    int64_t due = INT64_MAX;
+    for (size_t i = 0; i < lanes_count(n->lanes); i++) {
+        struct lane *lane = lanes_at(n->lanes, i);
+        size_t said = fallback_look(&f, (uint32_t)i, lane_queue(lane), now);
+        int64_t next = deliver_late_next(lane_queue(lane));
+        due = next < due ? next : due;
+        if (!said)
+            continue;
+        const struct config_fallback *to =
+            config_fallback(n->o.config, receiver_of(n, (uint32_t)i));
+        lane_fell_back(lane, said);
+        log_warn("fallback", "receiver=%s to=%s alerts=%zu", log_q(lane_name(lane)),
+            log_q(to ? to->to : ""), said);
+    }
+    return due;
 }
 
 // --- a reload ------------------------------------------------------------------------------------
@@ -629,12 +690,6 @@ int notify_reload(struct notify *n, struct config *c, struct err *err)
 }
 
 // --- Alertmanager's API --------------------------------------------------------------------------
-
-static const char *receiver_of(void *ctx, uint32_t lane)
-{
-    const struct notify *n = ctx;
-    return lane_route(lanes_at(n->lanes, lane))->receiver;
-}
 
 static void silence_changed(void *ctx, const struct silence *s)
 {
@@ -907,12 +962,23 @@ static void restore(void *ctx, const struct journal_row *r)
     enum told told[LEDGER_LANES_MAX];
     size_t count = 0;
     int64_t now = now_ms(n), ago_ms = clock_wall_ms(&n->o.clock) - now;
+    bool taken[LEDGER_LANES_MAX] = {0}; // of the rows
+    uint32_t to[LEDGER_LANES_MAX];
+    size_t n_to = lanes_of(n->lanes, &r->notice->labels, to, LEDGER_LANES_MAX);
     const struct notice *notice = notice_keep(r->notice);
     int rc = notice ? 0 : -ENOMEM;
     for (size_t i = 0; i < lanes_count(n->lanes); i++)
         for (size_t k = 0; k < r->n && count < LEDGER_LANES_MAX; k++) {
             if (strcmp(r->receiver[k], lane_id(lanes_at(n->lanes, i))) != 0)
                 continue;
+            // Of two routes with the same matchers only the first is the alert's.
+            bool routed = false;
+            for (size_t m = 0; m < n_to; m++)
+                routed |= to[m] == i;
+            if (k < LEDGER_LANES_MAX && taken[k] && !routed)
+                continue;
+            if (k < LEDGER_LANES_MAX)
+                taken[k] = true;
             lane[count] = (uint32_t)i;
             told[count++] = r->told[k];
             if (r->told[k] == TOLD_FIRING && rc == 0)

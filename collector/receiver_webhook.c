@@ -60,6 +60,8 @@ static int standard(const struct webhook_message *m, struct buf *out)
     text_pair("receiver", m->receiver, out);
     text_pair("externalURL", m->external_url, out);
     text_pair("groupKey", m->group_key, out);
+    if (m->fallback_for)
+        text_pair("fallbackFor", m->fallback_for, out);
     buf_adds(out, ",\"groupLabels\":");
     labels_json(m->group_labels, out);
     buf_addf(out, ",\"truncatedAlerts\":%zu,\"alerts\":[", m->n - shown);

@@ -437,6 +437,7 @@ bool receiver_wire_try(struct receiver_wire *w, CURL *easy, const struct deliver
     ok = ok && named(w, "Idempotency-Key", m->key) && sign(w, m, wall_ms);
     ok = ok && (!w->header || header(w, w->header));
     ok = ok && (durable || header(w, "Tocsin-Durable: false"));
+    ok = ok && (!m->fallback_for || named(w, "Tocsin-Fallback-For", m->fallback_for));
     if (m->cause_ms)
         ok = ok && number(w, "Tocsin-Cause-Ms", m->cause_ms) &&
              number(w, "Tocsin-Decided-Ms", m->decided_ms);

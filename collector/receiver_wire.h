@@ -7,7 +7,8 @@
  * Headers: those of Standard Webhooks (webhook-id is the delivery key, the same over retries and
  * restarts for the same content; webhook-timestamp is of the try; webhook-signature when there is a
  * secret), Idempotency-Key, Tocsin-Cause-Ms (newest sample time that made a member change),
- * Tocsin-Decided-Ms, and Tocsin-Durable: false when the journal does not have it yet.
+ * Tocsin-Decided-Ms, Tocsin-Durable: false when the journal does not have it yet, and
+ * Tocsin-Fallback-For: the receiver in whose place this one is told.
  *
  * Belongs to the notify thread. The integration is borrowed.
  */

@@ -22,6 +22,16 @@ static bool fires(const struct notice *n)
     return n->to == ALERT_FIRING;
 }
 
+// Told in the place of a lane that is one of these: they share its route.
+static bool falls_back(const struct reroute *r, uint32_t lane, const uint32_t *to, size_t n_to)
+{
+    const struct route *route = lane_route(lanes_at(r->lanes, lane));
+    for (size_t i = 0; i < n_to && lanes_is_fallback(r->lanes, lane); i++)
+        if (lane_route(lanes_at(r->lanes, to[i])) == route)
+            return true;
+    return false;
+}
+
 // --- episodes ------------------------------------------------------------------------------------
 
 struct choice {
@@ -56,7 +66,8 @@ static void keep(struct choice *c, bool people)
 static bool stays_to_the_end(const struct choice *c, const struct ledger_lane *w)
 {
     bool unheard = w->said == TOLD_OVER && lanes_life(c->r->lanes, w->lane) == LANE_RETIRED;
-    return w->said != TOLD_NOTHING && !unheard && tells(c->r, w->lane, c->n);
+    return w->said != TOLD_NOTHING && !unheard &&
+           (tells(c->r, w->lane, c->n) || falls_back(c->r, w->lane, c->to, c->n_to));
 }
 
 // Lanes it left. What was not told there is taken out of their queues by sift.
@@ -115,7 +126,8 @@ static bool give(struct reroute *r, const struct notice *n, uint32_t lane, bool 
     bool there = in_ledger && among(now, ledger_lanes(r->ledger, n->alert_id, now), lane);
     (void)deliver_add(lane_queue(lanes_at(r->lanes, lane)), &n, 1, r->now_ms);
     if (in_ledger)
-        (void)ledger_join(r->ledger, n->alert_id, lane, fires(n) ? TOLD_FIRING : TOLD_OVER);
+        (void)ledger_join(
+            r->ledger, n->alert_id, lane, fires(n) ? TOLD_FIRING : TOLD_OVER, false);
     return in_ledger ? !there
                      : !fires(n); // its beginning came before, and is not counted twice
 }
@@ -156,7 +168,7 @@ static bool belongs(void *ctx, const struct notice *n)
             return true;
     } else { // it is over, and that is said on all its lanes
         size_t n_to = lanes_of(r->lanes, &n->labels, to, LEDGER_LANES_MAX);
-        if (people_among(r, to, n_to, place) ||
+        if (people_among(r, to, n_to, place) || falls_back(r, place, to, n_to) ||
             (lanes_life(r->lanes, place) != LANE_RETIRED && tells(r, place, n)))
             return true;
     }

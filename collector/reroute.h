@@ -10,6 +10,8 @@
  *     is told what it did not know           end, if it was told its beginning and is still a receiver
  *     queued where it no longer goes         taken out; what fires is said where it goes now, what
  *                                            began and ended meanwhile is moved there as it stands
+ *     told in another's place              stays while its route has this fallback and is the alert's
+ *     (fallback.h)
  *     there is no lane left for it           dropped, counted and logged
  *
  * Between lanes_commit and lanes_settle. Belongs to the notify thread.

@@ -31,7 +31,8 @@ struct webhook_message {
     const struct labels *group_labels;
     const struct webhook_alert *alerts;
     size_t n;
-    size_t max_alerts; // 0 = all; the rest is counted in truncatedAlerts
+    size_t max_alerts;        // 0 = all; the rest is counted in truncatedAlerts
+    const char *fallback_for; // not in Alertmanager's body; NULL = in nobody's place
 };
 int webhook_body(const struct webhook_message *m, struct buf *out); // 0, -ENOMEM, -EMSGSIZE
 // {}/{team="web"}:{alertname="X", service="web"}; route_key NULL = {}

@@ -44,8 +44,8 @@ static int make(const char *receiver, size_t first, size_t n, struct buf *out,
     struct arena a;
     struct buf path;
     struct integration filled;
-    const struct webhook_message m = {
-        "r", "http://c", "{}:{}", "00112233445566778899aabbccddeeff", &G, ALERTS + first, n, 0};
+    const struct webhook_message m = {"r", "http://c", "{}:{}",
+        "00112233445566778899aabbccddeeff", &G, ALERTS + first, n, 0, NULL};
     int rc;
 
     snprintf(text, sizeof(text), "route: {receiver: r}\nreceivers:\n  - name: r\n%s", receiver);
@@ -197,7 +197,7 @@ static void many_alerts_ask_for_fewer(void)
     struct arena a;
     for (size_t i = 0; i < 3000; i++)
         many[i] = ALERTS[0];
-    struct webhook_message m = {"r", "http://c", "{}:{}", "key", &G, many, 3000, 0};
+    struct webhook_message m = {"r", "http://c", "{}:{}", "key", &G, many, 3000, 0, NULL};
     diags_init(&d);
     arena_init(&a, 0);
     CU_ASSERT_EQUAL(config_parse(CONFIG, strlen(CONFIG), &c, &d), 0);
