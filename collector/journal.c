@@ -37,6 +37,7 @@ struct journal_write {
     struct record *r;
     size_t n, cap;
     uint64_t tag;
+    uint32_t number; // of the first commit that was to hold it; 0 = none yet
 };
 
 struct journal {
@@ -298,20 +299,23 @@ void journal_stats(const struct journal *j, struct journal_stats *ret)
 
 // --- the thread ----------------------------------------------------------------------------------
 
+// A commit that failed may be in the file all the same: rows that say what is are written again, so
+// that they are on the disk, but a line of the log or an addition would be there twice.
 static int put(struct journal *j, const struct journal_write *w)
 {
     struct event_rows *log = &j->rows.events;
+    bool there = w->number && w->number <= j->rows.found;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < w->n; i++) {
         const struct record *r = &w->r[i];
         if (r->silence) {
-            rc = event_rows_silence(log, r->silence);
+            rc = there ? 0 : event_rows_silence(log, r->silence);
             rc = rc == 0 ? silence_row_put(&j->rows.file, r->silence) : rc;
         } else if (r->notice) {
-            rc = event_rows_alert(log, r->notice, r->mutes);
+            rc = there ? 0 : event_rows_alert(log, r->notice, r->mutes);
             rc = rc == 0 ? journal_rows_alert(&j->rows, r->notice, r->lanes) : rc;
         } else if (r->event)
-            rc = event_rows_put(log, r->event);
+            rc = there ? 0 : event_rows_put(log, r->event);
         else if (r->delivery)
             rc = delivery_rows_put(&j->rows.deliveries, &j->rows.file, r->delivery);
         else if (r->letter)
@@ -321,7 +325,7 @@ static int put(struct journal *j, const struct journal_write *w)
         else if (r->ack)
             rc = ack_row_put(&j->rows.file, r->ack);
         else if (!r->receiver)
-            rc = journal_rows_owed(&j->rows, r->alert_id, r->lanes);
+            rc = there ? 0 : journal_rows_owed(&j->rows, r->alert_id, r->lanes);
         else
             rc = journal_rows_told(&j->rows, r->receiver, r->alert_id, r->told, r->at_ms);
     }
@@ -351,6 +355,8 @@ static int transaction(struct journal *j, struct err *err)
     int rc = journal_rows_begin(&j->rows, err);
     for (const struct journal_write *w = j->first; rc == 0 && w; w = w->next)
         rc = put(j, w);
+    for (struct journal_write *w = j->first; rc == 0 && w; w = w->next)
+        w->number = w->number ? w->number : j->rows.commits + 1;
     rc = journal_rows_end(&j->rows, rc, err);
     unsigned anew = (unsigned)atomic_load(&j->anew);
     show_loss(j);
@@ -380,6 +386,8 @@ static void commit(struct journal *j, bool probe)
     if (!j->first && !(probe && (!was || pace_unsure(&j->pace))))
         return;
     int rc = transaction(j, &err);
+    // Before the tags: a page that leaves upon one says whether it is durable.
+    atomic_store(&j->ok, rc == 0);
     // Nobody waits for a failed write: the page has to go out, and the alert about the disk too.
     for (struct journal_write *w = j->first, *next; w; w = next) {
         next = w->next;
@@ -389,7 +397,6 @@ static void commit(struct journal *j, bool probe)
         if (rc == 0)
             write_free(w);
     }
-    atomic_store(&j->ok, rc == 0);
     if (rc == 0) {
         j->first = NULL;
         j->end = &j->first;

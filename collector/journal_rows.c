@@ -177,14 +177,25 @@ static int forget_unread(struct journal_rows *r)
     return rc;
 }
 
+// What a file that is opened again after a failure holds; of one begun anew, or unknown, nothing.
+static void find_commits(struct journal_rows *r, bool same)
+{
+    uint32_t found = (uint32_t)number_of(r, "PRAGMA user_version");
+    r->found = same && !r->unread ? found : 0;
+    if (r->unread && found > r->commits)
+        r->commits = found;
+    journal_mark_again(&r->mark);
+}
+
 int journal_rows_begin(struct journal_rows *r, struct err *err)
 {
     if (!database_there(&r->file))
         close_file(r);
     bool was = r->file.db != NULL;
+    unsigned anew = r->file.anew;
     int rc = was ? SQLITE_OK : database_again(&r->file, err);
     if (rc == SQLITE_OK && !was)
-        journal_mark_again(&r->mark);
+        find_commits(r, anew == r->file.anew);
     if (rc == SQLITE_OK && !prepare(r))
         rc = SQLITE_ERROR;
     if (rc == SQLITE_OK)

@@ -20,7 +20,8 @@ struct journal_rows {
     uint64_t last_id, damaged;
     struct delivery_rows deliveries;
     uint32_t commits, missing; // transactions in the file; those it had once and has no more
-    bool unread;               // there may be a file, and nobody could read it at the start
+    uint32_t found; // transactions in the file when it was opened again after a failure
+    bool unread;    // there may be a file, and nobody could read it at the start
 };
 void journal_rows_open(
     struct journal_rows *r, const char *state_dir, int64_t wall_ms, struct err *warn);
