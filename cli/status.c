@@ -111,6 +111,34 @@ static bool show_receivers(const struct cli *c, const cJSON *receivers, double n
     return printed;
 }
 
+static bool show_heartbeats(const struct cli *c, const cJSON *heartbeats, double now_ms)
+{
+    static const char *const HEADINGS[] = {
+        "HEARTBEAT", "TO", ">SENT", ">FAILED", ">LAST SENT", "TROUBLE"};
+    const cJSON *h;
+    char age[TEXT_NUMBER_MAX];
+    struct table t;
+    if (cJSON_GetArraySize(heartbeats) == 0)
+        return true;
+    fputc('\n', c->out);
+    table_init(&t, HEADINGS, 6);
+    cJSON_ArrayForEach(h, heartbeats)
+    {
+        double last = json_number(h, "last_sent_ms");
+        const char *held = json_text(h, "held");
+        table_cell(&t, TEXT_BOLD, json_text(h, "name"));
+        table_cell(&t, TEXT_PLAIN, json_text(h, "to"));
+        number_cell(&t, h, "sent", false);
+        number_cell(&t, h, "failed", true);
+        table_cell(
+            &t, TEXT_PLAIN, last > 0 ? text_age((int64_t)(now_ms - last), age) : "never");
+        table_cell(&t, TEXT_WARN, *held ? held : json_text(h, "last_error"));
+    }
+    bool printed = table_print(&t, 0, c->color, c->out);
+    table_done(&t);
+    return printed;
+}
+
 static enum text_color repair_color(const char *state)
 {
     return strcmp(state, "gave up") == 0 ? TEXT_BAD
@@ -197,6 +225,7 @@ static int show(const struct cli *c, const cJSON *data, struct err *err)
         printed =
             show_agents(c, cJSON_GetObjectItemCaseSensitive(data, "agents"), now_ms) &&
             show_receivers(c, cJSON_GetObjectItemCaseSensitive(data, "receivers"), now_ms) &&
+            show_heartbeats(c, cJSON_GetObjectItemCaseSensitive(data, "heartbeats"), now_ms) &&
             show_repairs(c, cJSON_GetObjectItemCaseSensitive(data, "repairs"));
         show_totals(c, data, now_ms);
     }

@@ -109,6 +109,32 @@ static void add_receivers(struct tally *t, struct board *board)
     free(r);
 }
 
+static void add_heartbeats(struct tally *t, struct board *board)
+{
+    struct board_heartbeat *h = board ? calloc(BOARD_HEARTBEATS_MAX, sizeof(*h)) : NULL;
+    size_t n = h ? board_heartbeats(board, h) : 0;
+    for (size_t i = 0; i < n; i++) {
+        buf_adds(t->out, i ? ",{\"name\":" : "{\"name\":");
+        add_text(h[i].name, t->out);
+        buf_adds(t->out, ",\"to\":");
+        add_text(h[i].to, t->out);
+        buf_addf(t->out,
+            ",\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"last_sent_ms\":%" PRId64
+            ",\"failing_since_ms\":%" PRId64 ",\"last_status\":%d,\"last_error\":",
+            h[i].sent, h[i].failed, h[i].last_sent_ms, h[i].failing_since_ms, h[i].last_status);
+        add_text(h[i].last_error, t->out);
+        buf_adds(t->out, ",\"held\":");
+        add_text(h[i].held, t->out);
+        buf_addc(t->out, '}');
+        if (h[i].held[0])
+            problem(t, "error", "heartbeat %s is held back: %s", h[i].name, h[i].held);
+        else if (h[i].failing_since_ms)
+            problem(t, "error", "heartbeat %s does not get through: %s", h[i].name,
+                h[i].last_error);
+    }
+    free(h);
+}
+
 void api_status(
     struct pipeline *p, const struct api_context *c, struct request *r, int64_t now_ms)
 {
@@ -127,6 +153,8 @@ void api_status(
     pipeline_each_agent(p, each_agent, &t);
     buf_adds(&rest, "],\"receivers\":[");
     add_receivers(&t, c->board);
+    buf_adds(&rest, "],\"heartbeats\":[");
+    add_heartbeats(&t, c->board);
     buf_adds(&rest, "],\"repairs\":");
     repair_board_json(c->repairs, &rest);
     engine_each_rule(pipeline_engine(p), each_rule, &t);
@@ -213,6 +241,24 @@ static void add_receiver_metrics(struct buf *out, struct board *board)
     free(r);
 }
 
+static void add_heartbeat_metrics(struct buf *out, struct board *board)
+{
+    static const char *const NAME[] = {"sent_total", "failures_total"};
+    static const char *const HELP[] = {"Heartbeats that were taken.", "Tries that failed."};
+    struct board_heartbeat *h = board ? calloc(BOARD_HEARTBEATS_MAX, sizeof(*h)) : NULL;
+    size_t n = h ? board_heartbeats(board, h) : 0;
+    for (int k = 0; k < 2 && n; k++) {
+        buf_addf(out, "# HELP tocsin_heartbeat_%s %s\n# TYPE tocsin_heartbeat_%s counter\n",
+            NAME[k], HELP[k], NAME[k]);
+        for (size_t i = 0; i < n; i++) {
+            buf_addf(out, "tocsin_heartbeat_%s{name=", NAME[k]);
+            label_quote(h[i].name, strlen(h[i].name), out);
+            buf_addf(out, "} %" PRIu64 "\n", k ? h[i].failed : h[i].sent);
+        }
+    }
+    free(h);
+}
+
 void api_metrics(struct pipeline *p, const struct api_context *c, struct request *r)
 {
     static const enum liveness_state STATES[] = {
@@ -258,5 +304,6 @@ void api_metrics(struct pipeline *p, const struct api_context *c, struct request
     metric(out, "tocsin_alerts_firing", "gauge", "Alerts firing now.", (double)t.firing);
     metric(out, "tocsin_alerts_pending", "gauge", "Alerts pending now.", (double)t.pending);
     add_receiver_metrics(out, c->board);
+    add_heartbeat_metrics(out, c->board);
     repair_board_metrics(c->repairs, out);
 }

@@ -14,6 +14,8 @@ struct board {
     char banner[BOARD_TEXT_MAX];
     struct board_receiver *receivers;
     size_t n_receivers, cap_receivers;
+    struct board_heartbeat *heartbeats; // NULL: there never was one
+    size_t n_heartbeats;
     struct board_delivery *slots; // allocated with the first delivery
 };
 
@@ -35,6 +37,7 @@ void board_free(struct board *b)
         return;
     pthread_mutex_destroy(&b->mutex);
     free(b->receivers);
+    free(b->heartbeats);
     free(b->slots);
     free(b);
 }
@@ -112,6 +115,29 @@ size_t board_receivers(struct board *b, struct board_receiver *ret, size_t max)
     size_t n = b->n_receivers < max ? b->n_receivers : max;
     if (n)
         memcpy(ret, b->receivers, n * sizeof(*ret));
+    pthread_mutex_unlock(&b->mutex);
+    return n;
+}
+
+void board_heartbeats_set(struct board *b, const struct board_heartbeat *h, size_t n)
+{
+    pthread_mutex_lock(&b->mutex);
+    if (!b->heartbeats && n)
+        b->heartbeats = calloc(BOARD_HEARTBEATS_MAX, sizeof(*h));
+    b->n_heartbeats = !b->heartbeats ? 0 : n < BOARD_HEARTBEATS_MAX ? n : BOARD_HEARTBEATS_MAX;
+    if (b->n_heartbeats)
+        memcpy(b->heartbeats, h, b->n_heartbeats * sizeof(*h));
+    changed(b);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+size_t board_heartbeats(
+    struct board *b, struct board_heartbeat ret[static BOARD_HEARTBEATS_MAX])
+{
+    pthread_mutex_lock(&b->mutex);
+    size_t n = b->n_heartbeats;
+    if (n)
+        memcpy(ret, b->heartbeats, n * sizeof(*ret));
     pthread_mutex_unlock(&b->mutex);
     return n;
 }

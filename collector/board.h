@@ -49,6 +49,20 @@ void board_receiver_remove(struct board *b, size_t index);
 // By index; the name of one that was taken away is "".
 size_t board_receivers(struct board *b, struct board_receiver *ret, size_t max);
 
+struct board_heartbeat {
+    char name[BOARD_NAME_MAX], to[BOARD_NAME_MAX]; // to: without secrets
+    uint64_t sent, failed;
+    int64_t last_sent_ms, failing_since_ms; // 0 = never, not failing
+    int last_status;                        // HTTP, 0 = no answer
+    char last_error[BOARD_TEXT_MAX];        // "" = none since the last success
+    char held[BOARD_NAME_MAX];              // why none is sent; "" = they are
+};
+#define BOARD_HEARTBEATS_MAX 16
+// All there are.
+void board_heartbeats_set(struct board *b, const struct board_heartbeat *h, size_t n);
+size_t board_heartbeats(
+    struct board *b, struct board_heartbeat ret[static BOARD_HEARTBEATS_MAX]);
+
 enum board_outcome { BOARD_WAITING, BOARD_RETRYING, BOARD_SENT, BOARD_DROPPED };
 struct board_delivery {
     uint64_t fingerprint;

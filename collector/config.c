@@ -283,7 +283,7 @@ void config_other_key(struct config_reader *r, const struct yaml_node *key,
 
 static void unknown(struct config_reader *r, const struct yaml_node *key, const char *section)
 {
-    const char *names[N_KEYS * 2 + CONFIG_ALERTING_KEYS + 1];
+    const char *names[N_KEYS * 2 + CONFIG_ALERTING_KEYS + 2];
     size_t n = 0;
     for (size_t i = 0; i < N_KEYS; i++) {
         if (!section && KEYS[i].section)
@@ -292,10 +292,11 @@ static void unknown(struct config_reader *r, const struct yaml_node *key, const 
                     : !KEYS[i].section)
             names[n++] = KEYS[i].name;
     }
-    if (!section)
+    if (!section) {
         n += config_alerting_names(&names[n]);
-    if (!section)
         names[n++] = "fallbacks";
+        names[n++] = "heartbeats";
+    }
     const char *near = diag_nearest(key->text, key->len, names, n);
     char hint[96] = "";
     if (near)
@@ -415,6 +416,8 @@ int config_parse(const char *text, size_t len, struct config *ret, struct diags 
                 read_section(&r, name, root->items[i]);
             else if (strcmp(name, "fallbacks") == 0)
                 config_fallbacks(&r, root->items[i]);
+            else if (strcmp(name, "heartbeats") == 0)
+                config_heartbeats(&r, root->items[i]);
             else if (!config_alerting_key(name))
                 unknown(&r, root->keys[i], NULL);
         }
@@ -532,6 +535,14 @@ int config_print(struct buf *out)
         "#time_intervals:\n"
         "#  - name: nights\n"
         "#    time_intervals:\n"
-        "#      - {times: [{start_time: '22:00', end_time: '24:00'}], location: Europe/Berlin}\n");
+        "#      - {times: [{start_time: '22:00', end_time: '24:00'}], location: Europe/Berlin}\n"
+        "\n# Signs of life for somebody outside, who pages when they stay away. None is sent while rules are\n"
+        "# not evaluated or the journal cannot be written.\n"
+        "#heartbeats:\n"
+        "#  - name: watcher\n"
+        "#    url: https://watcher.example.net/      # or url_file\n"
+        "#    every: 30s                             # 10s to 1h\n"
+        "#    method: POST                           # or GET, without a body\n"
+        "#    secret_file: /etc/tocsin/signing       # signs a POST, as of webhooks; http_config, insecure too\n");
     return out->failed;
 }

@@ -41,6 +41,12 @@ struct config_fallback {
     int64_t after_ms;
     struct config_place receiver_at, to_at;
 };
+#define HEARTBEATS_MAX 16
+struct config_heartbeat {
+    const char *name;
+    int64_t every_ms;
+    struct integration to;
+};
 struct config {
     struct arena arena;
     const char *listen_http, *listen_agents;
@@ -64,6 +70,8 @@ struct config {
     size_t n_receivers;
     struct config_fallback *fallbacks;
     size_t n_fallbacks;
+    struct config_heartbeat *heartbeats; // for those who watch us
+    size_t n_heartbeats;
     struct template_set *templates; // of messages; NULL: none has one
     atomic_uint refs;               // 0: not shared, somebody owns it
 };

@@ -68,6 +68,11 @@ void config_tree(struct config_reader *r, const struct yaml_node *v,
     const struct receiver_field *f, struct integration *to);
 // `fallbacks`, a key of ours beside Alertmanager's.
 void config_fallbacks(struct config_reader *r, const struct yaml_node *n);
+bool config_is_http(const char *url, char ret_host[static 300]);
+// What is told must not be read on the way: adds to diags when n sends it in plain to another machine.
+void config_plain_http(
+    struct config_reader *r, const struct yaml_node *n, struct integration *to);
+void config_heartbeats(struct config_reader *r, const struct yaml_node *n);
 void config_receivers(struct config_reader *r, const struct yaml_node *n);
 // What names something names one that is there. root: the map with `route`.
 void config_route_check(struct config_reader *r, const struct yaml_node *root);

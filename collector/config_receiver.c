@@ -29,7 +29,7 @@ static void text(
         *ret = config_keep(r, s);
 }
 
-static bool is_http(const char *url, char host[static 300])
+bool config_is_http(const char *url, char host[static 300])
 {
     bool tls = strncmp(url, "https://", 8) == 0;
     return (tls || strncmp(url, "http://", 7) == 0) && auth_url_host(url, host, 300);
@@ -144,7 +144,7 @@ static bool field(struct config_reader *r, const struct receiver_field *f, const
             return true; // this was the file
         if (f->type == RECEIVER_URL && s->text && strstr(s->text, "{{"))
             config_bad(r, v, "C003", NULL, "`%s` cannot hold a template", name);
-        else if (f->type == RECEIVER_URL && s->text && !is_http(s->text, host))
+        else if (f->type == RECEIVER_URL && s->text && !config_is_http(s->text, host))
             config_bad(
                 r, v, "C001", "e.g. http://127.0.0.1:7319/", "`%s` is not an http URL", name);
         char hint[96];
@@ -268,12 +268,12 @@ static void rest(struct config_reader *r, const struct yaml_node *n, struct inte
         config_bad(r, n, "C001", NULL, "a password without `auth_username`");
 }
 
-// What is told must not be read on the way.
-static void plain(struct config_reader *r, const struct yaml_node *n, struct integration *to)
+void config_plain_http(
+    struct config_reader *r, const struct yaml_node *n, struct integration *to)
 {
     char host[300];
     if (to->url.text && strncmp(to->url.text, "http://", 7) == 0 &&
-        is_http(to->url.text, host) && !auth_host_loopback(host) && !to->insecure) {
+        config_is_http(to->url.text, host) && !auth_host_loopback(host) && !to->insecure) {
         // Alertmanager's file has no such key, and is to be taken as it is.
         if (r->file)
             config_warn(r, n, "C007", NULL, "alerts go to %.100s over plain http", host);
@@ -310,7 +310,7 @@ static void integration(struct config_reader *r, const struct yaml_node *n,
     if (r->oom)
         return;
     rest(r, n, to);
-    plain(r, n, to);
+    config_plain_http(r, n, to);
 }
 
 static void integrations(struct config_reader *r, const struct yaml_node *n,

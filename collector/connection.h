@@ -3,7 +3,7 @@
  * One connection to a receiver: a handle of libcurl's that stays open between messages, the secrets it
  * sends with (receiver_wire.h), and what came back from the try on it.
  *
- * Belongs to a lane, and to the notify thread.
+ * Belongs to a lane (or a heartbeat), and to the notify thread.
  */
 #pragma once
 #include "base/clock.h"
@@ -18,7 +18,8 @@
 struct lane;
 struct connection_options { // borrowed, but
     struct config *config;  // that the integration is of: a reference is taken
-    struct lane *lane;
+    struct lane *lane;      // whose it is; NULL: owner's
+    void *owner;
     const struct integration *integration;
     struct transfers *transfers;
     struct clock clock;

@@ -121,8 +121,12 @@ static void landed(struct transfer *transfer, CURLcode code);
 
 struct connection *lane_connect(struct lane *t, const struct lane_options *lo, struct err *err)
 {
-    struct connection_options o = {lo->config, t, &lo->receiver->integrations[lo->integration],
-        lo->transfers, lo->clock, landed};
+    struct connection_options o = {.config = lo->config,
+        .lane = t,
+        .integration = &lo->receiver->integrations[lo->integration],
+        .transfers = lo->transfers,
+        .clock = lo->clock,
+        .landed = landed};
     return connection_open(&o, err);
 }
 

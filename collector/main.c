@@ -25,6 +25,7 @@
 #include "collector/rulefiles.h"
 #include "collector/self.h"
 #include "collector/state_dir.h"
+#include "collector/vitals.h"
 #include "collector/watch.h"
 #include <curl/curl.h>
 #include <errno.h>
@@ -83,6 +84,7 @@ struct daemon {
     struct repair_link repairs; // between notify and ingest
     struct self self;
     struct watch watch;
+    struct vitals vitals;
     struct api_context api;
     struct shard *shard;
     struct ingest *ingest;
@@ -219,6 +221,7 @@ static void record_self(void *ctx, struct pipeline *p, int64_t now_ms)
     struct daemon *d = ctx;
     self_record(&d->self, p, now_ms);
     watch_record(&d->watch, p, &d->api, d->instance, now_ms);
+    vitals_record(&d->vitals, p, now_ms, clock_mono_ns(&d->clock) / NS_PER_MS);
 }
 
 static void print_self(void *ctx, struct buf *out)
@@ -329,7 +332,9 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .policies = d->policies,
         .acks = d->acks,
         .clock = d->clock,
-        .version = TOCSIN_VERSION};
+        .version = TOCSIN_VERSION,
+        .instance = d->instance,
+        .vitals = &d->vitals};
     struct http_options ho = {.address = d->http_address,
         .connections_max = (size_t)c->connections_max,
         .per_ip_max = (size_t)c->connections_per_ip,

@@ -9,6 +9,7 @@
 #include "collector/api_v2.h"
 #include "collector/deliveries.h"
 #include "collector/fallback.h"
+#include "collector/heartbeats.h"
 #include "collector/lanes.h"
 #include "collector/ledger.h"
 #include "collector/mutes.h"
@@ -63,6 +64,8 @@ struct notify {
     struct loop_timer *due_timer;
     struct transfers *transfers;
     struct lanes *lanes;
+    struct heartbeats *heartbeats; // NULL: nobody says whether the rules turn
+    uint64_t transitions;
     struct mutes *mutes;
     struct ledger *ledger;
     struct repairs *repairs; // NULL: nobody is asked for any
@@ -395,6 +398,10 @@ static void pump(void *ctx)
         if (d < due)
             due = d;
     }
+    if (n->heartbeats) {
+        int64_t d = heartbeats_run(n->heartbeats, now);
+        due = d < due ? d : due;
+    }
     int64_t repair = n->repairs ? repairs_run(n->repairs, !n->overtaken) : INT64_MAX;
     due = repair < due ? repair : due;
     write_told(n);
@@ -432,6 +439,7 @@ static bool drain(struct notify *n)
         batch[count++] = one;
     if (!count)
         return false;
+    n->transitions += count;
     struct held *h = calloc(1, sizeof(*h));
     struct notice **own = malloc(count * sizeof(*own));
     if (!h || !own) {
@@ -589,10 +597,16 @@ static bool repair_goes(void *ctx, const char *id, const struct notice *notice)
 static int change(struct notify *n, struct config *c, struct err *err)
 {
     struct inhibitor *inhibitor = inhibitor_new(c->inhibit, c->n_inhibit);
-    int rc = inhibitor ? lanes_prepare(n->lanes, c, err) : -ENOMEM;
+    struct heartbeats *heartbeats = NULL;
+    int rc = inhibitor ? 0 : -ENOMEM;
     if (!inhibitor)
         err_set(err, "out of memory");
+    else if (n->heartbeats && !(heartbeats = heartbeats_anew(n->heartbeats, c, err)))
+        rc = -EINVAL;
+    if (rc == 0)
+        rc = lanes_prepare(n->lanes, c, err);
     if (rc < 0) {
+        heartbeats_close(heartbeats);
         inhibitor_free(inhibitor);
         return rc;
     }
@@ -606,6 +620,8 @@ static int change(struct notify *n, struct config *c, struct err *err)
     ledger_each(n->ledger, is_source, inhibitor);
     mutes_inhibitor(n->mutes, inhibitor);
     lanes_commit(n->lanes);
+    if (heartbeats)
+        heartbeats_replace(&n->heartbeats, heartbeats);
     if (reroute_alerts(&r) < 0)
         log_error("ledger_out_of_memory", "hint=%s", log_q("some alerts stay where they were"));
     lanes_settle(n->lanes);
@@ -824,6 +840,7 @@ static void notify_free(struct notify *n)
         held_free(h);
     }
     lanes_close(n->lanes);
+    heartbeats_close(n->heartbeats);
     repairs_free(n->repairs);
     deliveries_free(n->deliveries);
     struct request *r;
@@ -907,6 +924,35 @@ static void name_orphans(const struct notify *n)
             log_warn("letter_without_receiver", "id=%llu receiver=%s hint=%s",
                 (unsigned long long)s->l[i]->id, log_q(s->l[i]->receiver),
                 log_q("no route leads to it any more: tocsin hooks show, or dismiss"));
+}
+
+static void beat_facts(void *ctx, struct heartbeat_facts *ret)
+{
+    const struct notify *n = ctx;
+    struct deliver_stats s;
+    ret->transitions = n->transitions;
+    for (size_t i = 0; i < lanes_count(n->lanes); i++) {
+        deliver_stats(lane_queue(lanes_at(n->lanes, i)), &s);
+        ret->queued += s.queued;
+    }
+}
+
+static int open_heartbeats(struct notify *n, struct err *err)
+{
+    struct heartbeats_options o = {.config = n->o.config,
+        .version = n->o.version ? n->o.version : "",
+        .instance = n->o.instance ? n->o.instance : "",
+        .external_url = n->o.external_url,
+        .vitals = n->o.vitals,
+        .journal = n->o.journal,
+        .board = n->o.board,
+        .transfers = n->transfers,
+        .clock = n->o.clock,
+        .started_ms = n->started_ms,
+        .facts = beat_facts,
+        .ctx = n};
+    n->heartbeats = o.vitals ? heartbeats_open(&o, err) : NULL;
+    return o.vitals && !n->heartbeats ? -EINVAL : 0;
 }
 
 static int open_lanes(struct notify *n, struct err *err)
@@ -1062,7 +1108,8 @@ struct notify *notify_start(
         err_set(err, "cannot start the notifier: %s", strerror(errno));
         goto fail;
     }
-    if (open_lanes(n, err) < 0 || open_repairs(n, err) < 0 || open_journal(n, err) < 0)
+    if (open_lanes(n, err) < 0 || open_heartbeats(n, err) < 0 || open_repairs(n, err) < 0 ||
+        open_journal(n, err) < 0)
         goto fail;
     if (o->policies) // after the journal: alerts of an earlier run may be depended on
         use_policies(n, o->policies);

@@ -31,6 +31,7 @@
 
 struct notify;
 struct request;
+struct vitals;
 struct notify_options {
     struct config *config;     // route and receivers; a reference is taken
     const char *external_url;  // resolved, no trailing slash; borrowed
@@ -41,7 +42,8 @@ struct notify_options {
     struct repair_board *repair_board; // NULL allowed
     struct ack_board *acks;            // NULL allowed
     struct clock clock;
-    const char *version;
+    const char *version, *instance;
+    const struct vitals *vitals; // of the shard, for heartbeats; NULL: there are none
 };
 // Reads url_file's, takes up what the journal says receivers have yet to hear, starts the threads. NULL with err. `notices` is popped only by this thread.
 struct notify *notify_start(

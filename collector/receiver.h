@@ -43,6 +43,7 @@ struct integration {
     const char *secret_file;    // signs what is sent, see sign.h
     struct receiver_http http;
     bool send_resolved, insecure;     // insecure: http beyond this machine is wanted
+    bool get;                         // a heartbeat that is a GET, without a body
     bool standard, templated;         // webhooks: format standard, template
     size_t max_alerts;                // 0 = all
     int64_t timeout_ms;               // of one try

@@ -235,7 +235,7 @@ bool receiver_wire_same(const struct receiver_wire *a, const struct receiver_wir
         to = to->next;
         other = other->next;
     }
-    return i->kind == k->kind && !to && !other && same(a->url, b->url) &&
+    return i->kind == k->kind && i->get == k->get && !to && !other && same(a->url, b->url) &&
            same(a->key, b->key) && same(a->password, b->password) &&
            same(a->header, b->header) && strcmp(a->from, b->from) == 0 &&
            a->sign.n == b->sign.n && memcmp(&a->sign, &b->sign, sizeof(a->sign)) == 0 &&
@@ -343,7 +343,7 @@ static void setup_mail(struct receiver_wire *w, CURL *easy)
 static void setup_http(struct receiver_wire *w, CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, w->i->get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     if (w->i->http.user) {
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
@@ -432,6 +432,12 @@ bool receiver_wire_try(struct receiver_wire *w, CURL *easy, const struct deliver
     w->sent = 0;
     if (w->i->kind->mail)
         return true;
+    if (w->i->get) {
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+        if (w->header && !header(w, w->header))
+            return false;
+        return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK;
+    }
     // An empty Expect saves the round trip curl would wait for with a larger body.
     bool ok = header(w, "Content-Type: application/json") && header(w, "Expect:");
     ok = ok && named(w, "Idempotency-Key", m->key) && sign(w, m, wall_ms);

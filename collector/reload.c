@@ -24,6 +24,15 @@ static int check_receivers(const struct config *c, struct buf *report)
             }
             receiver_wire_close(wire);
         }
+    for (size_t i = 0; i < c->n_heartbeats; i++) {
+        struct receiver_wire *wire = NULL;
+        struct err err = {0};
+        if (receiver_wire_open(&c->heartbeats[i].to, &wire, &err) < 0) {
+            buf_addf(report, "error[C006]: heartbeat %s: %s\n", c->heartbeats[i].name, err.msg);
+            rc = -EINVAL;
+        }
+        receiver_wire_close(wire);
+    }
     return rc;
 }
 
