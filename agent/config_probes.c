@@ -28,7 +28,7 @@ static void read_slow(struct config_reader *r, const struct yaml_node *n, void *
 
 // Every key that names a target, in the order people see them.
 static const char *const KINDS[] = {"tcp", "http", "tls", "redis", "memcached", "postgresql",
-    "mysql", "amqp", "nats", "mqtt", NULL};
+    "mysql", "amqp", "nats", "mqtt", "websocket", NULL};
 
 static bool one_target(
     struct config_reader *r, const struct yaml_node *n, const struct probe_config *p)
@@ -99,6 +99,31 @@ DIALOGUE_READER(read_mysql, DIALOGUE_MYSQL)
 DIALOGUE_READER(read_amqp, DIALOGUE_AMQP)
 DIALOGUE_READER(read_nats, DIALOGUE_NATS)
 DIALOGUE_READER(read_mqtt, DIALOGUE_MQTT)
+
+// An http URL but for its first letters.
+static void read_websocket(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    char url[WIRE_VALUE_MAX + 4];
+    p->dialogue = &DIALOGUE_WEBSOCKET;
+    if (!one_target(r, n, p))
+        return;
+    p->target = config_keep(r, n->text, n->len);
+    snprintf(url, sizeof(url), "http%s", strncmp(n->text, "ws:", 3) == 0 ? n->text + 2 : "");
+    if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) || !config_url(r, url, &p->host, &p->port)) {
+        config_bad(r, n,
+            strncmp(n->text, "wss:", 4) == 0
+                ? "wss is not done yet: a tls probe looks at the certificate"
+                : "e.g. ws://127.0.0.1:8080/live",
+            "`%.60s` is not a ws URL", n->text);
+        return;
+    }
+    const char *host = n->text + strlen("ws://");
+    size_t len = strcspn(host, "/?#");
+    p->words.host = config_keep(r, host, len);
+    p->words.path =
+        host[len] == '/' ? config_keep(r, host + len, strcspn(host + len, "#")) : "/";
+}
 
 // --- what is asked and expected ------------------------------------------------------------------
 
@@ -202,6 +227,7 @@ static const struct config_key KEYS[] = {
     {"amqp", read_amqp, 0},
     {"nats", read_nats, 0},
     {"mqtt", read_mqtt, 0},
+    {"websocket", read_websocket, 0},
     {"method", read_method, offsetof(struct probe_config, method)},
     {"status", read_status, 0},
     {"body", config_text, offsetof(struct probe_config, body)},
@@ -273,7 +299,7 @@ static void read_probe(
     if (!p->target) {
         if (!names_a_target(n))
             config_bad(r, n,
-                "one of tcp, http, tls, redis, memcached, postgresql, mysql, amqp, nats, mqtt",
+                "one of tcp, http, tls, redis, memcached, postgresql, mysql, amqp, nats, mqtt, websocket",
                 "a probe needs a target");
         return;
     }

@@ -36,6 +36,7 @@ struct dialogue_value {
 struct dialogue_words {          // what the configuration says; text borrowed
     const char *user, *password; // NULL = none
     const char *send, *expect;   // of the kind `tcp`
+    const char *host, *path;     // of `websocket`; host with its port
 };
 enum dialogue_state { DIALOGUE_GOES_ON, DIALOGUE_DONE, DIALOGUE_FAILED };
 
@@ -71,8 +72,9 @@ void dialogue_closed(struct dialogue *d); // by the peer: a failure, unless it w
 void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
 
 extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_REDIS, DIALOGUE_MEMCACHED,
-    DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS, DIALOGUE_MQTT;
-#define DIALOGUE_KINDS 7
+    DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS, DIALOGUE_MQTT,
+    DIALOGUE_WEBSOCKET;
+#define DIALOGUE_KINDS 8
 extern const struct dialogue_kind
     *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own
 

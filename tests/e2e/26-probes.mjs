@@ -85,10 +85,12 @@ await run([
           probe("alsomistaken", "amqp", port.redis) +
           probe("mistakenpg", "postgresql", port.banner) +
           probe("mistakenmy", "mysql", port.banner) +
+          `  - {name: live, websocket: "ws://${new URL(w.url).host}/v1/live", every: 250ms}\n` +
+          `  - {name: nolive, websocket: "ws://${new URL(w.url).host}/nowhere", every: 250ms}\n` +
           '  - {name: byname, redis: "localhost:' + port.redis + '", every: 250ms}\n' +
           '  - {name: noname, redis: "nowhere.invalid:6379", every: 250ms}\n',
       });
-      for (const name of ["redis", "locked", "login", "memcached", "postgres", "mysql", "mysqllogin", "nats", "natslogin", "mqtt", "banner", "byname"]) await up(name);
+      for (const name of ["redis", "locked", "login", "memcached", "postgres", "mysql", "mysqllogin", "nats", "natslogin", "mqtt", "banner", "live", "byname"]) await up(name);
       await until("redis tells", async () => (await value('redis_connected_clients{probe="redis"}')) >= 1 && (await value('redis_memory_used_bytes{probe="login"}')) > 100000);
       check(Number.isNaN(await value('redis_connected_clients{probe="locked"}')), "numbers without a login");
       await until("memcached tells", async () => (await value('memcached_limit_bytes{probe="memcached"}')) === 64 * 1024 * 1024);
@@ -111,6 +113,7 @@ await run([
       await failed("mistakenmy", "protocol");
       await failed("otherwise", "timeout");
       await failed("noname", "resolve");
+      await failed("nolive", "status");
       // Redis hangs up on what is no Redis, or answers with an error.
       await until("not AMQP", async () => (await success("alsomistaken")) === 0);
     },

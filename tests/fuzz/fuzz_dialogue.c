@@ -17,7 +17,7 @@ static size_t hear(struct dialogue *d, const uint8_t *data, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct dialogue_words WORDS[] = {{0}, {.user = "u", .password = "p"}};
+    static const struct dialogue_words WORDS[] = {{.host = "h", .path = "/"}, {.user = "u", .password = "p", .host = "h", .path = "/"}};
     struct dialogue d = {0};
     if (size < 2)
         return 0;

@@ -82,6 +82,8 @@ static void names_every_mistake(void)
         {"probes: [{redis: 'a', send: x}]\n", "are for `tcp` probes"},
         {"probes: [{memcached: 'a', user: x}]\n", "are for probes with a login"},
         {"probes: [{redis: 'a', password_file: /nowhere}]\n", "/nowhere"},
+        {"probes: [{websocket: 'wss://a/'}]\n", "wss is not done yet"},
+        {"probes: [{websocket: 'http://a/'}]\n", "is not a ws URL"},
         {"probes: [{amqp: 'a:b'}]\n", "is not host:port"},
         {"- a\n", "a map of keys is wanted"},
         {"a: [\n", "error["},

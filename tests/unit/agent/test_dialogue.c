@@ -47,6 +47,7 @@ static void close_heard(struct heard *h)
     "10.11.6-MariaDB-x\0"                                                                      \
     "\x05\0\0\0AAAAAAAA\0\xfe\xf7\x21\2\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0BBBBBBBBBBBB\0"       \
     "mysql_native_pa"
+#define ACCEPTED  "H7QHzQjhR/dcdyL8dmF1J7yx9/c="
 #define OK_PACKET "\7\0\0\2\0\0\0\2\0\0\0"
 
 static const struct conversation {
@@ -129,6 +130,18 @@ static const struct conversation {
         CLASS_OVERLOADED, NULL},
     {"no mqtt", &DIALOGUE_MQTT, {0}, TEXT("HTTP/1.1"), false, DIALOGUE_FAILED, CLASS_PROTOCOL,
         NULL},
+    {"websocket", &DIALOGUE_WEBSOCKET, {.host = "h:1", .path = "/x"},
+        TEXT("HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: " ACCEPTED
+             "\r\n\r\n\x81\x02hi\x8a\x04tocs"),
+        true, DIALOGUE_DONE, CLASS_NONE, "GET /x HTTP/1.1\r\nHost: h:1\r\n"},
+    {"no websocket", &DIALOGUE_WEBSOCKET, {.host = "h", .path = "/"},
+        TEXT("HTTP/1.1 404 Not Found\r\n\r\n"), false, DIALOGUE_FAILED, CLASS_STATUS, NULL},
+    {"websocket of somebody else", &DIALOGUE_WEBSOCKET, {.host = "h", .path = "/"},
+        TEXT("HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n"),
+        false, DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
+    {"websocket is closed", &DIALOGUE_WEBSOCKET, {.host = "h", .path = "/"},
+        TEXT("HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: " ACCEPTED "\r\n\r\n\x88\x02\x03\xf3"),
+        false, DIALOGUE_FAILED, CLASS_CLOSED, NULL},
     {"any, asked", &DIALOGUE_LINE, {.send = "HI\r\n", .expect = "LO"}, TEXT("HEL\r\nLO"), true,
         DIALOGUE_DONE, CLASS_NONE, "HI\r\n"},
     {"any, taken", &DIALOGUE_LINE, {0}, TEXT(""), true, DIALOGUE_DONE, CLASS_NONE, NULL},
