@@ -139,6 +139,7 @@ await run([
       for (let i = 0; i < kills; i++) {
         w.x.status = i % 3 === 2 ? 200 : 503;
         await f.send({ p: (fires = 1 - fires) });
+        if (!i) await until("the other", () => w.y.took.length > 0);
         await sleep(Math.random() * (i % 2 ? 1000 : after + 2000)); // any moment is one to be killed at
         await w.crash();
         await w.again();
@@ -155,6 +156,7 @@ await run([
       await until("the end of all at both", () => ways(w.x).size > 0 && over(w.x) && over(w.y), 20000).catch((e) => {
         throw new Error(`${e.message}: x ${JSON.stringify([...ways(w.x)])} y ${JSON.stringify([...ways(w.y)])}`);
       });
+      check(ways(w.y).size > 0, "the other was never told");
       check([...ways(w.y).keys()].every((start) => ways(w.x).has(start)), "told what is not true");
       console.log(`      ${ways(w.x).size} episodes, ${ways(w.y).size} of them told to the other`);
       await w.close();
