@@ -376,11 +376,12 @@ static void commit(struct alert_set *s, const struct alert_step *step, struct in
             s->slot[kept++] = slot;
         }
     }
-    bool born = s->n > before;
+    bool mixed = s->n > before || s->unsorted;
     s->n = kept;
-    if (born && s->n > 1)
+    s->unsorted = false;
+    if (mixed && s->n > 1)
         qsort(s->slot, s->n, sizeof(*s->slot), by_labels);
-    if (born || over) {
+    if (mixed || over) {
         alert_index_rebuild(s, &s->by_fingerprint);
         alert_index_rebuild(s, &s->by_element);
     }

@@ -152,13 +152,10 @@ int alert_set_restore(struct alert_set *s, const struct alert *a)
     slot->value_bits = NAN_ABSENT_BITS; // no value equals this: its texts are expanded anew
     slot->held = true;
     slot->a.stale = true;
-    size_t at = s->n++;
-    while (at && labels_compare(s->slot[at - 1]->a.labels, slot->a.labels) > 0) {
-        s->slot[at] = s->slot[at - 1];
-        at--;
-    }
-    s->slot[at] = slot;
-    alert_index_rebuild(s, &s->by_fingerprint);
-    alert_index_rebuild(s, &s->by_element);
+    s->unsorted = s->unsorted ||
+                  (s->n && labels_compare(s->slot[s->n - 1]->a.labels, slot->a.labels) > 0);
+    s->slot[s->n++] = slot;
+    alert_index_put(s, &s->by_fingerprint, s->n - 1);
+    alert_index_put(s, &s->by_element, s->n - 1);
     return 0;
 }

@@ -24,12 +24,13 @@ struct slot_index {
     size_t mask, cap;
 };
 struct alert_set {
-    struct alert_slot **slot; // sorted by labels
+    struct alert_slot **slot; // sorted by labels, see unsorted
     size_t n, cap;
     struct alert_slot **ended; // since the last sweep
     size_t n_ended, cap_ended;
     struct slot_index by_fingerprint, by_element;
     uint64_t epoch;
+    bool unsorted; // restored in another order: the next step sorts them, once for all
 };
 
 struct transition_list {
@@ -58,7 +59,7 @@ struct alert_step {
 // change; over the limit: all alerts of the rule dropped, as in Prometheus); -ENOMEM: no change.
 int alert_set_step(struct alert_set *s, const struct alert_step *step, const struct vector *v,
     struct arena *scratch, struct transition_list *out, struct err *err);
-// An alert of an earlier run, copied. 0, -EEXIST, -ENOMEM.
+// An alert of an earlier run, copied, before the first step. 0, -EEXIST, -ENOMEM.
 int alert_set_restore(struct alert_set *s, const struct alert *a);
 // Ends every alert (its rule is gone).
 int alert_set_drop(struct alert_set *s, const struct rule_group *g, const struct rule *r,
