@@ -168,7 +168,7 @@ int64_t mutes_next(const struct mutes *m)
 void mutes_sweep(
     struct mutes *m, int64_t wall_ms, void (*fn)(void *ctx, const struct silence *s), void *ctx)
 {
-    if (wall_ms < m->sweep_ms)
+    if (wall_ms < m->sweep_ms && wall_ms >= m->sweep_ms - MUTES_SWEEP_MS)
         return;
     m->sweep_ms = wall_ms + MUTES_SWEEP_MS;
     silences_sweep(m->silences, wall_ms, fn, ctx);
