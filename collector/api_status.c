@@ -200,43 +200,25 @@ static void metric(
 
 static void add_receiver_metrics(struct buf *out, struct board *board)
 {
-    static const char *const NAME[] = {
-        "messages_total", "failures_total", "dropped_alerts_total", "template_failures_total"};
+    static const char *const NAME[] = {"notify_messages_total", "notify_failures_total",
+        "notify_dropped_alerts_total", "notify_template_failures_total",
+        "receiver_fallback_alerts_total"};
     static const char *const HELP[] = {"Messages a receiver accepted.", "Tries that failed.",
         "Alert changes that were given up.",
-        "Messages with a template that failed: they went out with a text of ours."};
+        "Messages with a template that failed: they went out with a text of ours.",
+        "Alerts told to a fallback, because the receiver did not take them in time."};
     struct board_receiver *r = board ? calloc(BOARD_RECEIVERS_MAX, sizeof(*r)) : NULL;
-    size_t n = r ? board_receivers(board, r, BOARD_RECEIVERS_MAX) : 0;
-    for (int k = 0; k < 4 && n; k++) {
-        buf_addf(out, "# HELP tocsin_notify_%s %s\n# TYPE tocsin_notify_%s counter\n", NAME[k],
-            HELP[k], NAME[k]);
+    size_t n = r ? board_receivers_by_name(board, r, BOARD_RECEIVERS_MAX) : 0;
+    for (size_t k = 0; k < sizeof(NAME) / sizeof(NAME[0]) && n; k++) {
+        buf_addf(
+            out, "# HELP tocsin_%s %s\n# TYPE tocsin_%s counter\n", NAME[k], HELP[k], NAME[k]);
         for (size_t i = 0; i < n; i++) {
-            if (!r[i].name[0])
-                continue;
-            uint64_t v[] = {
-                r[i].sent, r[i].failed, r[i].alerts_dropped, r[i].template_failures};
-            buf_addf(out, "tocsin_notify_%s{receiver=", NAME[k]);
+            uint64_t v[] = {r[i].sent, r[i].failed, r[i].alerts_dropped, r[i].template_failures,
+                r[i].fallback_alerts};
+            buf_addf(out, "tocsin_%s{receiver=", NAME[k]);
             label_quote(r[i].name, strlen(r[i].name), out);
             buf_addf(out, "} %" PRIu64 "\n", v[k]);
         }
-    }
-    if (n)
-        buf_adds(out,
-            "# HELP tocsin_receiver_fallback_alerts_total Alerts told to a fallback, because the receiver "
-            "did not take them in time.\n# TYPE tocsin_receiver_fallback_alerts_total counter\n");
-    for (size_t i = 0; i < n; i++) {
-        uint64_t all = 0; // of all its lanes
-        bool again = false;
-        for (size_t k = 0; k < n; k++)
-            if (strcmp(r[k].name, r[i].name) == 0) {
-                again |= k < i;
-                all += r[k].fallback_alerts;
-            }
-        if (again || !r[i].name[0])
-            continue;
-        buf_adds(out, "tocsin_receiver_fallback_alerts_total{receiver=");
-        label_quote(r[i].name, strlen(r[i].name), out);
-        buf_addf(out, "} %" PRIu64 "\n", all);
     }
     free(r);
 }

@@ -141,7 +141,7 @@ static int by_name(const void *x, const void *y)
 static void write_alert(const struct grouping *g, size_t alert)
 {
     const struct route *taken[ROUTES_OF_ALERT];
-    const char *name[ROUTES_OF_ALERT];
+    const char *name[ROUTES_OF_ALERT] = {0};
     const struct api_v2_alert *a = &g->alert[alert];
     size_t n = 0, routes = route_match(
                       g->l->a->config->route, &a->notice->labels, taken, ROUTES_OF_ALERT);

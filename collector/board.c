@@ -119,6 +119,47 @@ size_t board_receivers(struct board *b, struct board_receiver *ret, size_t max)
     return n;
 }
 
+static void merge(struct board_receiver *all, const struct board_receiver *r)
+{
+    all->queued += r->queued;
+    all->sent += r->sent;
+    all->failed += r->failed;
+    all->dropped += r->dropped;
+    all->alerts_dropped += r->alerts_dropped;
+    all->letters += r->letters;
+    all->gone |= r->gone;
+    all->template_failures += r->template_failures;
+    all->fallback_alerts += r->fallback_alerts;
+    if (r->template_error[0])
+        memcpy(all->template_error, r->template_error, sizeof(all->template_error));
+    if (r->failing_since_ms &&
+        (!all->failing_since_ms || r->failing_since_ms < all->failing_since_ms))
+        all->failing_since_ms = r->failing_since_ms;
+    if (r->last_error[0])
+        memcpy(all->last_error, r->last_error, sizeof(all->last_error));
+    if (r->last_sent_ms > all->last_sent_ms) {
+        all->last_sent_ms = r->last_sent_ms;
+        all->last_status = r->last_status;
+    }
+}
+
+size_t board_receivers_by_name(struct board *b, struct board_receiver *ret, size_t max)
+{
+    size_t n = board_receivers(b, ret, max), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (k < kept && strcmp(ret[k].name, ret[i].name) != 0)
+            k++;
+        if (!ret[i].name[0])
+            continue;
+        if (k < kept)
+            merge(&ret[k], &ret[i]);
+        else
+            ret[kept++] = ret[i];
+    }
+    return kept;
+}
+
 void board_heartbeats_set(struct board *b, const struct board_heartbeat *h, size_t n)
 {
     pthread_mutex_lock(&b->mutex);

@@ -48,6 +48,9 @@ void board_receiver_set(struct board *b, size_t index, const struct board_receiv
 void board_receiver_remove(struct board *b, size_t index);
 // By index; the name of one that was taken away is "".
 size_t board_receivers(struct board *b, struct board_receiver *ret, size_t max);
+// One row for each name: a receiver that several routes lead to has a lane for each. Counts are summed, what
+// fails longest counts; of texts and times the newest. In the order of the first of a name.
+size_t board_receivers_by_name(struct board *b, struct board_receiver *ret, size_t max);
 
 struct board_heartbeat {
     char name[BOARD_NAME_MAX], to[BOARD_NAME_MAX]; // to: without secrets

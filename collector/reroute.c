@@ -122,7 +122,7 @@ static bool people_among(
 // Gives it to a lane. True: it is one more lane that has to be through with the alert.
 static bool give(struct reroute *r, const struct notice *n, uint32_t lane, bool in_ledger)
 {
-    struct ledger_lane now[LEDGER_LANES_MAX];
+    struct ledger_lane now[LEDGER_LANES_MAX] = {0};
     bool there = in_ledger && among(now, ledger_lanes(r->ledger, n->alert_id, now), lane);
     (void)deliver_add(lane_queue(lanes_at(r->lanes, lane)), &n, 1, r->now_ms);
     if (in_ledger)
@@ -161,7 +161,7 @@ static bool belongs(void *ctx, const struct notice *n)
 {
     struct reroute *r = ctx;
     uint32_t place = (uint32_t)r->place, to[LEDGER_LANES_MAX];
-    struct ledger_lane now[LEDGER_LANES_MAX];
+    struct ledger_lane now[LEDGER_LANES_MAX] = {0};
     const struct notice *newest = ledger_notice(r->ledger, n->alert_id);
     if (newest) {
         if (among(now, ledger_lanes(r->ledger, n->alert_id, now), place))

@@ -51,48 +51,19 @@ static bool agent(void *ctx, const struct agent_info *a)
     return true;
 }
 
-// All lanes of one name, a receiver that several routes lead to, in one: the longest failing counts.
-static struct board_receiver lanes_named(
-    const struct board_receiver *r, size_t n, const char *name)
-{
-    struct board_receiver all = {0};
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(r[i].name, name) != 0)
-            continue;
-        int64_t since = r[i].failing_since_ms;
-        all.queued += r[i].queued;
-        all.alerts_dropped += r[i].alerts_dropped;
-        all.letters += r[i].letters;
-        if (since && (!all.failing_since_ms || since < all.failing_since_ms))
-            all.failing_since_ms = since;
-    }
-    return all;
-}
-
-static bool is_first(const struct board_receiver *r, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (strcmp(r[k].name, r[i].name) == 0)
-            return false;
-    return true;
-}
-
 static void receivers(const struct writing *at, struct board *board)
 {
     struct board_receiver *r = board ? calloc(BOARD_RECEIVERS_MAX, sizeof(*r)) : NULL;
-    size_t n = r ? board_receivers(board, r, BOARD_RECEIVERS_MAX) : 0;
+    size_t n = r ? board_receivers_by_name(board, r, BOARD_RECEIVERS_MAX) : 0;
     for (size_t i = 0; i < n; i++) {
-        if (!r[i].name[0] || !is_first(r, i))
-            continue;
         const struct label l = {"receiver", r[i].name};
-        struct board_receiver all = lanes_named(r, n, r[i].name);
-        int64_t failing_ms = all.failing_since_ms ? at->now_ms - all.failing_since_ms : 0;
-        put(at, "tocsin_receiver_queued", &l, 1, at->instance, (double)all.queued);
+        int64_t failing_ms = r[i].failing_since_ms ? at->now_ms - r[i].failing_since_ms : 0;
+        put(at, "tocsin_receiver_queued", &l, 1, at->instance, (double)r[i].queued);
         put(at, "tocsin_receiver_failing_seconds", &l, 1, at->instance,
             failing_ms > 0 ? (double)failing_ms / 1000 : 0);
         put(at, "tocsin_receiver_alerts_dropped_total", &l, 1, at->instance,
-            (double)all.alerts_dropped);
-        put(at, "tocsin_receiver_dead_letters", &l, 1, at->instance, (double)all.letters);
+            (double)r[i].alerts_dropped);
+        put(at, "tocsin_receiver_dead_letters", &l, 1, at->instance, (double)r[i].letters);
     }
     free(r);
 }

@@ -17,7 +17,8 @@ static size_t hear(struct dialogue *d, const uint8_t *data, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct dialogue_words WORDS[] = {{.host = "h", .path = "/"}, {.user = "u", .password = "p", .host = "h", .path = "/"}};
+    static const struct dialogue_words WORDS[] = {
+        {.host = "h", .path = "/"}, {.user = "u", .password = "p", .host = "h", .path = "/"}};
     struct dialogue d = {0};
     if (size < 2)
         return 0;
