@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long the collector takes after kill -9 with many alerts in alerts.db: from exec until it is ready,
-// and until its rules are evaluated for the first time.
+// and until its rules are evaluated for the first time, with agents that come back and without.
 //
-//     sh tests/bench/start.sh [alerts, 100000] [starts, 5]
+//     sh tests/bench/start.sh [alerts, 100000] [starts each way, 5]
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -38,17 +38,18 @@ try {
     before = size();
     await sleep(3000); // until it is all written
   }
-  const took = { ready: [], evaluated: [] };
-  for (let i = 0; i < starts; i++) {
+  const took = { ready: [], "evaluated, agents come back": [], "evaluated, agents stay away": [] };
+  for (let i = 0; i < 2 * starts; i++) {
+    if (i === starts) for (const f of w.feeds.splice(0)) f.end();
     await w.crash();
     const at = Date.now();
     await w.again();
     took.ready.push(Date.now() - at);
-    took.evaluated.push((await until("the first evaluation", async () => (await beat()) > at && beat(), 60000, 5)) - at);
+    took[`evaluated, agents ${i < starts ? "come back" : "stay away"}`].push((await until("the first evaluation", async () => (await beat()) > at && beat(), 60000, 5)) - at);
     const known = Number(w.log(w.process).match(/event=started.* alerts=(\d+)/g).at(-1).match(/\d+$/)[0]);
     if (known < count) throw new Error(`${known} of ${count} alerts were in alerts.db`);
   }
-  for (const [name, v] of Object.entries(took)) console.log(`${name.padEnd(10)} median ${quantile(v, 0.5).toFixed(0)} ms, worst ${Math.max(...v).toFixed(0)} ms after exec`);
+  for (const [name, v] of Object.entries(took)) console.log(`${name.padEnd(28)} median ${quantile(v, 0.5).toFixed(0)} ms, worst ${Math.max(...v).toFixed(0)} ms after exec`);
   console.log(`${count} alerts, alerts.db and its log ${(size() / 1e6).toFixed(0)} MB, ${(rssKiB(w.process.pid) / 1024).toFixed(0)} MiB resident`);
 } catch (e) {
   console.log(e.stack, w.log(w.process).split("\n").slice(-5).join("\n"));
