@@ -3,6 +3,8 @@
 #   make check SAN=asan       build/asan      address + undefined behaviour, leaks
 #   make check SAN=tsan       build/tsan      data races
 #   make SAN=analyze          build/analyze   gcc -fanalyzer over the whole tree
+#   make BPF=no               without request latency from the kernel; BPF=yes insists on it,
+#                             BPF=auto has it when clang, bpftool and libbpf are there
 # V=1 shows the commands, WERROR=1 makes a warning fatal (check.sh sets it).
 
 SAN ?= none
@@ -38,6 +40,30 @@ else
 $(error SAN is none, asan, tsan or analyze)
 endif
 
+# --- the agent's programs for the kernel: optional ----------------------------------------------
+BPF ?= auto
+BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
+BPF_MISSING := $(if $(shell command -v $(CLANG) 2>/dev/null),,$(CLANG)) $(if $(BPFTOOL),,bpftool) \
+               $(if $(shell pkg-config --exists libbpf 2>/dev/null && echo yes),,libbpf)
+ifeq ($(BPF),auto)
+BPF_USED := $(if $(strip $(BPF_MISSING)),no,yes)
+else
+BPF_USED := $(BPF)
+endif
+ifeq ($(BPF_USED),yes)
+BPF_SKEL := $(G)/bpf/latency.skel.h
+# Generated code and the library's headers answer to their makers' warnings.
+$(B)/agent/latency_kernel.o: CPPFLAGS += -DTOCSIN_BPF -isystem $(G)/bpf
+$(B)/agent/latency_kernel.o: $(BPF_SKEL)
+LDLIBS += $(shell pkg-config --libs libbpf)
+endif
+# With and without share a build folder.
+$(B)/agent/latency_kernel.o: $(B)/bpf.$(BPF_USED)
+$(B)/bpf.$(BPF_USED):
+	@mkdir -p $(@D)
+	@rm -f $(B)/bpf.*
+	@touch $@
+
 # --- what is in each folder ------------------------------------------------------------------
 MAINS := agent/main.c collector/main.c cli/main.c
 lib_src = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
@@ -59,6 +85,9 @@ PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-collector $(B)/tocsin
 
 .PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e drills
 all: $(PROGRAMS)
+ifneq ($(BPF_USED),yes)
+	@echo "  no request latency from the kernel: $(if $(filter no,$(BPF)),BPF=no,missing $(strip $(BPF_MISSING)))"
+endif
 
 $(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
 $(B)/tocsin-collector: $(B)/collector/main.o $(call archives,collector) $(B)/collector/assets.o
@@ -90,6 +119,14 @@ $(B)/gen/wire/tocsin.pb-c.o: $(G)/wire/tocsin.pb-c.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=c17 -O2 -fPIE $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
 $(call lib_obj,wire) $(call lib_obj,agent) $(B)/agent/main.o: | $(G)/wire/tocsin.pb-c.h
+
+# Needs no kernel headers of the machine it runs on: what differs is found when it is loaded.
+$(G)/bpf/latency.o: agent/bpf/latency.bpf.c agent/latency_bucket.h
+	@mkdir -p $(@D)
+	@echo "  BPF   $<"
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I. -idirafter /usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<
+$(G)/bpf/latency.skel.h: $(G)/bpf/latency.o
+	$(Q)$(BPFTOOL) gen skeleton $< name latency_bpf >$@.new && mv $@.new $@
 
 # --- the page: bundled by esbuild, compressed, embedded --------------------------------------
 WEB_SRC := $(wildcard web/*.html web/*.json web/*.mjs web/src/* web/src/*/*)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/established.h"
 #include "agent/host.h"
+#include "agent/latency.h"
 #include "agent/listen.h"
 #include "agent/procevents.h"
 #include "agent/sampler.h"
@@ -10,6 +11,7 @@ const struct sampler_ops *const samplers[] = {
     &listen_sampler,
     &procevents_sampler,
     &established_sampler,
+    &latency_sampler,
     &sampler_host_cpu,
     &sampler_host_memory,
     &sampler_host_disk,

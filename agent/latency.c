@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/latency.h"
+#include "agent/latency_kernel.h"
+#include "agent/listen.h"
+#include "base/log.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define INTERVAL_MS 1000
+
+// Who has a slot. By name, not by pointer: a service may go and another take its place in memory.
+struct holder {
+    char name[SERVICE_NAME_MAX];
+    uint16_t port; // 0 = the slot is free
+    bool seen;
+    uint32_t duration, exchanges; // ids, 0 = no traffic yet
+};
+
+struct latency {
+    struct latency_kernel *kernel; // NULL: memory of a test's, or taken out of the kernel
+    struct latency_shared *memory; // NULL: taken out
+    struct holder *holders;        // LATENCY_SLOTS
+    size_t refused;
+    int64_t cost_ns, guard_cost_ns, guard_since_ns; // guard_*: at the begin of the period
+};
+
+uint64_t latency_read(
+    const struct latency_slot *slot, int32_t *index, uint64_t *count, struct wire_histogram *h)
+{
+    uint64_t n = 0;
+
+    *h = (struct wire_histogram){.scale = WIRE_SCALE, .index = index, .count = count};
+    h->sum = (double)slot->sum_ns / 1e9;
+    for (int i = 0; i < LATENCY_BUCKETS; i++) {
+        // Read once: the kernel goes on counting.
+        uint64_t here = __atomic_load_n(&slot->count[i], __ATOMIC_RELAXED);
+        if (!here)
+            continue;
+        index[h->n] = LATENCY_INDEX + i;
+        count[h->n++] = here;
+        n += here;
+    }
+    return n;
+}
+
+int64_t latency_cost_ns(const struct latency_shared *m)
+{
+    return (int64_t)(m->sampled_ns + m->sampled_runs * LATENCY_ENTRY_NS) * LATENCY_SAMPLED;
+}
+
+// --- who has which slot --------------------------------------------------------------------------
+
+static void slot_end(struct latency *l, struct output *o, size_t i)
+{
+    struct holder *h = &l->holders[i];
+
+    if (h->duration)
+        output_end(o, h->duration);
+    if (h->exchanges)
+        output_end(o, h->exchanges);
+    if (l->memory && l->memory->slot_of_port[h->port] == i + 1)
+        l->memory->slot_of_port[h->port] = 0;
+    *h = (struct holder){0};
+}
+
+static void slot_take(struct latency *l, const struct service *v)
+{
+    for (size_t i = 0; i < LATENCY_SLOTS; i++) {
+        struct holder *h = &l->holders[i];
+        if (h->port)
+            continue;
+        *h = (struct holder){.port = v->port, .seen = true};
+        memcpy(h->name, v->name, sizeof(h->name));
+        memset(&l->memory->slots[i], 0, sizeof(l->memory->slots[i]));
+        // Last: from now on the kernel counts there.
+        __atomic_store_n(&l->memory->slot_of_port[v->port], (__u8)(i + 1), __ATOMIC_RELEASE);
+        return;
+    }
+    if (!l->refused++)
+        log_warn("latency_slots_full", "service=%s port=%u limit=%d", log_q(v->name), v->port,
+            LATENCY_SLOTS);
+}
+
+static void slots_follow(struct latency *l, const struct env *env)
+{
+    for (size_t i = 0; i < LATENCY_SLOTS; i++)
+        l->holders[i].seen = false;
+    // First those that are known, so that who is gone makes room for who is new.
+    for (int known = 1; known >= 0; known--) {
+        for (struct service *v = listen_services(env->listen); v; v = v->next) {
+            // Of several on one port the kernel cannot tell whose connection it is: the first has it.
+            if (!v->announced || listen_service(env->listen, v->port) != v)
+                continue;
+            unsigned slot = l->memory->slot_of_port[v->port];
+            struct holder *h = slot ? &l->holders[slot - 1] : NULL;
+            if (h && strcmp(h->name, v->name) == 0)
+                h->seen = true;
+            else if (!known)
+                slot_take(l, v);
+        }
+        for (size_t i = 0; known && i < LATENCY_SLOTS; i++)
+            if (l->holders[i].port && !l->holders[i].seen)
+                slot_end(l, env->out, i);
+    }
+}
+
+// --- output --------------------------------------------------------------------------------------
+
+static void declare(struct holder *h, struct output *o, const struct service *v)
+{
+    struct wire_label labels[LISTEN_LABELS];
+    char port[8];
+
+    listen_labels(v, labels, port);
+    h->duration = output_series(o, "tocsin_service_request_duration_seconds", labels,
+        LISTEN_LABELS, SERIES_HISTOGRAM, "seconds");
+    h->exchanges = output_series(
+        o, "tocsin_service_exchanges_total", labels, LISTEN_LABELS, SERIES_COUNTER, "");
+}
+
+static void show(struct latency *l, const struct env *env, size_t i)
+{
+    int32_t index[LATENCY_BUCKETS];
+    uint64_t count[LATENCY_BUCKETS];
+    struct wire_histogram hist;
+    struct holder *h = &l->holders[i];
+    uint64_t n = latency_read(&l->memory->slots[i], index, count, &hist);
+    const struct service *v;
+
+    if (!n)
+        return;
+    if (!h->duration && (v = listen_service(env->listen, h->port)))
+        declare(h, env->out, v);
+    output_histogram(env->out, h->duration, &hist);
+    output_set(env->out, h->exchanges, (double)n);
+}
+
+static void take_out(struct sampler *s, double share)
+{
+    struct latency *l = s->state;
+
+    for (size_t i = 0; i < LATENCY_SLOTS; i++)
+        if (l->holders[i].port)
+            slot_end(l, s->env->out, i);
+    latency_kernel_close(l->kernel);
+    l->kernel = NULL;
+    l->memory = NULL;
+    s->available = false;
+    snprintf(s->reason, sizeof(s->reason),
+        "taken out of the kernel until the next start: %.1f %% of a core, %.0f allowed",
+        share * 100, LATENCY_SHARE * 100);
+    log_warn("sampler_unavailable", "sampler=%s reason=%s", s->ops->name, log_q(s->reason));
+}
+
+static void guard(struct sampler *s, int64_t now_ns)
+{
+    struct latency *l = s->state;
+    int64_t cost = latency_cost_ns(l->memory), over = now_ns - l->guard_since_ns;
+
+    s->cpu_ns += cost - l->cost_ns;
+    l->cost_ns = cost;
+    if (l->guard_since_ns && over < LATENCY_GUARD_S * NS_PER_S)
+        return;
+    double share = (double)(cost - l->guard_cost_ns) / (double)over;
+    bool first = !l->guard_since_ns;
+    l->guard_since_ns = now_ns;
+    l->guard_cost_ns = cost;
+    if (!first && share > LATENCY_SHARE)
+        take_out(s, share);
+}
+
+static void sampler_tick(struct sampler *s, const struct tick *t)
+{
+    struct latency *l = s->state;
+
+    if (!l->memory || !s->env->listen)
+        return;
+    slots_follow(l, s->env);
+    for (size_t i = 0; i < LATENCY_SLOTS; i++)
+        if (l->holders[i].port)
+            show(l, s->env, i);
+    guard(s, t->now_ns);
+}
+
+// --- the sampler ---------------------------------------------------------------------------------
+
+static void sampler_close(struct sampler *s)
+{
+    struct latency *l = s->state;
+
+    if (!l)
+        return;
+    latency_kernel_close(l->kernel);
+    free(l->holders);
+    free(l);
+    s->state = NULL;
+}
+
+int latency_attach(struct sampler *s, struct latency_shared *memory)
+{
+    struct latency *l = calloc(1, sizeof(*l));
+
+    s->state = l;
+    if (l)
+        l->holders = calloc(LATENCY_SLOTS, sizeof(*l->holders));
+    if (!l || !l->holders) {
+        snprintf(s->reason, sizeof(s->reason), "%s", strerror(ENOMEM));
+        sampler_close(s);
+        return -ENOMEM;
+    }
+    l->memory = memory;
+    return 0;
+}
+
+static int sampler_open(struct sampler *s)
+{
+    char path[512];
+    struct stat st;
+    struct latency *l;
+
+    if (!s->env->listen) {
+        snprintf(s->reason, sizeof(s->reason), "needs tcp.listen, which is not available");
+        return -ENODEV;
+    }
+    snprintf(path, sizeof(path), "%s/self/ns/net", s->env->proc);
+    if (stat(path, &st) != 0) {
+        int rc = -errno;
+        snprintf(s->reason, sizeof(s->reason), "%.60s: %s", path, strerror(-rc));
+        return rc;
+    }
+    int rc = latency_attach(s, NULL);
+    if (rc < 0)
+        return rc;
+    l = s->state;
+    snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", s->env->sys);
+    rc = latency_kernel_open(
+        path, (uint32_t)st.st_ino, &l->kernel, &l->memory, s->reason, sizeof(s->reason));
+    if (rc < 0)
+        sampler_close(s);
+    return rc;
+}
+
+const struct sampler_ops latency_sampler = {
+    .name = "tcp.latency",
+    .interval_ms = INTERVAL_MS,
+    .open = sampler_open,
+    .tick = sampler_tick,
+    .close = sampler_close,
+};

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sampler "tcp.latency": how long each service takes to begin its answer, without touching it:
+ * tocsin_service_request_duration_seconds (histogram) and tocsin_service_exchanges_total.
+ *
+ *     tick: which port is whose --> memory shared with the kernel --> counts of each service
+ *
+ * An exchange is what came in until something goes out: a request of HTTP/1, Redis or PostgreSQL;
+ * pipelined requests are one, a TLS handshake counts too. See bpf/latency.bpf.c for the clock.
+ *
+ * A service is looked at from the tick after it was found. Its series appear with its first exchange
+ * and end with it. What the programs cost is measured on one run in 64 and is part of this sampler's
+ * CPU time; above LATENCY_SHARE of a core over LATENCY_GUARD_S they are taken out of the kernel for
+ * good, the series end and the reason is told: the capabilities to put them back are gone.
+ *
+ * Needs tcp.listen, CAP_BPF and CAP_PERFMON at the start, and Linux 6.3.
+ */
+#pragma once
+#include "agent/latency_bucket.h"
+#include "agent/sampler.h"
+
+// 5 %: about 100,000 exchanges a second.
+#define LATENCY_SHARE   0.05
+#define LATENCY_GUARD_S 10
+// What entering and leaving a program costs beside what it can measure of itself.
+#define LATENCY_ENTRY_NS 30
+
+extern const struct sampler_ops latency_sampler;
+
+// Buckets of the wire from those of the kernel; index and count hold LATENCY_BUCKETS. Returns how
+// many observations they hold.
+uint64_t latency_read(
+    const struct latency_slot *slot, int32_t *index, uint64_t *count, struct wire_histogram *h);
+// CPU time of the kernel's programs so far, an estimate.
+int64_t latency_cost_ns(const struct latency_shared *m);
+// The sampler's tick on memory of the caller's, for tests; freed by ops->close.
+int latency_attach(struct sampler *s, struct latency_shared *memory);
