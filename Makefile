@@ -7,6 +7,7 @@
 #                             BPF=auto has it when clang, bpftool and libbpf are there
 # V=1 shows the commands, WERROR=1 makes a warning fatal (check.sh sets it).
 
+.DEFAULT_GOAL := all
 SAN ?= none
 B   := build/$(SAN)
 G   := build/gen
@@ -57,12 +58,11 @@ $(B)/agent/latency_kernel.o: CPPFLAGS += -DTOCSIN_BPF -isystem $(G)/bpf
 $(B)/agent/latency_kernel.o: $(BPF_SKEL)
 LDLIBS += $(shell pkg-config --libs libbpf)
 endif
-# With and without share a build folder.
+# With and without share a build folder: what was built the other way is built again.
+ifeq ($(wildcard $(B)/bpf.$(BPF_USED)),)
+$(shell mkdir -p $(B) && rm -f $(B)/bpf.* && touch $(B)/bpf.$(BPF_USED))
+endif
 $(B)/agent/latency_kernel.o: $(B)/bpf.$(BPF_USED)
-$(B)/bpf.$(BPF_USED):
-	@mkdir -p $(@D)
-	@rm -f $(B)/bpf.*
-	@touch $@
 
 # --- what is in each folder ------------------------------------------------------------------
 MAINS := agent/main.c collector/main.c cli/main.c
