@@ -56,7 +56,7 @@ BPF_SKEL := $(G)/bpf/latency.skel.h
 # Generated code and the library's headers answer to their makers' warnings.
 $(B)/agent/latency_kernel.o: CPPFLAGS += -DTOCSIN_BPF -isystem $(G)/bpf
 $(B)/agent/latency_kernel.o: $(BPF_SKEL)
-LDLIBS += $(shell pkg-config --libs libbpf)
+LDLIBS += -Wl,--as-needed $(shell pkg-config --libs libbpf) -Wl,--no-as-needed # of the agent only
 endif
 # With and without share a build folder: what was built the other way is built again.
 ifeq ($(wildcard $(B)/bpf.$(BPF_USED)),)
