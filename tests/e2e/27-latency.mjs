@@ -3,8 +3,10 @@
 // redis-benchmark. Skipped with the agent's own reason where it cannot be measured.
 
 import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls, createServer as createTls } from "node:tls";
 import { World, bin, check, freePort, now, run, until } from "./world.mjs";
 
 const doctor = spawnSync(join(bin, "tocsin-agent"), ["--doctor", "--config", "/dev/null"]).stdout.toString();
@@ -20,21 +22,24 @@ const bucket = (s) => Math.ceil(Math.log2(s) * 16);
 const exchanges = (port) => value(`tocsin_service_exchanges_total{port="${port}"}`);
 const quantile = (port, q) => value(`histogram_quantile(${q}, tocsin_service_request_duration_seconds{port="${port}"})`);
 
-function answering(ms) {
-  const server = createServer((s) => {
+function answering(ms, tls) {
+  const serve = (s) => {
     s.setNoDelay(true).on("error", () => {});
     s.on("data", () => setTimeout(() => s.write("x"), ms));
-  });
+  };
+  const server = tls ? createTls(tls, serve) : createServer(serve);
   return new Promise((ok) => server.listen(0, "127.0.0.1", () => ok(server)));
 }
 
 // n requests over `clients` connections; the seconds each took.
-async function ask(port, n, clients) {
+async function ask(port, n, clients, tls) {
   const took = [];
   let left = n;
   await Promise.all(
     Array.from({ length: clients }, async () => {
-      const s = connect(port, "127.0.0.1").setNoDelay(true);
+      const s = (tls ? connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false }) : connect(port, "127.0.0.1")).setNoDelay(true);
+      await new Promise((ok, no) => s.once(tls ? "secureConnect" : "connect", ok).once("error", no));
+      s.removeAllListeners("error");
       while (left-- > 0) {
         const begun = now();
         s.write("?");
@@ -81,6 +86,24 @@ await run([
         check(Math.abs(bucket(k50) - bucket(c50)) <= (ms < 20 ? 3 : 1), `p50 of ${ms} ms: ${k50}, the client's ${c50}`);
         check(bucket(k99) <= bucket(c99) + 2, `p99 of ${ms} ms: ${k99}, the client's ${c99}`);
       }
+    },
+  ],
+  [
+    "TLS is no hindrance: its requests, and at most two exchanges of each handshake",
+    async () => {
+      const [key, cert] = [join(w.dir, "key.pem"), join(w.dir, "cert.pem")];
+      execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-subj", "/CN=localhost", "-days", "30"], { stdio: "ignore" });
+      const server = await answering(20, { key: readFileSync(key), cert: readFileSync(cert) });
+      servers.push(server);
+      const port = server.address().port;
+      const before = await measured(port, () => ask(port, 1, 1, true));
+      const took = await ask(port, 300, 3, true);
+      await until("300 requests over TLS counted", async () => (await exchanges(port)) - before >= 300, 5000);
+      const counted = (await exchanges(port)) - before;
+      const [k50, c50] = [await quantile(port, 0.5), took[150]];
+      console.log(`    counted ${counted}, client p50 ${c50.toFixed(6)}, kernel p50 ${k50.toFixed(6)}`);
+      check(counted <= 306, `${counted} exchanges of 300 requests and 3 handshakes`);
+      check(Math.abs(bucket(k50) - bucket(c50)) <= 1, `p50 ${k50}, the client's ${c50}`);
     },
   ],
   [
