@@ -255,16 +255,12 @@ int deliver_add(struct deliver *d, const struct notice *const *n, size_t count, 
 
 int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms)
 {
-    struct notice known = *n; // what it knows is that it fires, whatever it does by now
-    known.shared = false;
-    known.to = ALERT_FIRING;
-    known.ends_at_ms = 0;
     struct group *g = deliver_group(d, n, true);
     if (!g)
         return -ENOMEM;
     if (told_ms > g->last_sent_ms || !g->known.count)
         g->last_sent_ms = told_ms;
-    return notice_set_put(&g->known, fires(n) ? n : &known);
+    return notice_set_put(&g->known, n);
 }
 
 int64_t deliver_group_due(const struct group *g)

@@ -83,7 +83,8 @@ int64_t deliver_next(const struct deliver *d);
 // While held a standing state is not repeated: the receiver wants to hear nothing at this time.
 void deliver_hold(struct deliver *d, bool hold);
 
-// An alert of an earlier run that this receiver knows to fire; told_ms is on the clock of now_ms.
+// An alert of an earlier run that this receiver knows to fire. One that is over by now may have been told to
+// be, and the answer lost in a crash: no message shows it as firing again. told_ms is on the clock of now_ms.
 // 0, -ENOMEM.
 int deliver_known(struct deliver *d, const struct notice *n, int64_t told_ms);
 // What the receiver has learned since this was last asked: to be written down. Valid until the next

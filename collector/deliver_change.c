@@ -83,7 +83,8 @@ static bool firing_here(const struct notice_set *s, const struct notice *n)
 bool deliver_tells(struct deliver *d, const struct notice *n)
 {
     const struct group *g = deliver_group(d, n, false);
-    if (g && firing_here(&g->known, n))
+    const struct notice *known = g ? notice_set_find(&g->known, n->fingerprint) : NULL;
+    if (known && known->alert_id == n->alert_id)
         return true;
     for (size_t i = 0; d->flying && i < DELIVER_FLIGHTS_MAX; i++)
         if (d->flights[i].it && firing_here(&d->flights[i].it->changes, n))

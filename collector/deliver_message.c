@@ -94,7 +94,7 @@ ssize_t deliver_render(struct deliver *d, struct flight *f, const struct item *i
         const struct notice *known = k < g->known.count ? g->known.n[k] : NULL;
         const struct notice *change = c < it->changes.count ? it->changes.n[c] : NULL;
         if (known && (!change || known->fingerprint < change->fingerprint)) {
-            if (show(&links, d, known, &alerts[n++]) < 0)
+            if (known->to == ALERT_FIRING && show(&links, d, known, &alerts[n++]) < 0)
                 goto out;
             k++;
             continue;
@@ -118,7 +118,7 @@ ssize_t deliver_render(struct deliver *d, struct flight *f, const struct item *i
             f->message.decided_ms = change->decided_ms;
     }
     rc = 0;
-    if (!changed && it->changes.count)
+    if (!n || (!changed && it->changes.count))
         goto out;
     key_of(d, g, alerts, n, f->message.key);
     struct webhook_message m = {

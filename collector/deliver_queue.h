@@ -24,7 +24,7 @@ struct item {
 struct group {
     struct labels *labels;
     char *key;
-    struct notice_set known; // firing at the receiver
+    struct notice_set known; // firing at the receiver; over: it may know that already
     struct item *last;       // newest queued item that is not in flight
     size_t items;            // queued, in flight included
     size_t stays;            // alerts of an older grouping that belong here until they are over

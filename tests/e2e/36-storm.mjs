@@ -29,8 +29,9 @@ class Receiver {
         const mode = this.mode;
         if (mode === "away") return q.socket.destroy();
         if (mode === "refuses") return r.writeHead(503).end();
-        if (mode === "slow") await sleep(150 + random(300));
+        // In the order of arrival: a dead collector's message may wait here beside those of the next one.
         this.got.push({ key: q.headers["idempotency-key"], body: JSON.parse(Buffer.concat(chunks)) });
+        if (mode === "slow") await sleep(150 + random(300));
         r.writeHead(200).end();
       });
     });

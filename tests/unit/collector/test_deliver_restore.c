@@ -93,6 +93,15 @@ static void change(struct world *w, uint32_t alert)
 }
 
 // The receiver reads the members that changed; the rest of a group it has to know already.
+// The receiver has heard the end of the newest of its episodes that it heard of.
+static bool is_over(const struct world *w, uint64_t fingerprint)
+{
+    for (size_t i = w->n; i-- > 0;)
+        if (w->e[i].n.fingerprint == fingerprint && w->e[i].heard_firing)
+            return w->e[i].heard_over;
+    return false;
+}
+
 static void hear(struct world *w, const struct deliver_message *m)
 {
     cJSON *j = cJSON_ParseWithLength((const char *)m->body->data, m->body->len), *a;
@@ -110,7 +119,11 @@ static void hear(struct world *w, const struct deliver_message *m)
     }
     cJSON_ArrayForEach(a, cJSON_GetObjectItem(j, "alerts"))
     {
-        w->wrong |= !cJSON_GetObjectItem(a, "fingerprint");
+        const char *hex = cJSON_GetStringValue(cJSON_GetObjectItem(a, "fingerprint"));
+        const char *status = cJSON_GetStringValue(cJSON_GetObjectItem(a, "status"));
+        w->wrong |= !hex || !status;
+        if (hex && status && strcmp(status, "firing") == 0)
+            w->wrong |= is_over(w, strtoull(hex, NULL, 16));
     }
     cJSON_Delete(j);
 }
