@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "wire/name.h"
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
@@ -39,7 +40,9 @@ const char *config_keep(struct config_reader *r, const char *s, size_t len)
 void config_map(struct config_reader *r, const struct yaml_node *map,
     const struct config_key *keys, size_t n_keys, void *to, const char *what)
 {
-    const char *names[32];
+    const char *names[CONFIG_KEYS_MAX];
+    const struct config_key *outer = r->key;
+    assert(n_keys <= CONFIG_KEYS_MAX);
     for (size_t i = 0; i < n_keys; i++)
         names[i] = keys[i].name;
     for (size_t i = 0; i < map->n; i++) {
@@ -48,6 +51,7 @@ void config_map(struct config_reader *r, const struct yaml_node *map,
         while (at < n_keys && strcmp(keys[at].name, k->text) != 0)
             at++;
         if (at < n_keys) {
+            r->key = &keys[at];
             if (map->items[i]->kind != YAML_NULL)
                 keys[at].read(r, map->items[i], (char *)to + keys[at].offset);
             continue;
@@ -58,6 +62,7 @@ void config_map(struct config_reader *r, const struct yaml_node *map,
             snprintf(hint, sizeof(hint), "did you mean `%s`?", near);
         config_bad(r, k, near ? hint : NULL, "unknown key `%.60s` in %s", k->text, what);
     }
+    r->key = outer;
 }
 
 bool config_scalar(struct config_reader *r, const struct yaml_node *n)
@@ -87,19 +92,19 @@ static void read_host(struct config_reader *r, const struct yaml_node *n, void *
         config_text(r, n, to);
 }
 
-void config_duration(
-    struct config_reader *r, const struct yaml_node *n, int64_t low, int64_t high, int64_t *ret)
+void config_duration(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    int64_t ms;
+    const struct config_range *range = r->key->context;
+    int64_t *ret = to, ms;
     if (!config_scalar(r, n))
         return;
     if (!duration_parse(n->text, n->len, &ms)) {
         config_bad(r, n, "write it with a unit, e.g. 250ms, 2s, 1m",
             "`%.40s` is not a duration", n->text);
-    } else if (ms < low || ms > high) {
+    } else if (ms < range->low_ms || ms > range->high_ms) {
         char a[NUM_TEXT_MAX + 1], b[NUM_TEXT_MAX + 1];
-        a[duration_print(low, a)] = 0;
-        b[duration_print(high, b)] = 0;
+        a[duration_print(range->low_ms, a)] = 0;
+        b[duration_print(range->high_ms, b)] = 0;
         config_bad(r, n, NULL, "`%.40s` is not between %s and %s", n->text, a, b);
     } else {
         *ret = ms;
@@ -166,14 +171,14 @@ static void read_labels(struct config_reader *r, const struct yaml_node *n, void
 // --- the whole ---------------------------------------------------------------------------------
 
 static const struct config_key TOP[] = {
-    {"collector", read_collector, offsetof(struct agent_config, collector)},
-    {"token_file", config_text, offsetof(struct agent_config, token_file)},
-    {"ca_file", config_text, offsetof(struct agent_config, ca_file)},
-    {"state_dir", config_text, offsetof(struct agent_config, state_dir)},
-    {"host", read_host, offsetof(struct agent_config, host)},
-    {"labels", read_labels, 0},
-    {"probes", config_probes, 0},
-    {"repairs", config_repairs, 0},
+    {"collector", read_collector, offsetof(struct agent_config, collector), NULL},
+    {"token_file", config_text, offsetof(struct agent_config, token_file), NULL},
+    {"ca_file", config_text, offsetof(struct agent_config, ca_file), NULL},
+    {"state_dir", config_text, offsetof(struct agent_config, state_dir), NULL},
+    {"host", read_host, offsetof(struct agent_config, host), NULL},
+    {"labels", read_labels, 0, NULL},
+    {"probes", config_probes, 0, NULL},
+    {"repairs", config_repairs, 0, NULL},
 };
 
 static const char *default_state_dir(struct config_reader *r)

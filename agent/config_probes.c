@@ -9,106 +9,57 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void read_every(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    config_duration(r, n, 50, 3600 * 1000, to);
-}
-
-static void read_timeout(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    config_duration(r, n, 10, 60 * 1000, to);
-}
-
-static void read_slow(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    config_duration(r, n, 1, 60 * 1000, to);
-}
-
 // --- the target ----------------------------------------------------------------------------------
 
-// Every key that names a target, in the order people see them.
-static const char *const KINDS[] = {"tcp", "http", "tls", "redis", "memcached", "postgresql",
-    "mysql", "amqp", "nats", "mqtt", "websocket", NULL};
+// Context of a key that names a target: what it makes of the probe.
+struct target {
+    enum probe_kind kind;
+    const struct dialogue_kind *dialogue; // of PROBE_TALK
+    void (*read)(struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
+};
 
-static bool one_target(
-    struct config_reader *r, const struct yaml_node *n, const struct probe_config *p)
+static void read_target(struct config_reader *r, const struct yaml_node *n, void *to)
 {
+    const struct target *t = r->key->context;
+    struct probe_config *p = to;
+    p->kind = t->kind;
+    p->dialogue = t->dialogue;
     if (!config_scalar(r, n))
-        return false;
+        return;
     if (p->target)
         config_bad(r, n, NULL, "a probe has one target: one of tcp, http, tls, redis ...");
-    return true;
-}
-
-static void read_address(struct config_reader *r, const struct yaml_node *n,
-    struct probe_config *p, uint16_t port, const char *hint)
-{
-    if (!one_target(r, n, p))
-        return;
-    if (!config_address(r, n->text, n->len, port, &p->host, &p->port)) {
-        config_bad(r, n, hint, "`%.60s` is not host:port", n->text);
-        p->host = NULL;
-    }
+    t->read(r, n, p);
     p->target = config_keep(r, n->text, n->len);
 }
 
-static void read_tcp(struct config_reader *r, const struct yaml_node *n, void *to)
+static void read_address(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
 {
-    struct probe_config *p = to;
-    p->dialogue = &DIALOGUE_LINE;
-    read_address(r, n, p, 0, "e.g. 127.0.0.1:5432 or [::1]:5432");
-}
-
-static void read_tls(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    struct probe_config *p = to;
-    p->kind = PROBE_TLS;
-    read_address(r, n, p, 0, "e.g. mail.example.net:993");
-}
-
-static void read_http(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    struct probe_config *p = to;
-    p->kind = PROBE_HTTP;
-    if (!one_target(r, n, p))
+    uint16_t port = p->dialogue ? p->dialogue->port : 0;
+    char hint[64] = "e.g. 127.0.0.1:5432 or [::1]:5432";
+    if (port)
+        snprintf(hint, sizeof(hint), "e.g. 127.0.0.1, or 127.0.0.1:%u", port);
+    if (config_address(r, n->text, n->len, port, &p->host, &p->port))
         return;
+    config_bad(r, n, p->kind == PROBE_TLS ? "e.g. mail.example.net:993" : hint,
+        "`%.60s` is not host:port", n->text);
+    p->host = NULL;
+}
+
+static void read_http(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
+{
     if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) ||
         !config_url(r, n->text, &p->host, &p->port))
         config_bad(r, n, "e.g. http://127.0.0.1:8080/healthz",
             "`%.60s` is not an http or https URL", n->text);
-    p->target = config_keep(r, n->text, n->len);
 }
-
-static void read_dialogue(struct config_reader *r, const struct yaml_node *n,
-    struct probe_config *p, const struct dialogue_kind *kind)
-{
-    char hint[64];
-    snprintf(hint, sizeof(hint), "e.g. 127.0.0.1, or 127.0.0.1:%u", kind->port);
-    p->dialogue = kind;
-    read_address(r, n, p, kind->port, hint);
-}
-#define DIALOGUE_READER(name_, kind_)                                                          \
-    static void name_(struct config_reader *r, const struct yaml_node *n, void *to)            \
-    {                                                                                          \
-        read_dialogue(r, n, to, &(kind_));                                                     \
-    }
-DIALOGUE_READER(read_redis, DIALOGUE_REDIS)
-DIALOGUE_READER(read_memcached, DIALOGUE_MEMCACHED)
-DIALOGUE_READER(read_postgresql, DIALOGUE_POSTGRES)
-DIALOGUE_READER(read_mysql, DIALOGUE_MYSQL)
-DIALOGUE_READER(read_amqp, DIALOGUE_AMQP)
-DIALOGUE_READER(read_nats, DIALOGUE_NATS)
-DIALOGUE_READER(read_mqtt, DIALOGUE_MQTT)
 
 // An http URL but for its first letters.
-static void read_websocket(struct config_reader *r, const struct yaml_node *n, void *to)
+static void read_websocket(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
 {
-    struct probe_config *p = to;
     char url[WIRE_VALUE_MAX + 4];
-    p->dialogue = &DIALOGUE_WEBSOCKET;
-    if (!one_target(r, n, p))
-        return;
-    p->target = config_keep(r, n->text, n->len);
     snprintf(url, sizeof(url), "http%s", strncmp(n->text, "ws:", 3) == 0 ? n->text + 2 : "");
     if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) || !config_url(r, url, &p->host, &p->port)) {
         config_bad(r, n,
@@ -215,38 +166,52 @@ static void read_password(struct config_reader *r, const struct yaml_node *n, vo
 
 // --- a probe -------------------------------------------------------------------------------------
 
+#define TALK(dialogue_) (&(const struct target){PROBE_TALK, &(dialogue_), read_address})
+#define AT(field)       offsetof(struct probe_config, field)
 static const struct config_key KEYS[] = {
-    {"name", config_text, offsetof(struct probe_config, name)},
-    {"tcp", read_tcp, 0},
-    {"http", read_http, 0},
-    {"tls", read_tls, 0},
-    {"redis", read_redis, 0},
-    {"memcached", read_memcached, 0},
-    {"postgresql", read_postgresql, 0},
-    {"mysql", read_mysql, 0},
-    {"amqp", read_amqp, 0},
-    {"nats", read_nats, 0},
-    {"mqtt", read_mqtt, 0},
-    {"websocket", read_websocket, 0},
-    {"method", read_method, offsetof(struct probe_config, method)},
-    {"status", read_status, 0},
-    {"body", config_text, offsetof(struct probe_config, body)},
-    {"send", read_send, offsetof(struct probe_config, words.send)},
-    {"expect", config_text, offsetof(struct probe_config, words.expect)},
-    {"user", config_text, offsetof(struct probe_config, words.user)},
-    {"password_file", read_password, 0},
-    {"every", read_every, offsetof(struct probe_config, every_ms)},
-    {"timeout", read_timeout, offsetof(struct probe_config, timeout_ms)},
-    {"slow", read_slow, offsetof(struct probe_config, slow_ms)},
-    {"service", config_text, offsetof(struct probe_config, service)},
+    {"name", config_text, AT(name), NULL},
+    // Targets in the order people see them.
+    {"tcp", read_target, 0, TALK(DIALOGUE_LINE)},
+    {"http", read_target, 0, &(const struct target){PROBE_HTTP, NULL, read_http}},
+    {"tls", read_target, 0, &(const struct target){PROBE_TLS, NULL, read_address}},
+    {"redis", read_target, 0, TALK(DIALOGUE_REDIS)},
+    {"memcached", read_target, 0, TALK(DIALOGUE_MEMCACHED)},
+    {"postgresql", read_target, 0, TALK(DIALOGUE_POSTGRES)},
+    {"mysql", read_target, 0, TALK(DIALOGUE_MYSQL)},
+    {"amqp", read_target, 0, TALK(DIALOGUE_AMQP)},
+    {"nats", read_target, 0, TALK(DIALOGUE_NATS)},
+    {"mqtt", read_target, 0, TALK(DIALOGUE_MQTT)},
+    {"websocket", read_target, 0,
+        &(const struct target){PROBE_TALK, &DIALOGUE_WEBSOCKET, read_websocket}},
+    {"method", read_method, AT(method), NULL},
+    {"status", read_status, 0, NULL},
+    {"body", config_text, AT(body), NULL},
+    {"send", read_send, AT(words.send), NULL},
+    {"expect", config_text, AT(words.expect), NULL},
+    {"user", config_text, AT(words.user), NULL},
+    {"password_file", read_password, 0, NULL},
+    {"every", config_duration, AT(every_ms), &(const struct config_range){50, 3600 * 1000}},
+    {"timeout", config_duration, AT(timeout_ms), &(const struct config_range){10, 60 * 1000}},
+    {"slow", config_duration, AT(slow_ms), &(const struct config_range){1, 60 * 1000}},
+    {"service", config_text, AT(service), NULL},
 };
+#define N_KEYS (sizeof(KEYS) / sizeof(KEYS[0]))
 
-static bool names_a_target(const struct yaml_node *n)
+// A probe without a target; not if one was named and is wrong, which was said.
+static void want_target(struct config_reader *r, const struct yaml_node *n)
 {
-    for (size_t i = 0; KINDS[i]; i++)
-        if (yaml_get(n, KINDS[i]))
-            return true;
-    return false;
+    char hint[256] = "one of ";
+    size_t len = strlen(hint);
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (KEYS[i].read != read_target)
+            continue;
+        if (yaml_get(n, KEYS[i].name))
+            return;
+        int more = snprintf(hint + len, sizeof(hint) - len, "%s%s",
+            hint[len - 1] == ' ' ? "" : ", ", KEYS[i].name);
+        len += (size_t)more < sizeof(hint) - len ? (size_t)more : 0;
+    }
+    config_bad(r, n, hint, "a probe needs a target");
 }
 
 // Keys of other kinds of probes.
@@ -295,12 +260,9 @@ static void read_probe(
     if (!p)
         return;
     *p = (struct probe_config){.timeout_ms = 2000, .slow_ms = 500};
-    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a probe");
+    config_map(r, n, KEYS, N_KEYS, p, "a probe");
     if (!p->target) {
-        if (!names_a_target(n))
-            config_bad(r, n,
-                "one of tcp, http, tls, redis, memcached, postgresql, mysql, amqp, nats, mqtt, websocket",
-                "a probe needs a target");
+        want_target(r, n);
         return;
     }
     check_keys(r, n, p);

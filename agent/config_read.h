@@ -8,15 +8,22 @@
 #include "base/diag.h"
 #include "base/yaml.h"
 
+struct config_key;
 struct config_reader {
     struct agent_config *c;
     struct diags *d;
+    const struct config_key *key; // the one being read, set by config_map
     bool oom;
 };
+#define CONFIG_KEYS_MAX 64
 struct config_key {
     const char *name;
     void (*read)(struct config_reader *r, const struct yaml_node *n, void *to);
-    size_t offset; // into the struct the map fills
+    size_t offset;       // into the struct the map fills
+    const void *context; // of the reader, which is one for many keys
+};
+struct config_range { // context of config_duration
+    int64_t low_ms, high_ms;
 };
 
 // A mistake at the node; hint may be NULL.
@@ -27,8 +34,8 @@ void config_map(struct config_reader *r, const struct yaml_node *map,
     const struct config_key *keys, size_t n_keys, void *to, const char *what);
 bool config_scalar(struct config_reader *r, const struct yaml_node *n); // else it was said
 void config_text(struct config_reader *r, const struct yaml_node *n, void *to); // const char *
-void config_duration(struct config_reader *r, const struct yaml_node *n, int64_t low,
-    int64_t high, int64_t *ret);
+// int64_t of milliseconds, within the struct config_range that is the key's context.
+void config_duration(struct config_reader *r, const struct yaml_node *n, void *to);
 // "host:port" or "[v6]:port"; without a port def (0: one is wanted).
 bool config_address(struct config_reader *r, const char *s, size_t len, uint16_t def,
     const char **ret_host, uint16_t *ret_port);

@@ -43,11 +43,6 @@ static void read_command(struct config_reader *r, const struct yaml_node *n, voi
     }
 }
 
-static void read_timeout(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    config_duration(r, n, 100, REPAIR_TIMEOUT_MS_MAX, to);
-}
-
 static void read_budget(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     uint64_t v;
@@ -144,14 +139,15 @@ static void check_placeholders(
 static void read_repair(
     struct config_reader *r, const struct yaml_node *n, struct repair_action *a)
 {
+    static const struct config_range TIMEOUT = {100, REPAIR_TIMEOUT_MS_MAX};
     static const struct config_key KEYS[] = {
-        {"name", read_name, offsetof(struct repair_action, name)},
-        {"command", read_command, 0},
-        {"timeout", read_timeout, offsetof(struct repair_action, timeout_ms)},
-        {"max_per_hour", read_budget, offsetof(struct repair_action, max_per_hour)},
-        {"user", read_user, 0},
-        {"env", read_env, 0},
-        {"parameters", read_parameters, 0},
+        {"name", read_name, offsetof(struct repair_action, name), NULL},
+        {"command", read_command, 0, NULL},
+        {"timeout", config_duration, offsetof(struct repair_action, timeout_ms), &TIMEOUT},
+        {"max_per_hour", read_budget, offsetof(struct repair_action, max_per_hour), NULL},
+        {"user", read_user, 0, NULL},
+        {"env", read_env, 0, NULL},
+        {"parameters", read_parameters, 0, NULL},
     };
     *a = (struct repair_action){
         .timeout_ms = REPAIR_TIMEOUT_MS, .max_per_hour = REPAIR_PER_HOUR};
