@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/doctor.h"
+#include "agent/ladder.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -41,7 +42,8 @@ void doctor_repairs(const struct agent_config *c, struct buf *out)
 int doctor_print(const struct schedule *s, const struct agent_config *c,
     const struct agentid *id, const char *id_error, struct buf *out)
 {
-    int missing = 0;
+    struct ladder_who who;
+    char exe[512];
     buf_addf(out, "configuration\n  %-16s %-4s %s\n", "file", "ok",
         c->path ? c->path : "none: defaults");
     buf_addf(out, "  %-16s %-4s %s\n", "collector", "", c->collector);
@@ -57,16 +59,8 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
     else
         buf_addf(out, "  %-16s %-4s %s\n", "identity", "", id_error);
     buf_adds(out, "samplers\n");
-    for (size_t i = 0; i < schedule_count(s); i++) {
-        const struct sampler *p = schedule_at(s, i);
-        if (!p->available)
-            missing++;
-        char every[32] = "events";
-        if (p->interval_ms)
-            snprintf(every, sizeof(every), "%u ms", p->interval_ms);
-        buf_addf(out, "  %-16s %-4s %-8s %s\n", p->ops->name, p->available ? "ok" : "NO", every,
-            p->reason);
-    }
+    ladder_self(&who, exe);
+    int missing = ladder_print(s, &who, out);
     buf_addf(out, "probes\n");
     for (size_t i = 0; i < c->n_probes; i++)
         buf_addf(out, "  %-16s %-4s %" PRId64 " ms  %s\n", c->probes[i].name, "",

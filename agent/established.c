@@ -584,6 +584,7 @@ fail:
 
 const struct sampler_ops established_sampler = {
     .name = "tcp.established",
+    .tier = "B,C",
     .interval_ms = INTERVAL_MS,
     .open = sampler_open,
     .tick = sampler_tick,

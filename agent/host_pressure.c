@@ -39,8 +39,10 @@ static int pressure_open(struct sampler *s)
         // Where it is compiled in and turned off the files are there and a read says so.
         if (rc == 0)
             rc = procfile_read(&p->files[i]);
-        if (rc < 0)
-            return host_unavailable(s, "/proc/pressure (boot with psi=1)", rc);
+        if (rc < 0) {
+            s->fix = "boot with psi=1; the kernel needs CONFIG_PSI";
+            return host_unavailable(s, "/proc/pressure", rc);
+        }
         p->waiting[i] = host_series(s->env->out, WAITING[i], SERIES_COUNTER, "s", NULL);
         if (STALLED[i])
             p->stalled[i] = host_series(s->env->out, STALLED[i], SERIES_COUNTER, "s", NULL);

@@ -4,6 +4,7 @@
 #include "agent/listen.h"
 #include "base/log.h"
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,6 +239,10 @@ static int sampler_open(struct sampler *s)
     snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", s->env->sys);
     rc = latency_kernel_open(
         path, (uint32_t)st.st_ino, &l->kernel, &l->memory, s->reason, sizeof(s->reason));
+    if (rc == -EPERM || rc == -EACCES)
+        s->lacks = 1ull << CAP_BPF | 1ull << CAP_PERFMON;
+    else if (rc == -ENOSYS)
+        s->fix = "a kernel of Linux 6.3 or later";
     if (rc < 0)
         sampler_close(s);
     return rc;
@@ -245,6 +250,7 @@ static int sampler_open(struct sampler *s)
 
 const struct sampler_ops latency_sampler = {
     .name = "tcp.latency",
+    .tier = "D",
     .interval_ms = INTERVAL_MS,
     .open = sampler_open,
     .tick = sampler_tick,

@@ -863,6 +863,7 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
 
 const struct sampler_ops listen_sampler = {
     .name = "tcp.listen",
+    .tier = "A",
     .interval_ms = 1000,
     .open = sampler_open,
     .tick = sampler_tick,

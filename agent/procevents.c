@@ -4,6 +4,7 @@
 #include "agent/netlink.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/cn_proc.h>
 #include <linux/connector.h>
 #include <linux/netlink.h>
@@ -211,8 +212,10 @@ static int sampler_open(struct sampler *s)
     s->state = p;
     p->netlink.fd = -1;
     rc = netlink_open(&p->netlink, NETLINK_CONNECTOR, CN_IDX_PROC, RECEIVE_BYTES);
-    if (rc == -EPERM)
+    if (rc == -EPERM) {
         what = "process connector needs CAP_NET_ADMIN (crashes are judged after 2 s)";
+        s->lacks = 1ull << CAP_NET_ADMIN;
+    }
     if (rc < 0)
         goto fail;
     rc = filter(s);
@@ -226,6 +229,7 @@ static int sampler_open(struct sampler *s)
         rc = error ? -error : 0;
     else if (rc == 0) {
         what = "process connector answers only in the host's pid namespace";
+        s->fix = "run the agent in the host's pid namespace (docker run --pid=host)";
         rc = -EOPNOTSUPP;
     }
     if (rc < 0)

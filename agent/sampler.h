@@ -46,11 +46,17 @@ struct sampler {
     uint32_t wanted_ms;   // what it is stretched from
     bool available;
     char reason[160]; // why not available, or why degraded; "" = whole
+    // What would make it whole, for --doctor: words or a command that need no agent (static text,
+    // NULL = nothing is known to), and the capabilities it lacks, as bits 1ull << CAP_x, of which the
+    // doctor makes the commands.
+    const char *fix;
+    uint64_t lacks;
     int64_t cpu_ns, ticks, missed;
 };
 
 struct sampler_ops {
     const char *name;     // "host.cpu", "tcp.listen"; label `sampler` of self-metrics
+    const char *tier;     // its rungs of the ladder, "A" to "D" (ladder.h); NULL: beside it
     uint32_t interval_ms; // default; 0 = only events of its own
     // 0, or -errno with s->reason filled: the agent goes on without it. May be called with
     // privileges that are dropped afterwards.

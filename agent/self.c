@@ -2,6 +2,7 @@
 #include "agent/self.h"
 #include "agent/procfile.h"
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ static const struct {
 struct kind {
     const struct sampler_ops *ops;
     uint32_t cpu, interval, missed, available;
+    char *reason; // label of `available`; NULL: it is available
 };
 
 struct self {
@@ -87,6 +89,8 @@ static void self_close(struct sampler *sampler)
     struct self *s = sampler->state;
     if (!s)
         return;
+    for (size_t i = 0; i < s->n_kinds; i++)
+        free(s->kinds[i].reason);
     procfile_done(&s->statm);
     free(s);
     sampler->state = NULL;
@@ -106,8 +110,25 @@ static struct kind *kind_of(struct self *s, struct output *o, const struct sampl
     k->interval =
         series(o, "tocsin_agent_sampler_interval_seconds", ops->name, SERIES_GAUGE, "s");
     k->missed = series(o, "tocsin_agent_ticks_missed_total", ops->name, SERIES_COUNTER, "1");
-    k->available = series(o, "tocsin_agent_sampler_available", ops->name, SERIES_STATE, "1");
     return k;
+}
+
+// Why it is not available is a label, so that a query over all hosts tells it too. What is only
+// degraded has none: such a reason may count something, and each would be a series.
+static void available_set(struct output *o, struct kind *k, const char *reason)
+{
+    struct wire_label l[] = {
+        {"job", "tocsin"}, {"sampler", k->ops->name}, {"reason", reason ? reason : ""}};
+    bool same = k->reason && reason ? strcmp(k->reason, reason) == 0 : k->reason == reason;
+
+    if (!k->available || !same) {
+        output_end(o, k->available);
+        free(k->reason);
+        k->reason = reason ? strdup(reason) : NULL;
+        k->available = output_series(o, "tocsin_agent_sampler_available", l,
+            reason && reason[0] ? 3 : 2, SERIES_STATE, "1");
+    }
+    output_set(o, k->available, !reason);
 }
 
 static void write_samplers(struct self *s, struct output *o)
@@ -122,19 +143,20 @@ static void write_samplers(struct self *s, struct output *o)
         if (!kind)
             continue;
         int64_t cpu = 0, missed = 0;
-        bool available = true;
+        const char *reason = NULL;
         for (size_t k = i; k < n; k++) {
             const struct sampler *p = schedule_at(s->from.schedule, k);
             if (p->ops != first->ops)
                 continue;
             cpu += p->cpu_ns;
             missed += p->missed;
-            available = available && p->available;
+            if (!p->available && !reason)
+                reason = p->reason;
         }
         output_set(o, kind->cpu, (double)cpu / 1e9);
         output_set(o, kind->interval, first->interval_ms / 1e3);
         output_set(o, kind->missed, (double)missed);
-        output_set(o, kind->available, available);
+        available_set(o, kind, reason);
     }
 }
 
