@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "cli/rules_test_report.h"
 #include "rules/builtin.h"
-#include "rules/regex.h"
+#include "base/regex.h"
 #include "rules/rule_test.h"
 #include <errno.h>
 #include <glob.h>

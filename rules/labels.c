@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/labels.h"
 #include "base/map.h"
-#include "rules/rune.h"
+#include "base/rune.h"
 #include <stdlib.h>
 #include <string.h>
 

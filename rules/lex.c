@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/lex.h"
 #include "base/num.h"
-#include "rules/rune.h"
+#include "base/rune.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

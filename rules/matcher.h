@@ -3,7 +3,7 @@
 #pragma once
 #include "base/err.h"
 #include "rules/labels.h"
-#include "rules/regex.h"
+#include "base/regex.h"
 
 enum match_op { MATCH_EQ, MATCH_NE, MATCH_RE, MATCH_NRE };
 struct matcher {

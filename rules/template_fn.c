@@ -2,8 +2,8 @@
 // The functions of templates. What they print was compared with promtool, see test_template.c.
 #include "base/diag.h"
 #include "base/num.h"
-#include "rules/regex.h"
-#include "rules/rune.h"
+#include "base/regex.h"
+#include "base/rune.h"
 #include "rules/template_node.h"
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // printf of templates: Go's Sprintf, its complaints about wrong arguments included.
 #include "base/num.h"
-#include "rules/rune.h"
+#include "base/rune.h"
 #include "rules/template_node.h"
 #include <math.h>
 #include <stdio.h>

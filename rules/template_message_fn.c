@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The functions that only templates of messages have.
-#include "rules/rune.h"
+#include "base/rune.h"
 #include "rules/template_node.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 // What a function takes and a pipe begins with: literals, variables, fields, parentheses.
 #include "base/num.h"
 #include "rules/lex.h"
-#include "rules/rune.h"
+#include "base/rune.h"
 #include "rules/template_parser.h"
 #include <ctype.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
  * machine must agree, spans must lie inside the text, and a full match must also be found. Beside
  * RE2, where it is linked (peer_regex.cc): the same patterns are taken, and the same spans found.
  */
-#include "rules/regex.h"
-#include "rules/rune.h"
+#include "base/regex.h"
+#include "base/rune.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

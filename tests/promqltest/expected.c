@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/promqltest/expected.h"
 #include "base/num.h"
-#include "rules/regex.h"
+#include "base/regex.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rules/regex.h"
+#include "base/regex.h"
 #include "rules/rule_test.h"
 #include "tests/lib/oom.h"
 #include "tests/lib/run.h"

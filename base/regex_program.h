@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A compiled regular expression and the machine that runs it. Private to rules/regex*.c.
+ * A compiled regular expression and the machine that runs it. Private to base/regex*.c.
  *
  * The program is a Thompson NFA; instructions that read nothing (jumps, splits, saves,
  * assertions) are followed at once, so a thread list holds only CHAR, CLASS, ANY and MATCH. All
  * threads step over the text together: time is text length x program length, whatever the pattern.
  */
 #pragma once
-#include "rules/regex.h"
-#include "rules/regex_syntax.h"
+#include "base/regex.h"
+#include "base/regex_syntax.h"
 
 enum regex_op {
     OP_RX_CHAR,

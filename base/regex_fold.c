@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // (?i): the simple case folding of Unicode 14, as RE2 and Go's regexp have it.
-#include "rules/regex_class.h"
+#include "base/regex_class.h"
 
 /*
  * lo to hi fold to what is `shift` further on; several may fold to one letter, as K, k and the

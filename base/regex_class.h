@@ -4,7 +4,7 @@
  * negation. Memory comes from the arena; an overflow there leaves `failed` set.
  */
 #pragma once
-#include "rules/regex_syntax.h"
+#include "base/regex_syntax.h"
 
 #define RUNE_MAX 0x10ffff
 struct regex_class {

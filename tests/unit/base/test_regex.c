@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rules/regex.h"
-#include "rules/rune.h"
+#include "base/regex.h"
+#include "base/rune.h"
 #include "tests/lib/oom.h"
 #include "tests/lib/run.h"
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rules/regex.h"
-#include "rules/regex_program.h"
-#include "rules/rune.h"
+#include "base/regex.h"
+#include "base/regex_program.h"
+#include "base/rune.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rules/rune.h"
+#include "base/rune.h"
 #include <stdbool.h>
 
 uint32_t rune_decode(const char *text, size_t len, size_t *at)

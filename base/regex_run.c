@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rules/regex_program.h"
-#include "rules/rune.h"
+#include "base/regex_program.h"
+#include "base/rune.h"
 #include <string.h>
 
 struct place {

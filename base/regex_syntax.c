@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rules/regex_syntax.h"
-#include "rules/regex_class.h"
-#include "rules/rune.h"
+#include "base/regex_syntax.h"
+#include "base/regex_class.h"
+#include "base/rune.h"
 #include <errno.h>
 #include <string.h>
 

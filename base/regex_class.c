@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rules/regex_class.h"
+#include "base/regex_class.h"
 #include <stdlib.h>
 #include <string.h>
 
