@@ -7,7 +7,7 @@
 #include "agent/config_read.h"
 #include "agent/doctor.h"
 #include "agent/feed.h"
-#include "agent/probe.h"
+#include "agent/parts.h"
 #include "agent/push.h"
 #include "agent/repairs.h"
 #include "agent/schedule.h"
@@ -72,7 +72,7 @@ struct core {
     struct schedule *schedule;
     struct transfers *transfers;
     struct pusher *push;
-    struct probes *probes;
+    struct parts *parts;           // what the configuration asks for
     struct executor executor;      // fd -1: none
     struct repairs *repairs;       // NULL: none
     struct loop_timer *stop_timer; // looks whether the goodbye is through
@@ -216,9 +216,10 @@ static void reload(struct core *c)
         !same(next->state_dir, old->state_dir) || !same(next->host, old->host))
         log_warn("config_needs_restart", "detail=%s",
             log_q("only probes are taken over by a reload"));
-    rc = probes_apply(c->probes, next);
+    struct err err = {0};
+    rc = parts_apply(c->parts, old, next, &err);
     if (rc < 0) {
-        log_error("config_rejected", "error=%s", log_q(strerror(-rc)));
+        log_error("config_rejected", "error=%s", log_q(err.msg));
         config_free(next);
         goto out;
     }
@@ -322,7 +323,7 @@ static unsigned phase_ms(const struct core *c)
 static void close_all(struct core *c)
 {
     repairs_free(c->repairs);
-    probes_free(c->probes);
+    parts_free(c->parts);
     schedule_free(c->schedule);
     push_free(c->push);
     transfers_free(c->transfers);
@@ -396,8 +397,8 @@ static int run(struct core *c)
         rc = -ENOMEM;
         goto out;
     }
-    c->probes = probes_new(&c->env, c->schedule, c->transfers);
-    rc = c->probes ? probes_apply(c->probes, c->config) : -ENOMEM;
+    c->parts = parts_new(&c->env, c->schedule, c->transfers);
+    rc = c->parts ? parts_apply(c->parts, NULL, c->config, &err) : -ENOMEM;
     if (rc < 0)
         goto out;
     self = self_new(&c->env, &(struct self_sources){c->schedule, c->feed, c->spool, c->push});

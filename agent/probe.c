@@ -282,3 +282,29 @@ void probes_free(struct probes *e)
     free(e->all);
     free(e);
 }
+
+static bool part_wanted(const struct agent_config *c)
+{
+    return c->n_probes > 0;
+}
+
+static void *part_open(struct env *env, struct schedule *s, struct transfers *m)
+{
+    return probes_new(env, s, m);
+}
+
+static int part_apply(void *state, const struct agent_config *c)
+{
+    return probes_apply(state, c);
+}
+
+static void part_free(void *state)
+{
+    probes_free(state);
+}
+
+const struct part_ops probes_part = {.name = "probes",
+    .wanted = part_wanted,
+    .open = part_open,
+    .apply = part_apply,
+    .free = part_free};

@@ -26,6 +26,7 @@
  */
 #pragma once
 #include "agent/config.h"
+#include "agent/parts.h"
 #include "agent/resolve.h"
 #include "agent/sampler.h"
 #include "agent/schedule.h"
@@ -77,6 +78,7 @@ void probes_free(struct probes *p);
 // Runs exactly the probes of c. Those that did not change go on with their counters; the series of
 // those that went end. 0, or -ENOMEM with the old ones still running.
 int probes_apply(struct probes *p, const struct agent_config *c);
+extern const struct part_ops probes_part;
 
 // Something began or ceased to listen on that port of this host: asks its probes now.
 void probes_port_turned(struct probes *p, uint16_t port);
