@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/rules_test.h"
 #include "base/buf.h"
+#include "base/regex.h"
 #include "cli/rules_test_report.h"
 #include "rules/builtin.h"
-#include "base/regex.h"
 #include "rules/rule_test.h"
 #include <errno.h>
 #include <glob.h>

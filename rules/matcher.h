@@ -2,8 +2,8 @@
 /* One label matcher: =, !=, =~, !~. A missing label is an empty one; regexes are anchored. */
 #pragma once
 #include "base/err.h"
-#include "rules/labels.h"
 #include "base/regex.h"
+#include "rules/labels.h"
 
 enum match_op { MATCH_EQ, MATCH_NE, MATCH_RE, MATCH_NRE };
 struct matcher {

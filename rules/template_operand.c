@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a function takes and a pipe begins with: literals, variables, fields, parentheses.
 #include "base/num.h"
-#include "rules/lex.h"
 #include "base/rune.h"
+#include "rules/lex.h"
 #include "rules/template_parser.h"
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/store.h"
 #include "base/regex.h"
+#include "collector/store.h"
 #include "tests/lib/oom.h"
 #include "tests/lib/run.h"
 #include <errno.h>
