@@ -14,6 +14,16 @@ const struct probe_config *probe_config(const struct probe *p)
     return p->config;
 }
 
+struct env *probe_env(const struct probe *p)
+{
+    return p->engine->env;
+}
+
+struct transfers *probe_transfers(const struct probe *p)
+{
+    return p->engine->transfers;
+}
+
 static void group_tick(struct sampler *s, const struct tick *t)
 {
     const struct group *g = s->state;

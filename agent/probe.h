@@ -26,11 +26,11 @@
  */
 #pragma once
 #include "agent/config.h"
+#include "agent/dialogue.h"
 #include "agent/parts.h"
 #include "agent/resolve.h"
 #include "agent/sampler.h"
 #include "agent/schedule.h"
-#include "agent/talk.h"
 #include "base/transfer.h"
 
 #define PROBE_FLIGHTS 3
@@ -50,25 +50,19 @@ struct probe_result {
     int status;                  // HTTP; 0: none came
     double phases[PROBE_PHASES]; // seconds, HTTP
     double cert_expiry;          // unix time; 0: no certificate
-    int64_t answered_ns;         // monotonic; 0 = now
     char detail[160];            // why not, for people; "" on success
 };
 
+// One question. A kind's own struct begins with it.
 struct probe;
 struct probe_attempt {
     struct probe *probe;
     int64_t intended_ns, begun_ns;
+    int64_t answered_ns; // monotonic; 0 = not yet. From then on only its numbers are to come
     bool active, slow_told;
     bool looking_up; // its name, or another attempt does for both
     double resolve_s;
     struct loop_timer *timer; // slow, then timeout
-    // Of the kind of probe:
-    struct talk talk;
-    struct transfer transfer;
-    CURL *easy;
-    struct curl_slist *address; // where curl finds the name's
-    struct buf body;
-    char error[CURL_ERROR_SIZE];
 };
 
 struct probes;
@@ -85,10 +79,25 @@ void probes_port_turned(struct probes *p, uint16_t port);
 
 // --- between the engine and the kinds ---------------------------------------------------------
 
-// Starts; 0, or -errno with detail filled. The result comes by probe_done, never from within start.
-int probe_http_start(struct probe_attempt *a, const struct probe_config *c, struct transfers *m,
-    const struct endpoint *to, char *detail, size_t size);
-void probe_http_stop(struct probe_attempt *a, struct transfers *m);
-void probe_http_free(struct probe_attempt *a);
+// A way of asking. What it keeps from round to round stands behind the attempt.
+struct probe_ops {
+    size_t size;                          // of its struct; zeroed when it is made
+    int (*init)(struct probe_attempt *a); // 0, -ENOMEM; NULL: zeroed is good
+    // 0, or -errno with detail filled. The result comes by probe_done, never from within.
+    int (*start)(struct probe_attempt *a, const struct endpoint *to, char *detail, size_t size);
+    void (*stop)(struct probe_attempt *a); // without a result; one not running is fine
+    void (*free)(struct probe_attempt *a); // what init and start made; stopped before
+    // It answered, and its numbers did not come in time: tells what there is. NULL: none ever come.
+    void (*cut)(struct probe_attempt *a);
+};
+extern const struct probe_ops PROBE_OPS_TALK, PROBE_OPS_HTTP;
+
+void probe_answered(struct probe_attempt *a, int64_t at_ns); // its latency stands
 void probe_done(struct probe_attempt *a, const struct probe_result *r);
 const struct probe_config *probe_config(const struct probe *p);
+struct env *probe_env(const struct probe *p);
+struct transfers *probe_transfers(const struct probe *p);
+// Whether to ask what the service tells of itself, which is done at most once a second.
+bool probe_wants_values(struct probe *p);
+// What it told.
+void probe_take_values(struct probe *p, const struct dialogue *d);

@@ -2,11 +2,18 @@
 #include "agent/listen.h"
 #include "agent/probe_state.h"
 #include "wire/tocsin.pb-c.h"
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define VALUES_EVERY_NS NS_PER_S
+
+static const struct probe_ops *ops_of(const struct probe *p)
+{
+    static const struct probe_ops *const OPS[] = {[PROBE_TALK] = &PROBE_OPS_TALK,
+        [PROBE_HTTP] = &PROBE_OPS_HTTP,
+        [PROBE_TLS] = &PROBE_OPS_HTTP};
+    return OPS[p->config->kind];
+}
 
 static void tell(struct probe *p, int kind, const char *detail)
 {
@@ -21,10 +28,7 @@ static void attempt_end(struct probe_attempt *a)
 {
     a->active = a->looking_up = false;
     loop_timer_stop(a->timer);
-    if (a->probe->config->kind == PROBE_TALK)
-        talk_stop(&a->talk);
-    else if (a->easy)
-        probe_http_stop(a, a->probe->engine->transfers);
+    ops_of(a->probe)->stop(a);
 }
 
 // An older question's answer that arrives after a younger one's still counts as latency, but the
@@ -61,29 +65,25 @@ static void conclude(struct probe_attempt *a, const struct probe_result *r, doub
         env->flush(env->core);
 }
 
+void probe_answered(struct probe_attempt *a, int64_t at_ns)
+{
+    a->answered_ns = at_ns;
+}
+
 void probe_done(struct probe_attempt *a, const struct probe_result *r)
 {
-    int64_t at = r->answered_ns ? r->answered_ns : probe_now_ns(a->probe);
+    int64_t at = a->answered_ns ? a->answered_ns : probe_now_ns(a->probe);
     if (a->active)
         conclude(a, r, (double)(at - a->intended_ns) / 1e9);
 }
 
-// It answered, or it never will. What it did not tell of itself by then it does not tell.
-static void talk_over(struct probe_attempt *a)
+bool probe_wants_values(struct probe *p)
 {
-    const struct dialogue *d = &a->talk.dialogue;
-    struct probe_result r = {
-        .success = d->answered, .class = d->class, .answered_ns = a->talk.answered_ns};
-    if (!r.success)
-        snprintf(r.detail, sizeof(r.detail), "%s", d->detail);
-    if (d->wants_values && d->answered)
-        probe_take_values(a->probe, d);
-    probe_done(a, &r);
-}
-
-static void on_talked(struct talk *t)
-{
-    talk_over((struct probe_attempt *)((char *)t - offsetof(struct probe_attempt, talk)));
+    int64_t now = probe_now_ns(p);
+    bool wants = p->value_ids && now - p->values_ns >= VALUES_EVERY_NS;
+    if (wants)
+        p->values_ns = now;
+    return wants;
 }
 
 static void on_attempt_timer(void *ctx, int64_t due_ns, int64_t at_ns)
@@ -93,9 +93,9 @@ static void on_attempt_timer(void *ctx, int64_t due_ns, int64_t at_ns)
     struct env *env = p->engine->env;
     const struct probe_config *c = p->config;
     (void)due_ns;
-    if (a->talk.answered_ns) { // only its numbers are still to come
+    if (a->answered_ns) {
         if (at_ns >= a->intended_ns + c->timeout_ms * NS_PER_MS)
-            talk_over(a);
+            ops_of(p)->cut(a);
         else
             loop_timer_set(a->timer, a->intended_ns + c->timeout_ms * NS_PER_MS);
         return;
@@ -129,21 +129,20 @@ void probe_attempt_free(struct probe_attempt *a)
         return;
     if (a->timer)
         attempt_end(a);
-    talk_free(&a->talk);
-    probe_http_free(a);
+    ops_of(a->probe)->free(a);
     loop_timer_free(a->timer);
     free(a);
 }
 
 static struct probe_attempt *attempt_new(struct probe *p)
 {
-    struct loop *loop = p->engine->env->loop;
-    struct probe_attempt *a = calloc(1, sizeof(*a));
+    const struct probe_ops *ops = ops_of(p);
+    struct probe_attempt *a = calloc(1, ops->size);
     if (!a)
         return NULL;
     a->probe = p;
-    a->timer = loop_timer_new(loop, on_attempt_timer, a);
-    if (a->timer && talk_init(&a->talk, loop, on_talked) == 0)
+    a->timer = loop_timer_new(p->engine->env->loop, on_attempt_timer, a);
+    if (a->timer && (!ops->init || ops->init(a) == 0))
         return a;
     probe_attempt_free(a);
     return NULL;
@@ -165,21 +164,10 @@ static struct probe_attempt *attempt_of(struct probe *p)
 static void begin(struct probe_attempt *a)
 {
     struct probe *p = a->probe;
-    const struct probe_config *c = p->config;
-    int64_t now = probe_now_ns(p);
-    a->looking_up = false;
-    a->resolve_s = (double)(now - a->begun_ns) / 1e9;
-    if (c->kind == PROBE_TALK) {
-        bool values = p->value_ids && now - p->values_ns >= VALUES_EVERY_NS;
-        if (values)
-            p->values_ns = now;
-        talk_start(
-            &a->talk, &p->endpoint.to.any, p->endpoint.len, c->dialogue, &c->words, values);
-        return;
-    }
     struct probe_result r = {.class = CLASS_LOCAL};
-    if (probe_http_start(a, c, p->engine->transfers, &p->endpoint, r.detail, sizeof(r.detail)) <
-        0)
+    a->looking_up = false;
+    a->resolve_s = (double)(probe_now_ns(p) - a->begun_ns) / 1e9;
+    if (ops_of(p)->start(a, &p->endpoint, r.detail, sizeof(r.detail)) < 0)
         probe_done(a, &r);
 }
 
@@ -226,7 +214,7 @@ bool probe_ask(struct probe *p, int64_t intended_ns, int64_t at_ns)
         return false;
     a->active = true;
     a->slow_told = false;
-    a->talk.answered_ns = 0;
+    a->answered_ns = 0;
     a->intended_ns = intended_ns;
     a->begun_ns = at_ns;
     loop_timer_set(a->timer,

@@ -5,6 +5,7 @@
  * same without the request. libcurl is told the address: its resolver is never asked.
  */
 #include "agent/probe.h"
+#include "agent/talk.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
@@ -15,11 +16,21 @@
 
 #define BODY_LOOKED_AT (64u << 10)
 
+struct http_attempt {
+    struct probe_attempt attempt;
+    struct transfer transfer;
+    CURL *easy;
+    struct curl_slist *address; // where curl finds the name's
+    struct buf body;
+    char error[CURL_ERROR_SIZE];
+};
+
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
-    struct probe_attempt *a = ctx;
+    struct http_attempt *a = ctx;
     size_t len = size * n, room = BODY_LOOKED_AT - a->body.len;
-    if (probe_config(a->probe)->body && buf_add(&a->body, data, len < room ? len : room) < 0)
+    if (probe_config(a->attempt.probe)->body &&
+        buf_add(&a->body, data, len < room ? len : room) < 0)
         return 0;
     return len;
 }
@@ -82,9 +93,9 @@ static enum probe_class class_of(CURL *easy, CURLcode result)
 
 static void on_done(struct transfer *t, CURLcode result)
 {
-    struct probe_attempt *a =
-        (struct probe_attempt *)((char *)t - offsetof(struct probe_attempt, transfer));
-    const struct probe_config *c = probe_config(a->probe);
+    struct http_attempt *a =
+        (struct http_attempt *)((char *)t - offsetof(struct http_attempt, transfer));
+    const struct probe_config *c = probe_config(a->attempt.probe);
     struct probe_result r = {0};
     long status = 0;
     curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -99,7 +110,7 @@ static void on_done(struct transfer *t, CURLcode result)
         r.cert_expiry = earliest_expiry(a->easy);
     } else {
         phases(a->easy, r.phases);
-        r.phases[PHASE_RESOLVE] = a->resolve_s;
+        r.phases[PHASE_RESOLVE] = a->attempt.resolve_s;
         if (strncasecmp(c->target, "https:", 6) == 0)
             r.cert_expiry = earliest_expiry(a->easy);
         r.class = CLASS_STATUS;
@@ -115,10 +126,10 @@ static void on_done(struct transfer *t, CURLcode result)
             snprintf(r.detail, sizeof(r.detail), "the body does not hold \"%.80s\"", c->body);
         }
     }
-    probe_done(a, &r);
+    probe_done(&a->attempt, &r);
 }
 
-static CURLcode prepare(struct probe_attempt *a, const struct probe_config *c)
+static CURLcode prepare(struct http_attempt *a, const struct probe_config *c)
 {
     CURLcode rc = CURLE_OK;
     char url[512];
@@ -161,7 +172,7 @@ static CURLcode prepare(struct probe_attempt *a, const struct probe_config *c)
 
 // What libcurl is to take for the name's address; one of an old round is replaced.
 static bool tell_address(
-    struct probe_attempt *a, const struct probe_config *c, const struct endpoint *to)
+    struct http_attempt *a, const struct probe_config *c, const struct endpoint *to)
 {
     char address[INET6_ADDRSTRLEN], entry[WIRE_HOST_MAX + sizeof(address) + 16];
     if (endpoint_is_address(c->host))
@@ -176,9 +187,11 @@ static bool tell_address(
     return a->address && curl_easy_setopt(a->easy, CURLOPT_RESOLVE, a->address) == CURLE_OK;
 }
 
-int probe_http_start(struct probe_attempt *a, const struct probe_config *c, struct transfers *m,
-    const struct endpoint *to, char *detail, size_t size)
+static int http_start(
+    struct probe_attempt *attempt, const struct endpoint *to, char *detail, size_t size)
 {
+    struct http_attempt *a = (struct http_attempt *)attempt;
+    const struct probe_config *c = probe_config(attempt->probe);
     // Handles are kept from round to round; they are set up once per configuration.
     if (!a->easy) {
         a->easy = curl_easy_init();
@@ -193,21 +206,29 @@ int probe_http_start(struct probe_attempt *a, const struct probe_config *c, stru
     }
     a->error[0] = 0;
     buf_reset(&a->body);
-    if (!tell_address(a, c, to) || transfer_start(m, a->easy, &a->transfer) < 0) {
+    if (!tell_address(a, c, to) ||
+        transfer_start(probe_transfers(attempt->probe), a->easy, &a->transfer) < 0) {
         snprintf(detail, size, "out of memory");
         return -ENOMEM;
     }
     return 0;
 }
 
-void probe_http_stop(struct probe_attempt *a, struct transfers *m)
+static void http_stop(struct probe_attempt *attempt)
 {
-    transfer_stop(m, a->easy);
+    struct http_attempt *a = (struct http_attempt *)attempt;
+    transfer_stop(probe_transfers(attempt->probe), a->easy);
 }
 
-void probe_http_free(struct probe_attempt *a)
+static void http_free(struct probe_attempt *attempt)
 {
+    struct http_attempt *a = (struct http_attempt *)attempt;
     curl_easy_cleanup(a->easy);
     curl_slist_free_all(a->address);
     buf_done(&a->body);
 }
+
+const struct probe_ops PROBE_OPS_HTTP = {.size = sizeof(struct http_attempt),
+    .start = http_start,
+    .stop = http_stop,
+    .free = http_free};

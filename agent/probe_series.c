@@ -105,7 +105,7 @@ double probe_in_flight_s(const struct probe *p, int64_t at_ns)
     int64_t oldest = at_ns;
     for (int i = 0; i < PROBE_FLIGHTS; i++) {
         const struct probe_attempt *a = p->attempts[i];
-        if (a && a->active && !a->talk.answered_ns && a->intended_ns < oldest)
+        if (a && a->active && !a->answered_ns && a->intended_ns < oldest)
             oldest = a->intended_ns;
     }
     return (double)(at_ns - oldest) / 1e9;

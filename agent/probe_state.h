@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What the probe*.c share: the set and its turns (probe.c), one question and its end
- * (probe_attempt.c), what is written of them (probe_series.c).
+ * (probe_attempt.c; how it is asked: probe_talk.c, probe_http.c), what is written of them (probe_series.c).
  */
 #pragma once
 #include "agent/probe.h"
@@ -82,7 +82,6 @@ void probe_attempt_free(struct probe_attempt *a); // NULL allowed
 // --- probe_series.c
 void probe_intern(struct probe *p);
 void probe_count_failure(struct probe *p, enum probe_class class);
-void probe_take_values(struct probe *p, const struct dialogue *d);
 void probe_observe(struct probe *p, double duration_s);
 void probe_write_result(struct probe *p, struct output *o);
 // All that is sampled on the probe's interval.

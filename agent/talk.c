@@ -80,6 +80,7 @@ static bool went_on(struct talk *t)
     if (d->answered && !t->answered_ns) {
         struct clock c = clock_system();
         t->answered_ns = clock_mono_ns(&c);
+        t->answered(t);
     }
     if (!speak(t))
         return false;
@@ -146,9 +147,13 @@ static void on_now(void *ctx, int64_t due_ns, int64_t at_ns)
     over(ctx);
 }
 
-int talk_init(struct talk *t, struct loop *loop, void (*done)(struct talk *t))
+int talk_init(struct talk *t, struct loop *loop, void (*answered)(struct talk *t),
+    void (*done)(struct talk *t))
 {
-    *t = (struct talk){.loop = loop, .done = done, .now = loop_timer_new(loop, on_now, t)};
+    *t = (struct talk){.loop = loop,
+        .answered = answered,
+        .done = done,
+        .now = loop_timer_new(loop, on_now, t)};
     buf_init(&t->heard, DIALOGUE_HEARD_MAX + 1);
     return t->now ? 0 : -ENOMEM;
 }

@@ -12,8 +12,9 @@
 #include <sys/socket.h>
 
 struct talk {
-    struct dialogue dialogue; // with the verdict
-    int64_t answered_ns;      // monotonic; 0 = it was not
+    struct dialogue dialogue;         // with the verdict
+    int64_t answered_ns;              // monotonic; 0 = it was not
+    void (*answered)(struct talk *t); // with answered_ns set; more may be said
     void (*done)(struct talk *t);
     // Its own:
     struct loop *loop;
@@ -23,8 +24,9 @@ struct talk {
     int fd;
     bool open, connected;
 };
-// 0, -ENOMEM. done: the talk's owner is told.
-int talk_init(struct talk *t, struct loop *loop, void (*done)(struct talk *t));
+// 0, -ENOMEM. The talk's owner is told.
+int talk_init(struct talk *t, struct loop *loop, void (*answered)(struct talk *t),
+    void (*done)(struct talk *t));
 void talk_free(struct talk *t); // stops; all zero is fine
 void talk_start(struct talk *t, const struct sockaddr *to, socklen_t len,
     const struct dialogue_kind *kind, const struct dialogue_words *words, bool wants_values);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Probes that are a dialogue over a connection.
+#include "agent/probe.h"
+#include "agent/talk.h"
+#include <stddef.h>
+#include <stdio.h>
+
+struct talk_attempt {
+    struct probe_attempt attempt;
+    struct talk talk;
+};
+
+static struct talk_attempt *of(struct probe_attempt *a)
+{
+    return (struct talk_attempt *)a;
+}
+
+// It answered, or it never will. What it did not tell of itself by then it does not tell.
+static void talk_over(struct probe_attempt *a)
+{
+    const struct dialogue *d = &of(a)->talk.dialogue;
+    struct probe_result r = {.success = d->answered, .class = d->class};
+    if (d->answered)
+        probe_answered(a, of(a)->talk.answered_ns);
+    else
+        snprintf(r.detail, sizeof(r.detail), "%s", d->detail);
+    if (d->wants_values && d->answered)
+        probe_take_values(a->probe, d);
+    probe_done(a, &r);
+}
+
+static void on_answered(struct talk *t)
+{
+    struct talk_attempt *a =
+        (struct talk_attempt *)((char *)t - offsetof(struct talk_attempt, talk));
+    probe_answered(&a->attempt, t->answered_ns);
+}
+
+static void on_talked(struct talk *t)
+{
+    struct talk_attempt *a =
+        (struct talk_attempt *)((char *)t - offsetof(struct talk_attempt, talk));
+    talk_over(&a->attempt);
+}
+
+static int talk_attempt_init(struct probe_attempt *a)
+{
+    return talk_init(&of(a)->talk, probe_env(a->probe)->loop, on_answered, on_talked);
+}
+
+static int talk_attempt_start(
+    struct probe_attempt *a, const struct endpoint *to, char *detail, size_t size)
+{
+    const struct probe_config *c = probe_config(a->probe);
+    (void)detail;
+    (void)size;
+    talk_start(&of(a)->talk, &to->to.any, to->len, c->dialogue, &c->words,
+        probe_wants_values(a->probe));
+    return 0;
+}
+
+static void talk_attempt_stop(struct probe_attempt *a)
+{
+    talk_stop(&of(a)->talk);
+}
+
+static void talk_attempt_free(struct probe_attempt *a)
+{
+    talk_free(&of(a)->talk);
+}
+
+const struct probe_ops PROBE_OPS_TALK = {.size = sizeof(struct talk_attempt),
+    .init = talk_attempt_init,
+    .start = talk_attempt_start,
+    .stop = talk_attempt_stop,
+    .free = talk_attempt_free,
+    .cut = talk_over};
