@@ -9,7 +9,7 @@
 #include "agent/feed.h"
 #include "agent/parts.h"
 #include "agent/push.h"
-#include "agent/repairs.h"
+#include "agent/repair_relay.h"
 #include "agent/schedule.h"
 #include "agent/self.h"
 #include "agent/spool.h"
@@ -74,7 +74,7 @@ struct core {
     struct pusher *push;
     struct parts *parts;           // what the configuration asks for
     struct executor executor;      // fd -1: none
-    struct repairs *repairs;       // NULL: none
+    struct repair_relay *repairs;  // NULL: none
     struct loop_timer *stop_timer; // looks whether the goodbye is through
     int64_t stop_deadline_ns;
     char *token;
@@ -140,7 +140,7 @@ static void on_repairs(void *ctx, const struct wire_repair *asked, size_t n, int
 {
     struct core *c = ctx;
     if (c->repairs && !c->stopping)
-        repairs_take(c->repairs, asked, n, sent_ns);
+        repair_relay_take(c->repairs, asked, n, sent_ns);
 }
 
 // --- signals -----------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ static unsigned phase_ms(const struct core *c)
 
 static void close_all(struct core *c)
 {
-    repairs_free(c->repairs);
+    repair_relay_free(c->repairs);
     parts_free(c->parts);
     schedule_free(c->schedule);
     push_free(c->push);
@@ -393,7 +393,7 @@ static int run(struct core *c)
         rc = open_samplers(c);
     if (rc < 0)
         goto out;
-    if (c->executor.fd != -1 && !(c->repairs = repairs_new(&c->env, &c->executor))) {
+    if (c->executor.fd != -1 && !(c->repairs = repair_relay_new(&c->env, &c->executor))) {
         rc = -ENOMEM;
         goto out;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/api.h"
+#include "collector/webhook.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -74,4 +75,37 @@ void request_answer(
             REQUEST_REPLY_MAX >> 20);
     else if (r->body.failed)
         api_error(r, 503, "execution", "out of memory");
+}
+
+void api_time_json(int64_t ms, struct buf *out)
+{
+    buf_addc(out, '"');
+    if (ms)
+        webhook_time(ms, out);
+    else
+        buf_adds(out, "0001-01-01T00:00:00Z");
+    buf_addc(out, '"');
+}
+
+void api_key(struct buf *b, const char *name)
+{
+    buf_addf(b, ",\"%s\":", name);
+}
+
+void api_text(struct buf *b, const char *name, const char *value)
+{
+    api_key(b, name);
+    buf_add_json(b, value, strlen(value));
+}
+
+void api_time(struct buf *b, const char *name, int64_t ms)
+{
+    api_key(b, name);
+    api_time_json(ms, b);
+}
+
+void api_when(struct buf *b, const char *name, int64_t ms)
+{
+    if (ms)
+        api_time(b, name, ms);
 }

@@ -57,6 +57,11 @@ void api_sample_json(int64_t t_ms, double v, struct buf *out);
 void api_histogram_json(int64_t t_ms, const struct histogram *h, struct buf *out);
 void api_number(double v, struct buf *out);      // "NaN" in quotes, as Prometheus
 void api_time_json(int64_t ms, struct buf *out); // RFC 3339 in quotes
+// A member of an object that is not its first: `,"name":`, and that with a value.
+void api_key(struct buf *b, const char *name);
+void api_text(struct buf *b, const char *name, const char *value);
+void api_time(struct buf *b, const char *name, int64_t ms);
+void api_when(struct buf *b, const char *name, int64_t ms); // nothing for 0
 void api_query(struct pipeline *p, struct request *r, int64_t now_ms);
 void api_query_range(struct pipeline *p, struct request *r);
 void api_names(struct pipeline *p, struct request *r);

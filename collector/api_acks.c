@@ -2,6 +2,7 @@
 #include "collector/api_acks.h"
 #include "base/num.h"
 #include "base/when.h"
+#include "collector/api.h"
 #include "collector/api_v2_alerts.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -35,10 +36,10 @@ static void add(struct choice *c, const struct notice *n, const struct ack *a)
     buf_addf(b, "%s{\"fingerprint\":\"%016" PRIx64 "\",\"labels\":", c->l.n++ ? "," : "",
         n->fingerprint);
     labels_json(&n->labels, b);
-    api_v2_text(b, "owner", a->owner);
-    api_v2_text(b, "note", a->note);
-    api_v2_time(b, "startsAt", a->at_ms);
-    api_v2_time(b, "endsAt", a->until_ms);
+    api_text(b, "owner", a->owner);
+    api_text(b, "note", a->note);
+    api_time(b, "startsAt", a->at_ms);
+    api_time(b, "endsAt", a->until_ms);
     buf_addc(b, '}');
 }
 

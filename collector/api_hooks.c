@@ -79,34 +79,11 @@ static bool chosen(const struct choice *c, const struct letter *l)
            l->at_ms >= c->since_ms;
 }
 
-// The lane a letter was for; NULL: the configuration has it no more.
-static struct lane *lane_of(const struct api_hooks *a, const struct letter *l)
-{
-    for (size_t i = 0; i < lanes_count(a->lanes); i++)
-        if (strcmp(lane_id(lanes_at(a->lanes, i)), l->lane) == 0)
-            return lanes_at(a->lanes, i);
-    return NULL;
-}
-
 // --- pieces --------------------------------------------------------------------------------------
 
 static void begin(struct buf *b)
 {
     buf_adds(b, "{\"status\":\"success\",\"data\":");
-}
-
-static void text(struct buf *b, const char *name, const char *value)
-{
-    buf_addf(b, ",\"%s\":", name);
-    buf_add_json(b, value, strlen(value));
-}
-
-static void when(struct buf *b, const char *name, int64_t ms)
-{
-    if (!ms)
-        return;
-    buf_addf(b, ",\"%s\":", name);
-    api_time_json(ms, b);
 }
 
 static void lane_json(const struct lane *l, struct buf *b)
@@ -116,9 +93,9 @@ static void lane_json(const struct lane *l, struct buf *b)
     lane_view(l, &s, &t);
     buf_adds(b, "{\"receiver\":");
     buf_add_json(b, s.name, strlen(s.name));
-    text(b, "kind", lane_kind(l));
-    text(b, "route", lane_route(l)->key ? lane_route(l)->key : "{}");
-    text(b, "to", lane_to(l));
+    api_text(b, "kind", lane_kind(l));
+    api_text(b, "route", lane_route(l)->key ? lane_route(l)->key : "{}");
+    api_text(b, "to", lane_to(l));
     buf_addf(b,
         ",\"queued\":%zu,\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"dropped\":%" PRIu64
         ",\"gone\":%s,\"lastStatus\":%d",
@@ -126,24 +103,24 @@ static void lane_json(const struct lane *l, struct buf *b)
     buf_addf(b,
         ",\"lastTries\":%zu,\"lastTriesOk\":%zu,\"p50Ms\":%.3f,\"p99Ms\":%.3f,\"letters\":%zu",
         t.tries, t.ok, t.p50_us / 1000.0, t.p99_us / 1000.0, s.letters);
-    when(b, "lastSentAt", s.last_sent_ms);
-    when(b, "failingSince", s.failing_since_ms);
-    text(b, "lastError", s.last_error);
+    api_when(b, "lastSentAt", s.last_sent_ms);
+    api_when(b, "failingSince", s.failing_since_ms);
+    api_text(b, "lastError", s.last_error);
     buf_addc(b, '}');
 }
 
 static void letter_json(const struct api_hooks *a, const struct standing *now,
     const struct letter *l, bool whole, struct buf *b)
 {
-    const struct lane *lane = lane_of(a, l);
+    const struct lane *lane = lanes_named(a->lanes, l->lane);
     buf_addf(b, "{\"id\":%" PRIu64, l->id);
-    text(b, "receiver", l->receiver);
-    text(b, "to", l->to);
-    text(b, "key", l->key);
-    text(b, "why", l->why);
-    when(b, "at", l->at_ms);
-    when(b, "causeAt", l->cause_ms);
-    when(b, "decidedAt", l->decided_ms);
+    api_text(b, "receiver", l->receiver);
+    api_text(b, "to", l->to);
+    api_text(b, "key", l->key);
+    api_text(b, "why", l->why);
+    api_when(b, "at", l->at_ms);
+    api_when(b, "causeAt", l->cause_ms);
+    api_when(b, "decidedAt", l->decided_ms);
     buf_addf(b, ",\"status\":%" PRId64 ",\"tries\":%" PRId64 ",\"bodyBytes\":%zu", l->status,
         l->tries, l->body_len);
     buf_addf(b, ",\"receiverThere\":%s,\"waiting\":%s,\"outOfDate\":%zu,\"changed\":%zu",
@@ -240,7 +217,7 @@ static void ordered(struct buf *b, size_t *n, uint64_t id, const char *receiver,
     buf_addf(b, "%s{\"id\":%" PRIu64, (*n)++ ? "," : "", id);
     if (of)
         buf_addf(b, ",\"of\":%" PRIu64, of);
-    text(b, "receiver", receiver);
+    api_text(b, "receiver", receiver);
     buf_addc(b, '}');
 }
 
@@ -283,7 +260,7 @@ static bool says_which(struct request *r, const struct choice *c)
 static void skip(struct buf *b, const struct letter *l, const char *why)
 {
     buf_addf(b, "%s{\"id\":%" PRIu64, b->len ? "," : "", l->id);
-    text(b, "why", why);
+    api_text(b, "why", why);
     buf_addc(b, '}');
 }
 
@@ -305,7 +282,7 @@ static void replay(const struct api_hooks *a, struct request *r, const struct ch
     standing_init(&now, a->ledger);
     for (size_t i = 0; i < s->n; i++) {
         const struct letter *l = s->l[i];
-        struct lane *lane = lane_of(a, l);
+        struct lane *lane = lanes_named(a->lanes, l->lane);
         if (!chosen(c, l))
             continue;
         if (!lane) {

@@ -14,16 +14,6 @@ static void add_text(const char *s, struct buf *out)
     buf_add_json(out, s, strlen(s));
 }
 
-void api_time_json(int64_t ms, struct buf *out)
-{
-    buf_addc(out, '"');
-    if (ms)
-        webhook_time(ms, out);
-    else
-        buf_adds(out, "0001-01-01T00:00:00Z");
-    buf_addc(out, '"');
-}
-
 // Go's 'e' format with the fewest digits that read back as the same number: "1e+00".
 static void add_exponent(double v, struct buf *out)
 {

@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "base/secret.h"
 #include "base/when.h"
+#include "collector/api.h"
 #include "collector/api_acks.h"
 #include "collector/api_v2_alerts.h"
 #include <cjson/cJSON.h>
@@ -17,17 +18,17 @@ static void silence_json(const struct silence *s, int64_t now_ms, struct buf *b)
     buf_add_json(b, s->id, strlen(s->id));
     buf_addf(
         b, ",\"status\":{\"state\":\"%s\"}", silence_state_name(silence_state_at(s, now_ms)));
-    api_v2_time(b, "updatedAt", s->updated_ms);
-    api_v2_text(b, "comment", s->comment);
-    api_v2_text(b, "createdBy", s->created_by);
-    api_v2_time(b, "startsAt", s->starts_ms);
-    api_v2_time(b, "endsAt", s->ends_ms);
-    api_v2_key(b, "matchers");
+    api_time(b, "updatedAt", s->updated_ms);
+    api_text(b, "comment", s->comment);
+    api_text(b, "createdBy", s->created_by);
+    api_time(b, "startsAt", s->starts_ms);
+    api_time(b, "endsAt", s->ends_ms);
+    api_key(b, "matchers");
     for (size_t i = 0; i < s->matchers.n; i++) {
         const struct matcher *m = &s->matchers.m[i];
         buf_addf(b, "%c{\"name\":", i ? ',' : '[');
         buf_add_json(b, m->name, strlen(m->name));
-        api_v2_text(b, "value", m->value);
+        api_text(b, "value", m->value);
         buf_addf(b, ",\"isRegex\":%s,\"isEqual\":%s}",
             m->op == MATCH_RE || m->op == MATCH_NRE ? "true" : "false",
             m->op == MATCH_EQ || m->op == MATCH_RE ? "true" : "false");
@@ -37,7 +38,7 @@ static void silence_json(const struct silence *s, int64_t now_ms, struct buf *b)
     char quiet[NUM_TEXT_MAX];
     if (s->quiet_ms) {
         duration_print(s->quiet_ms, quiet);
-        api_v2_text(b, "untilQuiet", quiet);
+        api_text(b, "untilQuiet", quiet);
     }
     buf_addc(b, '}');
 }
@@ -195,10 +196,10 @@ static void status(const struct api_v2 *a, struct request *r)
     struct buf *b = &r->body;
     buf_adds(b, "{\"cluster\":{\"status\":\"disabled\",\"peers\":[]},"
                 "\"config\":{\"original\":\"\"}");
-    api_v2_time(b, "uptime", a->started_ms);
+    api_time(b, "uptime", a->started_ms);
     buf_adds(b, ",\"versionInfo\":{\"branch\":\"\",\"buildDate\":\"\",\"buildUser\":\"\","
                 "\"goVersion\":\"\",\"revision\":\"\"");
-    api_v2_text(b, "version", a->version);
+    api_text(b, "version", a->version);
     buf_adds(b, "}}");
 }
 

@@ -70,25 +70,6 @@ bool api_filter_receiver(const struct api_filter *f, const char *name)
     return !f->receiver_re || regex_full_match(f->receiver_re, name, strlen(name));
 }
 
-// --- pieces --------------------------------------------------------------------------------------
-
-void api_v2_key(struct buf *b, const char *name)
-{
-    buf_addf(b, ",\"%s\":", name);
-}
-
-void api_v2_text(struct buf *b, const char *name, const char *value)
-{
-    api_v2_key(b, name);
-    buf_add_json(b, value, strlen(value));
-}
-
-void api_v2_time(struct buf *b, const char *name, int64_t ms)
-{
-    api_v2_key(b, name);
-    api_time_json(ms, b);
-}
-
 // --- alerts --------------------------------------------------------------------------------------
 
 struct api_v2_alert api_v2_alert_of(const struct api_listing *l, const struct ledger_entry *e)
@@ -128,7 +109,7 @@ void api_v2_alert_json(const struct api_listing *l, const struct api_v2_alert *a
     buf_adds(b, "{\"annotations\":");
     labels_json(&n->annotations, b);
     // It fires as long as its rule says so: the end is a promise that is renewed.
-    api_v2_time(b, "endsAt", n->ends_at_ms ? n->ends_at_ms : l->now_ms + 240000);
+    api_time(b, "endsAt", n->ends_at_ms ? n->ends_at_ms : l->now_ms + 240000);
     buf_addf(b, ",\"fingerprint\":\"%016" PRIx64 "\",\"receivers\":[", n->fingerprint);
     for (size_t i = 0; i < n_receivers; i++) {
         buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
@@ -136,7 +117,7 @@ void api_v2_alert_json(const struct api_listing *l, const struct api_v2_alert *a
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
-    api_v2_time(b, "startsAt", n->starts_at_ms);
+    api_time(b, "startsAt", n->starts_at_ms);
     buf_adds(b, ",\"status\":{\"inhibitedBy\":");
     muted_by(
         a->muted, MUTE_INHIBITION, "\"inhibit_rules\"", MUTE_DEPENDENCY, "\"depends_on\"", b);
@@ -146,10 +127,10 @@ void api_v2_alert_json(const struct api_listing *l, const struct api_v2_alert *a
     buf_adds(b, "],\"mutedBy\":");
     muted_by(a->muted, MUTE_TIME, "\"time_intervals\"", MUTE_FLAP, "\"flap\"", b);
     buf_addf(b, ",\"state\":\"%s\"}", a->silenced || a->muted ? "suppressed" : "active");
-    api_v2_time(b, "updatedAt", n->decided_ms);
+    api_time(b, "updatedAt", n->decided_ms);
     buf_init(&url, 65536);
     if (webhook_generator_url(l->a->external_url, n->expr, &url) == 0)
-        api_v2_text(b, "generatorURL", buf_cstr(&url));
+        api_text(b, "generatorURL", buf_cstr(&url));
     buf_done(&url);
     buf_adds(b, ",\"labels\":");
     labels_json(&n->labels, b);

@@ -55,6 +55,3 @@ void api_v2_groups(const struct api_v2 *a, struct request *r, int64_t now_ms);
 
 // The error is a JSON string, as Alertmanager's is.
 void api_v2_refuse(struct request *r, int status, const char *why);
-void api_v2_key(struct buf *b, const char *name);
-void api_v2_text(struct buf *b, const char *name, const char *value);
-void api_v2_time(struct buf *b, const char *name, int64_t ms);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/delivery.h"
-#include "collector/webhook.h"
+#include "collector/api.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,48 +53,33 @@ struct delivery *delivery_copy(const struct delivery *d)
     return c;
 }
 
-static void text(struct buf *b, const char *name, const char *value)
-{
-    buf_addf(b, ",\"%s\":", name);
-    buf_add_json(b, value, strlen(value));
-}
-
-static void when(struct buf *b, const char *name, int64_t ms)
-{
-    if (!ms)
-        return;
-    buf_addf(b, ",\"%s\":\"", name);
-    webhook_time(ms, b);
-    buf_addc(b, '"');
-}
-
 void delivery_json(const struct delivery *d, struct buf *b)
 {
     buf_addf(b, "{\"id\":%" PRIu64 ",\"kind\":\"%s\",\"outcome\":\"%s\"", d->id,
         delivery_kind_name(d->kind), delivery_outcome_name(d->outcome));
     if (d->of)
         buf_addf(b, ",\"of\":%" PRIu64, d->of);
-    text(b, "receiver", d->receiver);
-    text(b, "lane", d->lane);
-    text(b, "to", d->to);
-    text(b, "key", d->key);
+    api_text(b, "receiver", d->receiver);
+    api_text(b, "lane", d->lane);
+    api_text(b, "to", d->to);
+    api_text(b, "key", d->key);
     buf_addf(b, ",\"status\":%d,\"tries\":%u", d->status, d->tries);
-    when(b, "firstAt", d->first_ms);
-    when(b, "lastAt", d->last_ms);
+    api_when(b, "firstAt", d->first_ms);
+    api_when(b, "lastAt", d->last_ms);
     buf_addf(b, ",\"tookMs\":%.3f", (double)d->took_us / 1000);
-    when(b, "causeAt", d->cause_ms);
-    when(b, "decidedAt", d->decided_ms);
+    api_when(b, "causeAt", d->cause_ms);
+    api_when(b, "decidedAt", d->decided_ms);
     if (d->cause_ms && d->last_ms)
         buf_addf(b, ",\"causeToLastMs\":%" PRId64, d->last_ms - d->cause_ms);
-    text(b, "error", d->error);
-    text(b, "answer", d->answer);
+    api_text(b, "error", d->error);
+    api_text(b, "answer", d->answer);
     buf_addf(
         b, ",\"bodyBytes\":%zu,\"changed\":%zu,\"alerts\":[", d->body_len, d->alerts_total);
     for (size_t i = 0; i < d->n_alerts; i++) {
         const struct delivery_alert *a = &d->alerts[i];
         buf_addf(b, "%s{\"fingerprint\":\"%016" PRIx64 "\",\"status\":\"%s\"", i ? "," : "",
             a->fingerprint, a->resolved ? "resolved" : "firing");
-        text(b, "alertname", a->name);
+        api_text(b, "alertname", a->name);
         buf_addc(b, '}');
     }
     buf_adds(b, "]}");

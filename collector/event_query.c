@@ -85,18 +85,8 @@ static int query_read(struct request *r, struct query *q, struct err *err)
 
 static void text(struct buf *b, const char *name, const char *value)
 {
-    if (!value[0])
-        return;
-    buf_addf(b, ",\"%s\":", name);
-    buf_add_json(b, value, strlen(value));
-}
-
-static void when(struct buf *b, const char *name, int64_t ms)
-{
-    if (!ms)
-        return;
-    buf_addf(b, ",\"%s\":", name);
-    api_time_json(ms, b);
+    if (value[0])
+        api_text(b, name, value);
 }
 
 static void mutes_json(unsigned mutes, struct buf *b)
@@ -129,14 +119,14 @@ static void event_json(const struct event *e, struct buf *b)
         api_number(e->value, b);
         mutes_json(e->mutes, b);
     }
-    when(b, "causeAt", e->cause_ms);
+    api_when(b, "causeAt", e->cause_ms);
     text(b, "group", e->group);
     text(b, "file", e->file);
     text(b, "by", e->who);
     text(b, "comment", e->note);
     text(b, "silence", e->subject);
     text(b, "matchers", e->matchers);
-    when(b, "endsAt", e->until_ms);
+    api_when(b, "endsAt", e->until_ms);
     buf_addc(b, '}');
 }
 

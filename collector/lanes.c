@@ -42,6 +42,14 @@ struct lane *lanes_at(const struct lanes *l, size_t number)
     return l->at[number].lane;
 }
 
+struct lane *lanes_named(const struct lanes *l, const char *id)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(lane_id(l->at[i].lane), id) == 0)
+            return l->at[i].lane;
+    return NULL;
+}
+
 enum lane_life lanes_life(const struct lanes *l, size_t number)
 {
     return l->at[number].life;

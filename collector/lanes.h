@@ -35,6 +35,7 @@ struct lanes *lanes_open(const struct lanes_options *o, struct err *err); // NUL
 void lanes_close(struct lanes *l);                                        // NULL allowed
 size_t lanes_count(const struct lanes *l); // of places; each has a lane
 struct lane *lanes_at(const struct lanes *l, size_t number);
+struct lane *lanes_named(const struct lanes *l, const char *id); // its lane_id; NULL: none
 enum lane_life lanes_life(const struct lanes *l, size_t number);
 // Those that are told what this one is not (fallback.h). Returns how many.
 size_t lanes_fallbacks(const struct lanes *l, size_t number, uint32_t *ret, size_t max);

@@ -63,10 +63,10 @@ struct journal_write *notify_writing(void *ctx)
     return n->writing;
 }
 
-void notify_learned(
-    struct notify *n, const struct lane *lane, uint64_t alert_id, enum told told)
+void notify_learned(void *ctx, const struct lane *lane, uint64_t alert_id, enum told told)
 {
-    struct journal_write *w = notify_writing(n);
+    const struct notify *n = ctx;
+    struct journal_write *w = notify_writing(ctx);
     // Without memory it is told again after a restart, with the same key.
     if (w)
         (void)journal_write_told(w, lane_id(lane), alert_id, told, clock_wall_ms(&n->o.clock));
@@ -132,9 +132,7 @@ void notify_write_anew(struct notify *n)
     if (!n->anew || n->held)
         return;
     n->anew = false;
-    if (!n->writing)
-        n->writing = journal_write_new();
-    if (!n->writing)
+    if (!notify_writing(n))
         return;
     ledger_each(n->ledger, write_entry, n);
     silences_each(mutes_silences(n->mutes), write_silence, n);
@@ -197,9 +195,7 @@ int64_t notify_fall_back(struct notify *n, int64_t now)
 
 void notify_owed(void *ctx, uint64_t alert_id, size_t lanes)
 {
-    struct notify *n = ctx;
-    if (n->o.journal && !n->writing)
-        n->writing = journal_write_new();
-    if (n->writing)
-        (void)journal_write_owed(n->writing, alert_id, lanes);
+    struct journal_write *w = notify_writing(ctx);
+    if (w)
+        (void)journal_write_owed(w, alert_id, lanes);
 }

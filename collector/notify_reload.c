@@ -18,11 +18,6 @@ void notify_handover_unref(struct handover *h)
     free(h);
 }
 
-static void lane_learned(void *ctx, const struct lane *lane, uint64_t alert_id, enum told told)
-{
-    notify_learned(ctx, lane, alert_id, told);
-}
-
 static bool is_source(void *ctx, const struct ledger_entry *e)
 {
     inhibitor_take(ctx, e->notice);
@@ -63,7 +58,7 @@ static int change(struct notify *n, struct config *c, struct err *err)
         .ledger = n->ledger,
         .now_ms = notify_now_ms(n),
         .ctx = n,
-        .learned = lane_learned,
+        .learned = notify_learned,
         .owed = notify_owed};
     ledger_each(n->ledger, is_source, inhibitor);
     mutes_inhibitor(n->mutes, inhibitor);

@@ -55,26 +55,19 @@ static bool quiet(void *ctx, const struct notice *notice)
     return mutes_quiet(n->mutes, notice, notify_wall_ms(n));
 }
 
-static struct lane *lane_named(const struct notify *n, const char *id)
-{
-    for (size_t i = 0; i < lanes_count(n->lanes); i++)
-        if (strcmp(lane_id(lanes_at(n->lanes, i)), id) == 0)
-            return lanes_at(n->lanes, i);
-    return NULL;
-}
-
 static bool repair_muted(void *ctx, const char *id, const struct notice *notice)
 {
-    const struct lane *lane = lane_named(ctx, id);
+    const struct notify *n = ctx;
+    const struct lane *lane = lanes_named(n->lanes, id);
     return !lane || notify_muted(ctx, notice, lane_number(lane)) != 0;
 }
 
 static void repair_told(void *ctx, const char *id, uint64_t alert_id, enum told told)
 {
-    struct notify *n = ctx;
-    const struct lane *lane = lane_named(n, id);
+    const struct notify *n = ctx;
+    const struct lane *lane = lanes_named(n->lanes, id);
     if (lane)
-        notify_learned(n, lane, alert_id, told);
+        notify_learned(ctx, lane, alert_id, told);
 }
 
 static int open_repairs(struct notify *n, struct err *err)
@@ -99,7 +92,7 @@ static void name_orphans(const struct notify *n)
 {
     const struct letters *s = deliveries_letters(n->deliveries);
     for (size_t i = 0; i < s->n; i++)
-        if (!lane_named(n, s->l[i]->lane))
+        if (!lanes_named(n->lanes, s->l[i]->lane))
             log_warn("letter_without_receiver", "id=%llu receiver=%s hint=%s",
                 (unsigned long long)s->l[i]->id, log_q(s->l[i]->receiver),
                 log_q("no route leads to it any more: tocsin hooks show, or dismiss"));

@@ -96,8 +96,7 @@ unsigned notify_muted(void *ctx, const struct notice *notice, uint32_t lane);
 void notify_say(void *ctx, uint32_t number, const struct notice *notice);
 void notify_say_again(void *ctx, uint32_t number, const struct notice *notice);
 struct journal_write *notify_writing(void *ctx);
-void notify_learned(
-    struct notify *n, const struct lane *lane, uint64_t alert_id, enum told told);
+void notify_learned(void *ctx, const struct lane *lane, uint64_t alert_id, enum told told);
 void notify_nothing(void *ctx, uint32_t lane, uint64_t alert_id);
 void notify_write_told(struct notify *n);
 int notify_write_alert(struct notify *n, struct journal_write *w, const struct notice *notice);

@@ -70,17 +70,9 @@ static bool read_rule(struct reading *r, const struct yaml_node *n, struct depen
 
 static bool read_selector(struct reading *r, const struct yaml_node *n, struct dependency *ret)
 {
-    struct parse_error e = {0};
     struct expr_root root;
-    int rc = expr_parse(n->text, n->len, &r->set->arena, &root, &e);
-    if (rc == -ENOMEM) {
-        r->no_memory = true;
+    if (!reading_expr(r, n, &root))
         return false;
-    }
-    if (rc < 0) {
-        reading_mark_span(r, n, (size_t)e.start, (size_t)e.end, e.code, e.hint, e.msg);
-        return false;
-    }
     const struct expr *x = root.root;
     if (x->kind != EXPR_SELECTOR || x->offset_given || x->at != AT_NONE) {
         reading_mark(r, DIAG_ERROR, n, "T021", "e.g. AgentDown{instance=\"db-1\"}",

@@ -8,10 +8,10 @@
 #include "agent/executor.h"
 #include "agent/sampler.h"
 
-struct repairs;
+struct repair_relay;
 // executor is taken over; env is borrowed. NULL: no memory.
-struct repairs *repairs_new(struct env *env, const struct executor *executor);
-void repairs_free(struct repairs *r); // NULL allowed; the executor ends by itself
+struct repair_relay *repair_relay_new(struct env *env, const struct executor *executor);
+void repair_relay_free(struct repair_relay *r); // NULL allowed; the executor ends by itself
 // sent_ns: when the body was sent that the reply answers.
-void repairs_take(
-    struct repairs *r, const struct wire_repair *asked, size_t n, int64_t sent_ns);
+void repair_relay_take(
+    struct repair_relay *r, const struct wire_repair *asked, size_t n, int64_t sent_ns);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/repairs.h"
+#include "agent/repair_relay.h"
 #include "base/log.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
@@ -10,20 +10,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct repairs {
+struct repair_relay {
     struct env *env;
     struct executor executor; // fd -1: it is gone
     struct loop_io *io;
     struct arena arena; // of one packet
 };
 
-static void result_out(struct repairs *r, const struct wire_repair_result *result)
+static void result_out(struct repair_relay *r, const struct wire_repair_result *result)
 {
     output_repair(r->env->out, result);
     r->env->flush(r->env->core);
 }
 
-static void gone(struct repairs *r)
+static void gone(struct repair_relay *r)
 {
     loop_io_del(r->io);
     r->io = NULL;
@@ -35,7 +35,7 @@ static void gone(struct repairs *r)
 
 static void on_packet(void *ctx, int fd, uint32_t events)
 {
-    struct repairs *r = ctx;
+    struct repair_relay *r = ctx;
     uint8_t packet[EXECUTOR_PACKET_MAX];
     struct wire_repair_result result;
     (void)events;
@@ -53,7 +53,7 @@ static void on_packet(void *ctx, int fd, uint32_t events)
     }
 }
 
-static void ask(struct repairs *r, const struct wire_repair *one, int64_t sent_ns)
+static void ask(struct repair_relay *r, const struct wire_repair *one, int64_t sent_ns)
 {
     struct buf packet;
     uint64_t expires = (uint64_t)(sent_ns + one->valid_ms * NS_PER_MS);
@@ -72,15 +72,16 @@ static void ask(struct repairs *r, const struct wire_repair *one, int64_t sent_n
     buf_done(&packet);
 }
 
-void repairs_take(struct repairs *r, const struct wire_repair *asked, size_t n, int64_t sent_ns)
+void repair_relay_take(
+    struct repair_relay *r, const struct wire_repair *asked, size_t n, int64_t sent_ns)
 {
     for (size_t i = 0; i < n; i++)
         ask(r, &asked[i], sent_ns);
 }
 
-struct repairs *repairs_new(struct env *env, const struct executor *executor)
+struct repair_relay *repair_relay_new(struct env *env, const struct executor *executor)
 {
-    struct repairs *r = calloc(1, sizeof(*r));
+    struct repair_relay *r = calloc(1, sizeof(*r));
     if (!r)
         return NULL;
     r->env = env;
@@ -89,11 +90,11 @@ struct repairs *repairs_new(struct env *env, const struct executor *executor)
     r->io = loop_io_add(env->loop, executor->fd, EPOLLIN, on_packet, r);
     if (r->io)
         return r;
-    repairs_free(r);
+    repair_relay_free(r);
     return NULL;
 }
 
-void repairs_free(struct repairs *r)
+void repair_relay_free(struct repair_relay *r)
 {
     if (!r)
         return;
