@@ -20,5 +20,9 @@ const struct sampler_ops *const samplers[] = {
     &sampler_host_netstat,
     &sampler_host_pressure,
     &sampler_host_load,
+    &sampler_host_clock,
+    &sampler_host_tables,
+    &sampler_host_netclass,
+    &sampler_host_raid,
     NULL,
 };

@@ -20,7 +20,7 @@ wanted='gcc make pkg-config libc6-dev libcurl4-openssl-dev libprotobuf-c-dev pro
     libsqlite3-dev libssl-dev libc-ares-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
 [ "$what" = test ] && wanted="$wanted libcunit1-dev nginx-light:nginx redis-server:redis-server
     redis-tools:redis-benchmark postgresql wrk:wrk prometheus:promtool
-    prometheus-alertmanager:amtool chromium:chromium memcached:memcached nats-server:nats-server
+    prometheus-alertmanager:amtool prometheus-node-exporter:prometheus-node-exporter chromium:chromium memcached:memcached nats-server:nats-server
     mosquitto:mosquitto mariadb-server:mariadbd openssl:openssl
     clang-14:clang-14 libbpf-dev bpftool:bpftool"
 
