@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/probe_request.h"
+#include "agent/talk.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+// The earliest notAfter of the chain: "Expire date:Nov 25 04:20:01 2026 GMT".
+double request_cert_expiry(const struct request *r)
+{
+    static const char KEY[] = "Expire date:";
+    struct curl_certinfo *chain = NULL;
+    double earliest = 0;
+    if (curl_easy_getinfo(r->easy, CURLINFO_CERTINFO, &chain) != CURLE_OK || !chain)
+        return 0;
+    for (int i = 0; i < chain->num_of_certs; i++)
+        for (struct curl_slist *l = chain->certinfo[i]; l; l = l->next) {
+            struct tm tm = {0};
+            if (strncmp(l->data, KEY, sizeof(KEY) - 1) != 0 ||
+                !strptime(l->data + sizeof(KEY) - 1, "%b %d %H:%M:%S %Y", &tm))
+                continue;
+            double at = (double)timegm(&tm);
+            if (earliest == 0 || at < earliest)
+                earliest = at;
+        }
+    return earliest;
+}
+
+static enum probe_class class_of(CURL *easy, CURLcode result)
+{
+    long error = 0;
+    switch ((int)result) {
+    case CURLE_COULDNT_RESOLVE_HOST: return CLASS_RESOLVE;
+    case CURLE_COULDNT_CONNECT:
+        curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+        return error ? talk_class((int)error) : CLASS_UNREACHABLE;
+    case CURLE_OPERATION_TIMEDOUT: return CLASS_TIMEOUT;
+    case CURLE_PEER_FAILED_VERIFICATION: return CLASS_CERTIFICATE;
+    case CURLE_SSL_CONNECT_ERROR: return CLASS_TLS;
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE: return CLASS_CLOSED;
+    case CURLE_OUT_OF_MEMORY: return CLASS_LOCAL;
+    default: return CLASS_PROTOCOL;
+    }
+}
+
+enum probe_class request_failed(
+    const struct request *r, CURLcode result, char *detail, size_t size)
+{
+    snprintf(detail, size, "%s%.140s", result == CURLE_COULDNT_CONNECT ? "not connected: " : "",
+        r->error[0] ? r->error : curl_easy_strerror(result));
+    return class_of(r->easy, result);
+}
+
+bool request_setup(struct request *r, const struct probe_config *c,
+    void (*done)(struct transfer *t, CURLcode result),
+    size_t (*body)(char *data, size_t size, size_t n, void *ctx), void *ctx)
+{
+    CURLcode rc = CURLE_OK;
+    r->transfer.done = done;
+    r->easy = curl_easy_init();
+    if (!r->easy)
+        return false;
+#define SET(option, value)                                                                     \
+    do {                                                                                       \
+        if (rc == CURLE_OK)                                                                    \
+            rc = curl_easy_setopt(r->easy, option, value);                                     \
+    } while (0)
+    if (c->kind == PROBE_TLS || strncasecmp(c->target, "https:", 6) == 0)
+        SET(CURLOPT_CERTINFO, 1L);
+    SET(CURLOPT_WRITEFUNCTION, body);
+    SET(CURLOPT_WRITEDATA, ctx);
+    SET(CURLOPT_ERRORBUFFER, r->error);
+    SET(CURLOPT_USERAGENT, "tocsin-agent");
+    SET(CURLOPT_FRESH_CONNECT, 1L);
+    SET(CURLOPT_FORBID_REUSE, 1L);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_BUFFERSIZE, 4096L);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)c->timeout_ms);
+#undef SET
+    if (rc == CURLE_OK)
+        return true;
+    curl_easy_cleanup(r->easy);
+    r->easy = NULL;
+    return false;
+}
+
+// What libcurl is to take for the name's address; one of an old round is replaced.
+static bool tell_address(
+    struct request *r, const struct probe_config *c, const struct endpoint *to)
+{
+    char address[INET6_ADDRSTRLEN], entry[WIRE_HOST_MAX + sizeof(address) + 16];
+    if (endpoint_is_address(c->host))
+        return true;
+    if (!endpoint_text(to, address, sizeof(address)))
+        return false;
+    bool v6 = strchr(address, ':');
+    snprintf(entry, sizeof(entry), "%s:%u:%s%s%s", c->host, c->port, v6 ? "[" : "", address,
+        v6 ? "]" : "");
+    curl_slist_free_all(r->address);
+    r->address = curl_slist_append(NULL, entry);
+    return r->address && curl_easy_setopt(r->easy, CURLOPT_RESOLVE, r->address) == CURLE_OK;
+}
+
+bool request_start(struct request *r, struct transfers *m, const struct probe_config *c,
+    const struct endpoint *to)
+{
+    r->error[0] = 0;
+    return tell_address(r, c, to) && transfer_start(m, r->easy, &r->transfer) == 0;
+}
+
+void request_stop(struct request *r, struct transfers *m)
+{
+    transfer_stop(m, r->easy);
+}
+
+void request_free(struct request *r)
+{
+    curl_easy_cleanup(r->easy);
+    curl_slist_free_all(r->address);
+}
