@@ -51,7 +51,14 @@ void config_print_probes(const struct agent_config *c, struct buf *out);
 // The list `repairs`, and the same printed.
 void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_repairs(const struct agent_config *c, struct buf *out);
+// Of a program to run: its words, argv[0] an absolute path; returns how many. Its user (struct child_user).
+// Its environment; returns how many.
+size_t config_command(
+    struct config_reader *r, const struct yaml_node *n, const char **argv, size_t max);
+void config_user(struct config_reader *r, const struct yaml_node *n, void *to);
+size_t config_environment(
+    struct config_reader *r, const struct yaml_node *n, struct wire_label *env, size_t max);
 // Whoever may write the file says what is run: -EPERM with a problem when others than its owner may.
-int config_repairs_guard(const char *path, struct buf *problems);
+int config_program_guard(const char *path, const char *what, struct buf *problems);
 void config_add_value(struct buf *out, const char *before, const char *s);
 void config_add_duration(struct buf *out, const char *key, int64_t ms);

@@ -3,11 +3,8 @@
 #include "agent/config_read.h"
 #include "base/num.h"
 #include "wire/name.h"
-#include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void read_name(struct config_reader *r, const struct yaml_node *n, void *to)
 {
@@ -24,23 +21,7 @@ static void read_name(struct config_reader *r, const struct yaml_node *n, void *
 static void read_command(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct repair_action *a = to;
-    if (n->kind != YAML_SEQ || !n->n || n->n > REPAIR_ARGS_MAX) {
-        config_bad(r, n, "e.g. [/usr/bin/systemctl, restart, nginx.service]",
-            "a command is a list of 1 to %d words; there is no shell", REPAIR_ARGS_MAX);
-        return;
-    }
-    for (size_t i = 0; i < n->n; i++) {
-        const struct yaml_node *word = n->items[i];
-        if (!config_scalar(r, word))
-            continue;
-        if (i == 0 && word->text[0] != '/')
-            config_bad(r, word, "nothing looks for it: there is no PATH here",
-                "`%.60s` is not an absolute path", word->text);
-        if (word->len > WIRE_VALUE_MAX)
-            config_bad(r, word, NULL, "a word of a command is too long");
-        else
-            a->argv[a->n_argv++] = config_keep(r, word->text, word->len);
-    }
+    a->n_argv = config_command(r, n, a->argv, REPAIR_ARGS_MAX);
 }
 
 static void read_budget(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -54,38 +35,10 @@ static void read_budget(struct config_reader *r, const struct yaml_node *n, void
         config_bad(r, n, NULL, "max_per_hour is 1 to %d", REPAIR_PER_HOUR_MAX);
 }
 
-static void read_user(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    struct repair_action *a = to;
-    struct passwd pw, *found = NULL;
-    char room[4096];
-    config_text(r, n, &a->user);
-    if (!a->user)
-        return;
-    if (getpwnam_r(a->user, &pw, room, sizeof(room), &found) != 0 || !found) {
-        config_bad(r, n, NULL, "there is no user `%.60s` on this host", a->user);
-        return;
-    }
-    a->uid = pw.pw_uid;
-    a->gid = pw.pw_gid;
-}
-
 static void read_env(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct repair_action *a = to;
-    if (n->kind != YAML_MAP || n->n > REPAIR_ENV_MAX) {
-        config_bad(r, n, "e.g. env: {LANG: C}", "env is a map of at most %d", REPAIR_ENV_MAX);
-        return;
-    }
-    for (size_t i = 0; i < n->n; i++) {
-        const char *name = n->keys[i]->text, *value = NULL;
-        config_text(r, n->items[i], &value);
-        if (!wire_repair_parameter_ok(name))
-            config_bad(r, n->keys[i], NULL, "`%.60s` is not a variable's name", name);
-        else if (value)
-            a->env[a->n_env++] =
-                (struct wire_label){config_keep(r, name, n->keys[i]->len), value};
-    }
+    a->n_env = config_environment(r, n, a->env, REPAIR_ENV_MAX);
 }
 
 static void read_parameters(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -145,7 +98,7 @@ static void read_repair(
         {"command", read_command, 0, NULL},
         {"timeout", config_duration, offsetof(struct repair_action, timeout_ms), &TIMEOUT},
         {"max_per_hour", read_budget, offsetof(struct repair_action, max_per_hour), NULL},
-        {"user", read_user, 0, NULL},
+        {"user", config_user, offsetof(struct repair_action, user), NULL},
         {"env", read_env, 0, NULL},
         {"parameters", read_parameters, 0, NULL},
     };
@@ -190,18 +143,6 @@ void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to
     }
 }
 
-int config_repairs_guard(const char *path, struct buf *problems)
-{
-    struct stat st;
-    if (stat(path, &st) == -1 || !(st.st_mode & (S_IWGRP | S_IWOTH)))
-        return 0;
-    buf_addf(problems,
-        "error[C006]: %s: has `repairs`, and others than its owner may write it (mode %03o)\n"
-        "  hint: chmod go-w %s\n",
-        path, (unsigned)(st.st_mode & 0777), path);
-    return -EPERM;
-}
-
 static void print_map(
     struct buf *out, const char *key, const char *name, const char *value, bool first)
 {
@@ -222,8 +163,8 @@ void config_print_repairs(const struct agent_config *c, struct buf *out)
         buf_adds(out, "]");
         config_add_duration(out, "timeout", a->timeout_ms);
         buf_addf(out, "\n    max_per_hour: %u", a->max_per_hour);
-        if (a->user)
-            config_add_value(out, "\n    user: ", a->user);
+        if (a->user.name)
+            config_add_value(out, "\n    user: ", a->user.name);
         for (size_t k = 0; k < a->n_env; k++)
             print_map(out, "env", a->env[k].name, a->env[k].value, k == 0);
         for (size_t k = 0; k < a->n_parameters; k++)

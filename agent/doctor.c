@@ -29,12 +29,12 @@ void doctor_repairs(const struct agent_config *c, struct buf *out)
     for (size_t i = 0; i < c->n_repairs; i++) {
         const struct repair_action *a = &c->repairs[i];
         const char *fault = access(a->argv[0], X_OK) == -1 ? strerror(errno)
-                            : a->user && geteuid() != 0 && a->uid != geteuid()
+                            : a->user.name && geteuid() != 0 && a->user.uid != geteuid()
                                 ? "only root can be another user"
                                 : NULL;
         buf_addf(out, "  %-16s %-4s %u/hour, %" PRId64 " s  %s%s%s%s%s\n", a->name,
             fault ? "NO" : "ok", a->max_per_hour, (a->timeout_ms + 999) / 1000, a->argv[0],
-            a->user ? " as " : "", a->user ? a->user : "", fault ? ": " : "",
+            a->user.name ? " as " : "", a->user.name ? a->user.name : "", fault ? ": " : "",
             fault ? fault : "");
     }
 }

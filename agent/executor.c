@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/executor.h"
+#include "agent/child.h"
 #include "agent/repair_book.h"
-#include "agent/repair_child.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -39,7 +39,7 @@ struct desk {
     struct arena arena; // of one request
     struct running {
         struct desk *desk;
-        struct repair_child *child; // NULL: free
+        struct child *child; // NULL: free
         const struct repair_action *action;
         char id[WIRE_REPAIR_ID_MAX + 1];
     } running[RUNNING_MAX];
@@ -136,26 +136,39 @@ static void answer(struct desk *d, const struct wire_repair_result *r)
 static void stop_if_done(struct desk *d)
 {
     for (size_t i = 0; i < RUNNING_MAX; i++)
-        if (d->running[i].child && repair_child_running(d->running[i].child))
+        if (d->running[i].child && child_running(d->running[i].child))
             return;
     if (d->closing)
         loop_stop(d->loop);
 }
 
-static void ended(void *ctx, const struct wire_repair_result *end)
+static enum repair_outcome outcome_of(enum child_how how)
+{
+    switch (how) {
+    case CHILD_EXITED: return REPAIR_EXITED;
+    case CHILD_KILLED: return REPAIR_KILLED;
+    case CHILD_TIMED_OUT: return REPAIR_TIMED_OUT;
+    }
+    return REPAIR_FAILED;
+}
+
+static void ended(void *ctx, const struct child_end *end)
 {
     struct running *r = ctx;
-    struct wire_repair_result result = *end;
+    struct wire_repair_result result = {.id = r->id,
+        .outcome = outcome_of(end->how),
+        .code = end->code,
+        .duration_ms = (uint32_t)(end->duration_ns / NS_PER_MS),
+        .output = (const uint8_t *)end->output,
+        .n_output = end->n_output};
     char text[WIRE_REPAIR_OUTPUT_MAX + 1];
-    result.id = r->id;
     repair_book_end(r->desk->book, &result);
     write_down(r->desk, r->id);
-    memcpy(text, end->output, end->n_output);
-    text[end->n_output] = '\0';
-    bool well = end->outcome == REPAIR_EXITED && end->code == 0;
+    snprintf(text, sizeof(text), "%.*s", (int)end->n_output, end->output);
+    bool well = result.outcome == REPAIR_EXITED && end->code == 0;
     log_event(well ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "repair_ended",
         "action=%s id=%s outcome=%s code=%d duration_ms=%u output=%s", r->action->name, r->id,
-        log_q(repair_outcome_name(end->outcome)), end->code, end->duration_ms, log_q(text));
+        log_q(repair_outcome_name(result.outcome)), end->code, result.duration_ms, log_q(text));
     answer(r->desk, &result);
     stop_if_done(r->desk);
 }
@@ -166,18 +179,18 @@ static struct running *place(struct desk *d)
     struct running *held = NULL;
     for (size_t i = 0; i < RUNNING_MAX; i++) {
         struct running *r = &d->running[i];
-        if (r->child && !repair_child_open(r->child)) {
-            repair_child_free(r->child);
+        if (r->child && !child_open(r->child)) {
+            child_free(r->child);
             r->child = NULL;
         }
         if (!r->child)
             return r;
-        if (!repair_child_running(r->child))
+        if (!child_running(r->child))
             held = r;
     }
     // Its service will find its output closed: there have been RUNNING_MAX of them.
     if (held) {
-        repair_child_free(held->child);
+        child_free(held->child);
         held->child = NULL;
     }
     return held;
@@ -195,7 +208,12 @@ static int launch(
     at->desk = d;
     at->action = a;
     snprintf(at->id, sizeof(at->id), "%s", r->id);
-    at->child = repair_child_start(d->loop, a, argv, env, ended, at, err);
+    struct child_options o = {.argv = argv,
+        .env = env,
+        .user = a->user,
+        .timeout_ms = a->timeout_ms,
+        .output_max = WIRE_REPAIR_OUTPUT_MAX};
+    at->child = child_start(d->loop, &o, ended, at, err);
     return at->child ? 0 : -EIO;
 }
 
@@ -290,7 +308,7 @@ static int serve(int fd, const struct repair_action *list, size_t n, const char 
         rc = loop_run(d->loop);
     }
     for (size_t i = 0; i < RUNNING_MAX; i++)
-        repair_child_free(d->running[i].child);
+        child_free(d->running[i].child);
     repair_book_free(d->book);
     loop_free(d->loop);
     arena_done(&d->arena);

@@ -15,9 +15,9 @@
  * Pure. Text is borrowed from the configuration.
  */
 #pragma once
+#include "agent/child.h"
 #include "base/arena.h"
 #include "wire/batch.h"
-#include <sys/types.h>
 
 #define REPAIR_ACTIONS_MAX    32
 #define REPAIR_ARGS_MAX       32
@@ -38,9 +38,7 @@ struct repair_action {
     size_t n_argv;
     int64_t timeout_ms;
     unsigned max_per_hour;
-    const char *user; // NULL: whoever the agent is
-    uid_t uid;        // of user
-    gid_t gid;
+    struct child_user user;
     struct wire_label env[REPAIR_ENV_MAX];
     size_t n_env;
     struct repair_parameter parameters[WIRE_REPAIR_PARAMETERS_MAX];
