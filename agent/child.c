@@ -157,8 +157,8 @@ static bool drain(struct stream *s)
     char rest[4096];
     for (;;) {
         bool room = stream_room(s);
-        ssize_t n = room ? read(s->fd, s->kept + s->n, s->cap - s->n)
-                         : read(s->fd, rest, sizeof(rest));
+        ssize_t n =
+            room ? read(s->fd, s->kept + s->n, s->cap - s->n) : read(s->fd, rest, sizeof(rest));
         if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
             return false;
         if (n == -1 && errno == EAGAIN)
@@ -244,17 +244,16 @@ static int pipe_open(struct stream *s, int *ret_write)
 static bool watch(struct child *c, bool errors)
 {
     c->pid_fd = pidfd_open(c->pid, 0);
-    c->pid_io = c->pid_fd == -1
-                    ? NULL
-                    : loop_io_add(c->loop, c->pid_fd, EPOLLIN, on_exit_of_child, c);
+    c->pid_io =
+        c->pid_fd == -1 ? NULL : loop_io_add(c->loop, c->pid_fd, EPOLLIN, on_exit_of_child, c);
     c->out.io = loop_io_add(c->loop, c->out.fd, EPOLLIN, on_output, &c->out);
     if (errors)
         c->err.io = loop_io_add(c->loop, c->err.fd, EPOLLIN, on_output, &c->err);
     return c->pid_io && c->out.io && (c->err.io || !errors);
 }
 
-struct child *child_start(
-    struct loop *loop, const struct child_options *o, child_fn *done, void *ctx, struct err *err)
+struct child *child_start(struct loop *loop, const struct child_options *o, child_fn *done,
+    void *ctx, struct err *err)
 {
     int out_fd = -1, err_fd = -1, rc = -ENOMEM;
     struct child *c = calloc(1, sizeof(*c));

@@ -316,7 +316,8 @@ int config_load(const char *path, const struct config_override *over, struct age
             rc == -EMSGSIZE ? "file too large" : strerror(-rc));
     } else {
         rc = load(buf_cstr(&text), text.len, path, true, over, ret, problems);
-        if (rc == 0 && (*ret)->n_repairs && (rc = config_program_guard(path, "repairs", problems)) < 0) {
+        if (rc == 0 && (*ret)->n_repairs &&
+            (rc = config_program_guard(path, "repairs", problems)) < 0) {
             config_free(*ret);
             *ret = NULL;
         }

@@ -50,7 +50,8 @@ void config_user(struct config_reader *r, const struct yaml_node *n, void *to)
         return;
     }
     if (getgrouplist(name, pw.pw_gid, groups, &count) == -1) {
-        config_bad(r, n, NULL, "user `%.60s` is in more than %d groups", name, CHILD_GROUPS_MAX);
+        config_bad(
+            r, n, NULL, "user `%.60s` is in more than %d groups", name, CHILD_GROUPS_MAX);
         return;
     }
     gid_t *kept = arena_alloc(&r->c->arena, (size_t)count * sizeof(*kept));
