@@ -5,6 +5,7 @@
  */
 #include "agent/agentid.h"
 #include "agent/config_read.h"
+#include "agent/demand.h"
 #include "agent/doctor.h"
 #include "agent/feed.h"
 #include "agent/parts.h"
@@ -72,8 +73,9 @@ struct core {
     struct schedule *schedule;
     struct transfers *transfers;
     struct pusher *push;
-    struct parts *parts;           // what the configuration asks for
-    struct executor executor;      // fd -1: none
+    struct parts *parts;      // what the configuration asks for
+    struct executor executor; // fd -1: none
+    struct demand demand;
     struct repair_relay *repairs;  // NULL: none
     struct loop_timer *stop_timer; // looks whether the goodbye is through
     int64_t stop_deadline_ns;
@@ -99,10 +101,14 @@ static void made(struct core *c, int rc)
     }
 }
 
-static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
+static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_frame why)
 {
     struct core *c = ctx;
-    if (cut) {
+    if (why == FRAME_FASTER) {
+        made(c, feed_event(c->feed, mono_ns));
+        return;
+    }
+    if (why == FRAME_CUT) {
         log_warn("clock_cut", "detail=%s", log_q("the wall clock stepped or the host slept"));
         output_group(c->env.out, 0, 0, wall_ms);
         feed_write_seq(c->feed);
@@ -141,6 +147,15 @@ static void on_repairs(void *ctx, const struct wire_repair *asked, size_t n, int
     struct core *c = ctx;
     if (c->repairs && !c->stopping)
         repair_relay_take(c->repairs, asked, n, sent_ns);
+}
+
+static void on_demand(void *ctx, const struct wire_reply *r)
+{
+    struct core *c = ctx;
+    if (!demand_take(&c->demand, r))
+        return;
+    schedule_demand(c->schedule);
+    log_info("demand", "thresholds=%zu faster=%zu", c->demand.n_thresholds, c->demand.n_faster);
 }
 
 // --- signals -----------------------------------------------------------------------------------
@@ -284,8 +299,11 @@ static int open_push(struct core *c, struct err *err)
     }
     struct push_options o = {
         .collector = cfg->collector, .token = c->token, .ca_file = cfg->ca_file};
-    struct push_hooks h = {
-        .want_key = on_want_key, .note = on_note, .repairs = on_repairs, .ctx = c};
+    struct push_hooks h = {.want_key = on_want_key,
+        .note = on_note,
+        .repairs = on_repairs,
+        .demand = on_demand,
+        .ctx = c};
     c->push = push_new(c->env.loop, c->transfers, c->spool, &c->env.clock, &c->session, &o, &h);
     if (!c->push) {
         err_set(err, "cannot set up the connection to %s", cfg->collector);
@@ -334,6 +352,7 @@ static void close_all(struct core *c)
         loop_timer_free(c->stop_timer);
     loop_free(c->env.loop);
     agentid_close(&c->id);
+    demand_done(&c->demand);
     secret_free(c->token);
     if (c->config != c->first_config)
         config_free(c->first_config);
@@ -348,11 +367,13 @@ static int run(struct core *c)
     int rc = -ENOMEM;
 
     c->first_config = c->config;
+    demand_init(&c->demand);
     c->env = (struct env){.clock = clock_system(),
         .proc = "/proc",
         .sys = "/sys",
         .cgroup = "/sys/fs/cgroup",
         .config = c->config,
+        .demand = &c->demand,
         .flush = on_flush,
         .core = c,
         .loop = loop_new(),

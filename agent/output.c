@@ -34,6 +34,7 @@ struct slot {
     uint32_t at;           // its place there
     uint32_t charge;       // of its histogram, see cell_charge
     bool ended;
+    uint8_t writer; // of it, last
 };
 
 // A group being filled. Its array survives in the slot; a new group prefers the slot that held the
@@ -75,7 +76,8 @@ struct output {
     bool urgent;
     int64_t clock_step_ms;
 
-    bool taken; // the batch is with the caller; its memory goes at the next call
+    uint8_t writer; // whose turn it is
+    bool taken;     // the batch is with the caller; its memory goes at the next call
     struct arena frame;
     struct batch batch;
     struct batch_group batch_groups[GROUPS_MAX];
@@ -314,6 +316,21 @@ uint32_t output_last_id(const struct output *o)
     return o->n_ids;
 }
 
+void output_writer(struct output *o, unsigned writer)
+{
+    o->writer = (uint8_t)writer;
+}
+
+bool output_wrote(const struct output *o, unsigned writer,
+    bool (*wanted)(void *ctx, const char *name), void *ctx)
+{
+    for (uint32_t i = 1; i <= o->n_ids; i++)
+        if (o->slots[i].series && !o->slots[i].ended && o->slots[i].writer == writer &&
+            wanted(ctx, o->slots[i].series->d.name))
+            return true;
+    return false;
+}
+
 // --- samples ---------------------------------------------------------------------------------
 
 static struct filling *group_find(struct output *o, uint32_t interval_ms, int64_t tick)
@@ -406,6 +423,8 @@ static struct batch_sample *sample_at(struct output *o, uint32_t id)
         o->refused++;
         return NULL;
     }
+    if (o->writer)
+        slot->writer = o->writer;
     if (slot->group == f->serial)
         return &f->g.samples[slot->at];
     if (slot->group > f->serial) // an older group was opened again: rare, so looked for

@@ -47,6 +47,12 @@ void output_histogram(struct output *o, uint32_t id, const struct wire_histogram
 void output_event(
     struct output *o, int kind, int64_t wall_us, const char *service, const char *detail);
 bool output_urgent(const struct output *o);
+// Who writes from now on: 0 nobody in particular. And whether that writer was the last to write a series of
+// a wanted name.
+#define OUTPUT_WRITER_MAX 255
+void output_writer(struct output *o, unsigned writer);
+bool output_wrote(const struct output *o, unsigned writer,
+    bool (*wanted)(void *ctx, const char *name), void *ctx);
 // What became of a repair; asks for a frame at once. Copied. One there is no room for is refused: the
 // collector asks again.
 void output_repair(struct output *o, const struct wire_repair_result *r);

@@ -137,6 +137,18 @@ static void write_values(struct probe *p, struct output *o)
     p->values_fresh = false;
 }
 
+static void write_le_counts(struct probe *p, struct output *o)
+{
+    const struct demand *d = p->engine->env->demand;
+    struct wire_label l[LABELS];
+    char port[8];
+    if (d && d->version != p->le.version) {
+        labels_of(p, l, port);
+        le_counts_follow(&p->le, o, d, "tocsin_probe_latency_seconds", l, LABELS);
+    }
+    le_counts_write(&p->le, o);
+}
+
 static void write_latency(struct probe *p, struct output *o)
 {
     int32_t index[N_BUCKETS];
@@ -153,6 +165,7 @@ static void write_latency(struct probe *p, struct output *o)
             count[h.n++] = p->buckets[i];
         }
     output_histogram(o, p->ids[ID_LATENCY], &h);
+    write_le_counts(p, o);
 }
 
 void probe_observe(struct probe *p, double s)
@@ -162,6 +175,7 @@ void probe_observe(struct probe *p, double s)
     if (s > p->duration_max)
         p->duration_max = s;
     p->sum += s;
+    le_counts_observe(&p->le, s);
     if (s <= ZERO_THRESHOLD) {
         p->zero_count++;
         return;
@@ -195,6 +209,7 @@ void probe_end_series(struct probe *p)
         output_end(out, p->ids[i]);
     for (int i = 0; i < PROBE_CLASSES; i++)
         output_end(out, p->failure_ids[i]);
+    le_counts_end(&p->le, out);
     for (size_t i = 0; p->value_ids && i < p->config->dialogue->n_values; i++)
         output_end(out, p->value_ids[i]);
 }

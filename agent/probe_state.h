@@ -4,6 +4,7 @@
  * (probe_attempt.c; how it is asked: probe_talk.c, probe_http.c), what is written of them (probe_series.c).
  */
 #pragma once
+#include "agent/le_counts.h"
 #include "agent/probe.h"
 
 enum verdict { UNKNOWN, FAILED, SUCCEEDED };
@@ -50,6 +51,7 @@ struct probe {
     double *values;
     bool values_fresh;
     int64_t values_ns; // when they were last asked for
+    struct le_counts le;
     double sum;
     uint32_t buckets[N_BUCKETS];
     bool interned;

@@ -300,6 +300,8 @@ static void on_done(struct transfer *t, CURLcode result)
             take_clock(p, &r);
             if (l->id == LIVE && r.n_repairs && p->hooks.repairs)
                 p->hooks.repairs(p->hooks.ctx, r.repairs, r.n_repairs, l->sent_ns);
+            if (l->id == LIVE && r.has_demand && p->hooks.demand)
+                p->hooks.demand(p->hooks.ctx, &r);
             accepted(l, &r);
         }
     }

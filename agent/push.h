@@ -51,6 +51,8 @@ struct push_hooks {
     // A reply of the live lane asks for these; sent_ns: when the body it answers was sent. NULL: none are
     // taken.
     void (*repairs)(void *ctx, const struct wire_repair *asked, size_t n, int64_t sent_ns);
+    // A reply of the live lane says what is wanted more of. NULL: not asked.
+    void (*demand)(void *ctx, const struct wire_reply *r);
     void *ctx;
 };
 

@@ -15,6 +15,7 @@
 
 struct agent_config;
 struct listen;
+struct demand;
 
 // What a sampler sees of the world; tests give recorded trees and a manual clock.
 struct env {
@@ -26,6 +27,8 @@ struct env {
     // Asks the core to send a frame at once; output_event calls are followed by this.
     void (*flush)(void *core);
     void *core;
+    // What the collector's rules want counted or seen more of; NULL: nothing, as in most tests.
+    const struct demand *demand;
     // The services of this host, set by the sampler tcp.listen while it is open, else NULL.
     struct listen *listen;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/schedule.h"
+#include "agent/demand.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,9 @@
 struct entry {
     struct sampler sampler;
     int64_t due_ns;
-    double cost_ns; // moving average of one tick
+    double cost_ns;    // moving average of one tick
+    uint32_t usual_ms; // nothing demanded
+    unsigned writer;   // its number with output; 0: one too many
     bool dropped;
 };
 
@@ -23,7 +26,9 @@ struct schedule {
     int64_t wall_off_ns; // wall = monotonic + this
     int64_t frame_due_ns;
     int64_t late_ns;
-    bool started, running;
+    uint32_t looked_id; // the newest series when demand was last compared with the samplers
+    unsigned writers;
+    bool started, running, demand_new, faster_ran;
 };
 
 static int64_t thread_cpu_ns(void)
@@ -87,7 +92,7 @@ static void clock_check(struct schedule *s, int64_t now_ns)
         s->wall_off_ns = off; // slewed
         return;
     }
-    s->frame(s->ctx, wall_ms(s, now_ns), now_ns, true);
+    s->frame(s->ctx, wall_ms(s, now_ns), now_ns, FRAME_CUT);
     s->wall_off_ns = off;
     output_clock_step(s->env->out, moved / NS_PER_MS);
     for (size_t i = 0; i < s->n; i++) {
@@ -129,7 +134,10 @@ static void run(struct schedule *s, struct entry *e, int64_t now_ns, int64_t *cp
         .wall_ms = wall_ms(s, e->due_ns),
         .interval_ms = p->interval_ms};
     output_group(s->env->out, t.interval_ms, t.n, t.wall_ms);
+    output_writer(s->env->out, e->writer);
     p->ops->tick(p, &t);
+    output_writer(s->env->out, 0);
+    s->faster_ran |= p->wanted_ms < e->usual_ms;
     int64_t spent = -*cpu_ns;
     *cpu_ns = thread_cpu_ns();
     spent += *cpu_ns;
@@ -155,6 +163,39 @@ static void sweep(struct schedule *s)
     s->n = kept;
 }
 
+static bool wanted_faster(void *ctx, const char *name)
+{
+    const struct schedule *s = ctx;
+    return demand_faster(s->env->demand, name);
+}
+
+// Which sampler writes what is known by what it wrote, so a series that is new is looked at a second later.
+static void follow_demand(struct schedule *s, int64_t now_ns)
+{
+    const struct demand *d = s->env->demand;
+    uint32_t newest = output_last_id(s->env->out);
+    if (!d || (!s->demand_new && (!d->n_faster || newest == s->looked_id)))
+        return;
+    s->demand_new = false;
+    s->looked_id = newest;
+    for (size_t i = 0; i < s->n; i++) {
+        struct entry *e = s->entries[i];
+        struct sampler *p = &e->sampler;
+        bool faster = e->usual_ms > DEMAND_FASTER_MS && e->writer && d->n_faster &&
+                      output_wrote(s->env->out, e->writer, wanted_faster, s);
+        uint32_t wanted = faster ? DEMAND_FASTER_MS : e->usual_ms;
+        if (wanted == p->wanted_ms)
+            continue;
+        p->interval_ms = p->wanted_ms = wanted;
+        e->due_ns = next_due(s, wanted, now_ns);
+    }
+}
+
+void schedule_demand(struct schedule *s)
+{
+    s->demand_new = true;
+}
+
 void schedule_run(struct schedule *s, int64_t now_ns)
 {
     s->running = true;
@@ -168,15 +209,16 @@ void schedule_run(struct schedule *s, int64_t now_ns)
     }
     s->running = false;
     sweep(s);
-    if (s->frame_due_ns <= now_ns || output_urgent(s->env->out)) {
-        int64_t at = s->frame_due_ns <= now_ns ? s->frame_due_ns : now_ns;
-        if (s->frame_due_ns <= now_ns) {
-            s->frame_due_ns = next_due(s, SCHEDULE_FRAME_MS, now_ns);
-            // The last whole second, should we have slept through some.
-            at = s->frame_due_ns - SCHEDULE_FRAME_MS * NS_PER_MS;
-        }
-        s->frame(s->ctx, wall_ms(s, at), at, false);
+    if (s->frame_due_ns <= now_ns) {
+        s->frame_due_ns = next_due(s, SCHEDULE_FRAME_MS, now_ns);
+        // The last whole second, should we have slept through some.
+        int64_t at = s->frame_due_ns - SCHEDULE_FRAME_MS * NS_PER_MS;
+        s->frame(s->ctx, wall_ms(s, at), at, FRAME_SECOND);
+        follow_demand(s, now_ns);
+    } else if (s->faster_ran || output_urgent(s->env->out)) {
+        s->frame(s->ctx, wall_ms(s, now_ns), now_ns, FRAME_FASTER);
     }
+    s->faster_ran = false;
     arm(s);
 }
 
@@ -231,6 +273,8 @@ static struct entry *entry_new(
         return NULL;
     e->sampler = (struct sampler){
         .ops = ops, .env = s->env, .interval_ms = interval_ms, .wanted_ms = interval_ms};
+    e->usual_ms = interval_ms;
+    e->writer = s->writers < OUTPUT_WRITER_MAX ? ++s->writers : 0;
     s->entries[s->n++] = e;
     return e;
 }

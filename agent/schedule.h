@@ -22,8 +22,11 @@
 #define SCHEDULE_FRAME_MS    1000
 
 struct schedule;
-// frame is called once a second, after the samplers; and before a cut of the clock, with cut true.
-typedef void schedule_frame_fn(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut);
+// Called after the samplers, once a second; when one that is wanted faster has run; before a cut of the
+// clock.
+enum schedule_frame { FRAME_SECOND, FRAME_FASTER, FRAME_CUT };
+typedef void schedule_frame_fn(
+    void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_frame why);
 
 struct schedule *schedule_new(
     struct env *env, schedule_frame_fn *frame, void *ctx); // NULL: memory
@@ -41,6 +44,9 @@ void schedule_start(struct schedule *s, unsigned phase_ms);
 // Runs what is due at that instant. Called by the schedule's own timer, and by tests.
 void schedule_run(struct schedule *s, int64_t now_ns);
 // True while samplers run: a frame asked for now is made when the last one is through.
+// What is demanded is another (env->demand): samplers that write a series of a name wanted faster run each
+// DEMAND_FASTER_MS, within their share of a core, and what they wrote leaves at once.
+void schedule_demand(struct schedule *s);
 bool schedule_running(const struct schedule *s);
 // Wall clock of a monotonic instant, in milliseconds / microseconds.
 int64_t schedule_wall_us(const struct schedule *s, int64_t mono_ns);

@@ -41,12 +41,12 @@ static void tick(struct sampler *s, const struct tick *t)
     (void)t;
 }
 
-static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
+static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_frame why)
 {
     (void)ctx;
     (void)wall_ms;
     (void)mono_ns;
-    (void)cut;
+    (void)why;
 }
 
 static const struct sampler_ops PRESSURE = {.name = "x.pressure",

@@ -35,10 +35,10 @@ static struct world {
     char success_port[8]; // label `port` of probe_success
 } w;
 
-static void frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
+static void frame(void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_frame why)
 {
     (void)ctx;
-    (void)cut;
+    (void)why;
     const struct batch *b = output_take(w.env.out, ++w.seq, wall_ms, mono_ns);
     for (size_t i = 0; i < b->n_declares; i++)
         for (size_t k = 0; k < b->declares[i].n_labels; k++)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time is turned by hand: the loop is only there to hold the timer, and never runs.
+#include "agent/demand.h"
 #include "agent/schedule.h"
 #include "tests/lib/run.h"
 #include <errno.h>
@@ -10,22 +11,25 @@
 struct seen {
     int64_t n[TICKS_MAX], intended_ns[TICKS_MAX], wall_ms[TICKS_MAX];
     int count, cuts;
+    uint32_t id; // of a series it writes; 0: none
 };
 
 static struct world {
     struct clock_manual time;
     struct env env;
     struct schedule *schedule;
-    int64_t frames_ms[TICKS_MAX];
-    int frames, frame_cuts;
+    int64_t frames_ms[TICKS_MAX], faster_ms[TICKS_MAX];
+    int frames, frame_cuts, fasters;
 } w;
 
-static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, bool cut)
+static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_frame why)
 {
     (void)ctx;
     (void)mono_ns;
-    if (cut)
+    if (why == FRAME_CUT)
         w.frame_cuts++;
+    else if (why == FRAME_FASTER)
+        w.faster_ms[w.fasters++ % TICKS_MAX] = wall_ms;
     else
         w.frames_ms[w.frames++ % TICKS_MAX] = wall_ms;
 }
@@ -37,6 +41,7 @@ static void tick(struct sampler *s, const struct tick *t)
     seen->n[i] = t->n;
     seen->intended_ns[i] = t->intended_ns;
     seen->wall_ms[i] = t->wall_ms;
+    output_set(s->env->out, seen->id, i);
 }
 
 static void clock_cut(struct sampler *s)
@@ -191,11 +196,50 @@ static void dropped(void)
     close_world();
 }
 
+static void demanded(void)
+{
+    struct seen wanted = {0}, other = {0};
+    struct demand d;
+    const char *faster[] = {"queue_length"};
+
+    open_world();
+    demand_init(&d);
+    w.env.demand = &d;
+    wanted.id = output_series(w.env.out, "queue_length", NULL, 0, SERIES_GAUGE, "1");
+    other.id = output_series(w.env.out, "load", NULL, 0, SERIES_GAUGE, "1");
+    schedule_add(w.schedule, &TICKING, 1000, &wanted);
+    schedule_add(w.schedule, &TICKING, 1000, &other);
+    schedule_start(w.schedule, 300);
+    go(0);
+    struct wire_reply reply = {.has_demand = true, .faster = faster, .n_faster = 1};
+    CU_ASSERT_TRUE(demand_take(&d, &reply));
+    schedule_demand(w.schedule);
+    go(1000); // the second in which it is looked at
+    CU_ASSERT_EQUAL(w.fasters, 0);
+    for (int i = 0; i < 4; i++)
+        go(250);
+    CU_ASSERT_EQUAL(wanted.count, 6);
+    CU_ASSERT_EQUAL(other.count, 3);
+    CU_ASSERT_EQUAL(w.fasters, 3); // the fourth is that of the second
+    CU_ASSERT_EQUAL(w.faster_ms[0], 1001550);
+    CU_ASSERT_EQUAL(w.frames, 3);
+    reply.n_faster = 0;
+    CU_ASSERT_TRUE(demand_take(&d, &reply));
+    schedule_demand(w.schedule);
+    for (int i = 0; i < 8; i++)
+        go(250);
+    CU_ASSERT_EQUAL(wanted.count, 11); // four more until it is looked at, then one a second
+    CU_ASSERT_EQUAL(other.count, 5);
+    demand_done(&d);
+    close_world();
+}
+
 static const struct test TESTS[] = {
     {"ticks lie on the interval's grid, behind the host's phase", phase},
     {"what is late is skipped and counted, never run in a bunch", late},
     {"a sampler that is not available never runs", refused},
     {"a step of the wall clock is a cut, a slew is followed", stepped},
+    {"a sampler of a series that is wanted faster runs four times a second", demanded},
     {"a dropped sampler leaves the others alone", dropped},
 };
 
