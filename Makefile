@@ -52,17 +52,17 @@ else
 BPF_USED := $(BPF)
 endif
 ifeq ($(BPF_USED),yes)
-BPF_SKEL := $(G)/bpf/latency.skel.h
+BPF_SKEL := $(patsubst agent/bpf/%.bpf.c,$(G)/bpf/%.skel.h,$(wildcard agent/bpf/*.bpf.c))
 # Generated code and the library's headers answer to their makers' warnings.
-$(B)/agent/latency_kernel.o: CPPFLAGS += -DTOCSIN_BPF -isystem $(G)/bpf
-$(B)/agent/latency_kernel.o: $(BPF_SKEL)
+$(B)/agent/kernel_load.o: CPPFLAGS += -DTOCSIN_BPF -isystem $(G)/bpf
+$(B)/agent/kernel_load.o: $(BPF_SKEL)
 LDLIBS += -Wl,--as-needed $(shell pkg-config --libs libbpf) -Wl,--no-as-needed # of the agent only
 endif
 # With and without share a build folder: what was built the other way is built again.
 ifeq ($(wildcard $(B)/bpf.$(BPF_USED)),)
 $(shell mkdir -p $(B) && rm -f $(B)/bpf.* && touch $(B)/bpf.$(BPF_USED))
 endif
-$(B)/agent/latency_kernel.o: $(B)/bpf.$(BPF_USED)
+$(B)/agent/kernel_load.o: $(B)/bpf.$(BPF_USED)
 
 # --- what is in each folder ------------------------------------------------------------------
 MAINS := agent/main.c collector/main.c cli/main.c
@@ -121,12 +121,13 @@ $(B)/gen/wire/tocsin.pb-c.o: $(G)/wire/tocsin.pb-c.c
 $(call lib_obj,wire) $(call lib_obj,agent) $(B)/agent/main.o: | $(G)/wire/tocsin.pb-c.h
 
 # Needs no kernel headers of the machine it runs on: what differs is found when it is loaded.
-$(G)/bpf/latency.o: agent/bpf/latency.bpf.c agent/latency_bucket.h
+$(G)/bpf/%.o: agent/bpf/%.bpf.c $(wildcard agent/bpf/*.h agent/*_slot.h) \
+    agent/kernel_cost.h agent/latency_bucket.h
 	@mkdir -p $(@D)
 	@echo "  BPF   $<"
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I. -idirafter /usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<
-$(G)/bpf/latency.skel.h: $(G)/bpf/latency.o
-	$(Q)$(BPFTOOL) gen skeleton $< name latency_bpf >$@.new && mv $@.new $@
+$(G)/bpf/%.skel.h: $(G)/bpf/%.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@.new && mv $@.new $@
 
 # --- the page: bundled by esbuild, compressed, embedded --------------------------------------
 WEB_SRC := $(wildcard web/*.html web/*.json web/*.mjs web/src/* web/src/*/*)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/latency.h"
-#include "agent/latency_kernel.h"
+#include "agent/kernel.h"
 #include "agent/listen.h"
 #include "base/log.h"
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define INTERVAL_MS 1000
 
@@ -21,11 +20,11 @@ struct holder {
 };
 
 struct latency {
-    struct latency_kernel *kernel; // NULL: memory of a test's, or taken out of the kernel
+    struct kernel_part *kernel;    // NULL: memory of a test's, or taken out of the kernel
     struct latency_shared *memory; // NULL: taken out
     struct holder *holders;        // LATENCY_SLOTS
     size_t refused;
-    int64_t cost_ns, guard_cost_ns, guard_since_ns; // guard_*: at the begin of the period
+    struct kernel_guard guard;
 };
 
 uint64_t latency_read(
@@ -45,11 +44,6 @@ uint64_t latency_read(
         n += here;
     }
     return n;
-}
-
-int64_t latency_cost_ns(const struct latency_shared *m)
-{
-    return (int64_t)(m->sampled_ns + m->sampled_runs * LATENCY_ENTRY_NS) * LATENCY_SAMPLED;
 }
 
 // --- who has which slot --------------------------------------------------------------------------
@@ -139,38 +133,18 @@ static void show(struct latency *l, const struct env *env, size_t i)
     output_set(env->out, h->exchanges, (double)n);
 }
 
-static void take_out(struct sampler *s, double share)
+static void take_out(struct sampler *s)
 {
     struct latency *l = s->state;
 
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
         if (l->holders[i].port)
             slot_end(l, s->env->out, i);
-    latency_kernel_close(l->kernel);
+    kernel_part_close(l->kernel);
     l->kernel = NULL;
     l->memory = NULL;
     s->available = false;
-    snprintf(s->reason, sizeof(s->reason),
-        "taken out of the kernel until the next start: %.1f %% of a core, %.0f allowed",
-        share * 100, LATENCY_SHARE * 100);
     log_warn("sampler_unavailable", "sampler=%s reason=%s", s->ops->name, log_q(s->reason));
-}
-
-static void guard(struct sampler *s, int64_t now_ns)
-{
-    struct latency *l = s->state;
-    int64_t cost = latency_cost_ns(l->memory), over = now_ns - l->guard_since_ns;
-
-    s->cpu_ns += cost - l->cost_ns;
-    l->cost_ns = cost;
-    if (l->guard_since_ns && over < LATENCY_GUARD_S * NS_PER_S)
-        return;
-    double share = (double)(cost - l->guard_cost_ns) / (double)over;
-    bool first = !l->guard_since_ns;
-    l->guard_since_ns = now_ns;
-    l->guard_cost_ns = cost;
-    if (!first && share > LATENCY_SHARE)
-        take_out(s, share);
 }
 
 static void sampler_tick(struct sampler *s, const struct tick *t)
@@ -183,7 +157,9 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
         if (l->holders[i].port)
             show(l, s->env, i);
-    guard(s, t->now_ns);
+    if (kernel_guard(
+            &l->guard, &l->memory->cost, t->now_ns, &s->cpu_ns, s->reason, sizeof(s->reason)))
+        take_out(s);
 }
 
 // --- the sampler ---------------------------------------------------------------------------------
@@ -194,7 +170,7 @@ static void sampler_close(struct sampler *s)
 
     if (!l)
         return;
-    latency_kernel_close(l->kernel);
+    kernel_part_close(l->kernel);
     free(l->holders);
     free(l);
     s->state = NULL;
@@ -218,34 +194,33 @@ int latency_attach(struct sampler *s, struct latency_shared *memory)
 
 static int sampler_open(struct sampler *s)
 {
-    char path[512];
-    struct stat st;
-    struct latency *l;
+    size_t bytes;
+    struct kernel_part *part;
 
     if (!s->env->listen) {
         snprintf(s->reason, sizeof(s->reason), "needs tcp.listen, which is not available");
         return -ENODEV;
     }
-    snprintf(path, sizeof(path), "%s/self/ns/net", s->env->proc);
-    if (stat(path, &st) != 0) {
-        int rc = -errno;
-        snprintf(s->reason, sizeof(s->reason), "%.60s: %s", path, strerror(-rc));
-        return rc;
-    }
-    int rc = latency_attach(s, NULL);
-    if (rc < 0)
-        return rc;
-    l = s->state;
-    snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", s->env->sys);
-    rc = latency_kernel_open(
-        path, (uint32_t)st.st_ino, &l->kernel, &l->memory, s->reason, sizeof(s->reason));
+    int rc =
+        kernel_part_open(s->env->kernel, KERNEL_LATENCY, &part, s->reason, sizeof(s->reason));
     if (rc == -EPERM || rc == -EACCES)
         s->lacks = 1ull << CAP_BPF | 1ull << CAP_PERFMON;
     else if (rc == -ENOSYS)
         s->fix = "a kernel of Linux 6.3 or later";
     if (rc < 0)
-        sampler_close(s);
-    return rc;
+        return rc;
+    struct latency_shared *memory = kernel_part_memory(part, 0, &bytes);
+    rc = kernel_part_need(part, memory, bytes);
+    if (rc < 0)
+        snprintf(s->reason, sizeof(s->reason), "memory of the programs: %s", strerror(-rc));
+    else
+        rc = latency_attach(s, memory);
+    if (rc < 0) {
+        kernel_part_close(part);
+        return rc;
+    }
+    ((struct latency *)s->state)->kernel = part;
+    return 0;
 }
 
 const struct sampler_ops latency_sampler = {

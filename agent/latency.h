@@ -9,9 +9,8 @@
  * pipelined requests are one, a TLS handshake counts too. See bpf/latency.bpf.c for the clock.
  *
  * A service is looked at from the tick after it was found. Its series appear with its first exchange
- * and end with it. What the programs cost is measured on one run in 64 and is part of this sampler's
- * CPU time; above LATENCY_SHARE of a core over LATENCY_GUARD_S they are taken out of the kernel for
- * good, the series end and the reason is told: the capabilities to put them back are gone.
+ * and end with it. What the programs cost is part of this sampler's CPU time; when that is too much
+ * (kernel_cost.h) they are taken out of the kernel, the series end and the reason is told.
  *
  * Needs tcp.listen, CAP_BPF and CAP_PERFMON at the start, and Linux 6.3.
  */
@@ -19,20 +18,11 @@
 #include "agent/latency_bucket.h"
 #include "agent/sampler.h"
 
-// 10 %: about 110,000 exchanges a second where both ends are on this host (0.9 us each with what
-// entering costs), more where one is. A service that does as many uses ten times that itself.
-#define LATENCY_SHARE   0.10
-#define LATENCY_GUARD_S 10
-// What entering and leaving a program costs beside what it can measure of itself.
-#define LATENCY_ENTRY_NS 30
-
 extern const struct sampler_ops latency_sampler;
 
 // Buckets of the wire from those of the kernel; index and count hold LATENCY_BUCKETS. Returns how
 // many observations they hold.
 uint64_t latency_read(
     const struct latency_slot *slot, int32_t *index, uint64_t *count, struct wire_histogram *h);
-// CPU time of the kernel's programs so far, an estimate.
-int64_t latency_cost_ns(const struct latency_shared *m);
 // The sampler's tick on memory of the caller's, for tests; freed by ops->close.
 int latency_attach(struct sampler *s, struct latency_shared *memory);

@@ -9,14 +9,15 @@
  * of five steps in a table.
  */
 #pragma once
-#include <linux/types.h>
+#include "agent/kernel_cost.h"
 
 #define LATENCY_BUCKETS  512    // a power of two
 #define LATENCY_SLOTS    128    // a power of two, below 256; all of it counts as memory of ours
 #define LATENCY_SHORTEST 256ull // ns; what is shorter counts as this
-#define LATENCY_LONGEST  (1ull << 39)         // ns, nine minutes; what is longer counts as this
-#define LATENCY_INDEX    (16 * (8 - 29) - 14) // the wire's number of our bucket 0
-#define LATENCY_SAMPLED  64                   // one run in so many is timed
+#define LATENCY_LONGEST  (1ull << 39)    // ns, nine minutes; what is longer counts as this
+#define LATENCY_INDEX    BUCKET_INDEX(8) // the wire's number of our bucket 0
+// The wire's number of the bucket in which 2^low ns is.
+#define BUCKET_INDEX(low) (16 * ((low)-29) - 14)
 
 // One service. Written by the kernel; set to nothing by us when it is given away.
 struct latency_slot {
@@ -27,8 +28,8 @@ struct latency_slot {
 
 struct latency_shared {
     struct latency_slot slots[LATENCY_SLOTS];
-    __u64 sampled_runs, sampled_ns; // written by the kernel
-    __u8 slot_of_port[1 << 16];     // written by us: slot + 1, 0 = nobody listens
+    struct kernel_cost cost;    // written by the kernel
+    __u8 slot_of_port[1 << 16]; // written by us: slot + 1, 0 = nobody listens
 };
 
 // Bounds of one octave, as 1.63 fixed point: those of 2^29 ns, from wire bucket -14 on.
@@ -51,16 +52,13 @@ static const __u64 LATENCY_BOUNDS[16] = {
     0xf8f969d9b5abf948ull,
 };
 
-static inline __u32 latency_bucket(__u64 ns)
+// The bucket of a duration of at least 2^low ns, counted from the one in which 2^low is: 16 for each
+// octave above, and one more for the last of them.
+static inline __u32 bucket_above(__u64 ns, __u32 low)
 {
     __u32 e = 0, at = 0;
-    __u64 v;
+    __u64 v = ns;
 
-    if (ns < LATENCY_SHORTEST)
-        ns = LATENCY_SHORTEST;
-    if (ns > LATENCY_LONGEST)
-        ns = LATENCY_LONGEST;
-    v = ns;
     for (int step = 32; step; step /= 2)
         if (v >> step) {
             v >>= step;
@@ -72,5 +70,14 @@ static inline __u32 latency_bucket(__u64 ns)
             at += step;
     if (v > LATENCY_BOUNDS[at & 15])
         at++;
-    return 16 * (e - 8) + at;
+    return 16 * (e - low) + at;
+}
+
+static inline __u32 latency_bucket(__u64 ns)
+{
+    if (ns < LATENCY_SHORTEST)
+        ns = LATENCY_SHORTEST;
+    if (ns > LATENCY_LONGEST)
+        ns = LATENCY_LONGEST;
+    return bucket_above(ns, 8);
 }

@@ -8,6 +8,7 @@
 #include "agent/demand.h"
 #include "agent/doctor.h"
 #include "agent/feed.h"
+#include "agent/kernel.h"
 #include "agent/parts.h"
 #include "agent/push.h"
 #include "agent/repair_relay.h"
@@ -283,6 +284,7 @@ static int open_identity(struct core *c, struct err *err)
 
 static int open_samplers(struct core *c)
 {
+    c->env.kernel = kernel_open(&c->env);
     for (size_t i = 0; samplers[i]; i++)
         if (!schedule_open(c->schedule, samplers[i]))
             return -ENOMEM;
@@ -343,6 +345,7 @@ static void close_all(struct core *c)
     repair_relay_free(c->repairs);
     parts_free(c->parts);
     schedule_free(c->schedule);
+    kernel_close(c->env.kernel);
     push_free(c->push);
     transfers_free(c->transfers);
     feed_free(c->feed);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct agent_config;
+struct kernel;
 struct listen;
 struct demand;
 
@@ -31,6 +32,8 @@ struct env {
     const struct demand *demand;
     // The services of this host, set by the sampler tcp.listen while it is open, else NULL.
     struct listen *listen;
+    // The programs in the kernel, for the samplers that have one; NULL: none.
+    struct kernel *kernel;
 };
 
 struct tick {

@@ -13,6 +13,7 @@
  *
  * Only the fields used are declared; libbpf finds them in the running kernel.
  */
+#include "agent/bpf/cost.bpf.h"
 #include "agent/latency_bucket.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -83,20 +84,6 @@ static __always_inline __u32 slot_of(const struct latency_shared *m, const struc
     return slot;
 }
 
-// One run in LATENCY_SAMPLED is timed: what we cost is known and costs little to know.
-static __always_inline __u64 cost_begin(void)
-{
-    return bpf_get_prandom_u32() % LATENCY_SAMPLED ? 0 : bpf_ktime_get_ns();
-}
-
-static __always_inline void cost_end(struct latency_shared *m, __u64 begun)
-{
-    if (begun) {
-        __sync_fetch_and_add(&m->sampled_runs, 1);
-        __sync_fetch_and_add(&m->sampled_ns, bpf_ktime_get_ns() - begun);
-    }
-}
-
 static __always_inline void arrived(const struct latency_shared *m, struct sock *sk)
 {
     struct exchange *x;
@@ -156,7 +143,7 @@ int BPF_PROG(data_ready, struct sock *sk)
 
     if (m) {
         arrived(m, sk);
-        cost_end(m, begun);
+        cost_end(&m->cost, begun);
     }
     return 0;
 }
@@ -170,7 +157,7 @@ int BPF_PROG(send_length, struct sock *sk, int ret)
     if (m) {
         if (ret > 0)
             replied(m, sk);
-        cost_end(m, begun);
+        cost_end(&m->cost, begun);
     }
     return 0;
 }

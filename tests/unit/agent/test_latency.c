@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Buckets against the wire's own definition, reading of memory that the test writes, kernels without
 // the tracepoints, then a real service with planted delays.
+#include "agent/kernel.h"
 #include "agent/latency.h"
-#include "agent/latency_kernel.h"
 #include "agent/listen.h"
 #include "tests/lib/run.h"
 #include <arpa/inet.h>
@@ -75,7 +75,7 @@ static void old_kernel(void)
         0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0};
     char path[300], why[160] = "";
     snprintf(path, sizeof(path), "%s/vmlinux", test_tmpdir());
-    int rc = latency_kernel_check(path, why, sizeof(why));
+    int rc = kernel_check(path, KERNEL_LATENCY, why, sizeof(why));
 
     CU_ASSERT_NOT_EQUAL(why[0], '\0');
     if (rc == -ENOTSUP) { // a build without eBPF says so, and nothing else
@@ -87,10 +87,10 @@ static void old_kernel(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
     fwrite(none, 1, sizeof(none), f);
     fclose(f);
-    CU_ASSERT_EQUAL(latency_kernel_check(path, why, sizeof(why)), -ENOSYS);
+    CU_ASSERT_EQUAL(kernel_check(path, KERNEL_LATENCY, why, sizeof(why)), -ENOSYS);
     CU_ASSERT_PTR_NOT_NULL(strstr(why, "no tracepoint sk_data_ready"));
     CU_ASSERT_EQUAL(truncate(path, 10), 0);
-    CU_ASSERT_EQUAL(latency_kernel_check(path, why, sizeof(why)), -EINVAL);
+    CU_ASSERT_EQUAL(kernel_check(path, KERNEL_LATENCY, why, sizeof(why)), -EINVAL);
 }
 
 // --- with services -------------------------------------------------------------------------------
@@ -143,6 +143,7 @@ static void world_close(struct world *w)
 {
     latency_sampler.close(&w->latency);
     listen_sampler.close(&w->listen);
+    kernel_close(w->env.kernel);
     if (w->fd != -1)
         close(w->fd);
     output_free(w->env.out);
@@ -207,8 +208,8 @@ static void follows_services(void)
     CU_ASSERT_FALSE(w.ended);
 
     // Two seconds of CPU in ten: more than is allowed.
-    memory.sampled_runs = 1;
-    memory.sampled_ns = 2 * NS_PER_S / LATENCY_SAMPLED;
+    memory.cost.sampled_runs = 1;
+    memory.cost.sampled_ns = 2 * NS_PER_S / KERNEL_SAMPLED;
     world_tick(&w, 11 * NS_PER_S);
     CU_ASSERT_TRUE(w.ended);
     CU_ASSERT_EQUAL(memory.slot_of_port[w.port], 0);
@@ -300,6 +301,7 @@ static void real_service(void)
 
     if (!world_open(&w))
         goto out;
+    w.env.kernel = kernel_open(&w.env);
     if (latency_sampler.open(&w.latency) != 0) {
         CU_ASSERT_NOT_EQUAL(w.latency.reason[0], '\0');
         printf("    skipped: %s\n", w.latency.reason);

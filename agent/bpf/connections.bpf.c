@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * The kernel's half of the sampler "tcp.connections": connections accepted and made, from the
+ * changes of state of each TCP socket on this host, whatever its network namespace.
+ *
+ *     SYN_RECV -> ESTABLISHED   accepted: one more opened of the port; the clock of its life starts
+ *     CLOSE    -> SYN_SENT      connecting: the clock starts
+ *     SYN_SENT -> ESTABLISHED   connected: it stops, one more opened of the destination
+ *     SYN_SENT -> CLOSE         failed; sk_err says why
+ *     ...      -> CLOSE         over; sk_err and the state before say how
+ *
+ * At the change to CLOSE skc_num is zero already unless the socket was bound: inet_sport still has
+ * the port. Only the fields used are declared; libbpf finds them in the running kernel.
+ */
+#include "agent/bpf/cost.bpf.h"
+#include "agent/connection_slot.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <linux/bpf.h>
+
+#define AF_INET     2
+#define AF_INET6    10
+#define IPPROTO_TCP 6
+#define PROBES      32
+
+enum {
+    ESTABLISHED = 1,
+    SYN_SENT,
+    SYN_RECV,
+    FIN_WAIT1,
+    FIN_WAIT2,
+    TIME_WAIT,
+    CLOSE,
+    CLOSE_WAIT,
+    LAST_ACK,
+    LISTEN,
+    CLOSING,
+    NEW_SYN_RECV
+};
+enum { BROKEN_PIPE = 32, ABORTED = 103, RESET = 104, TIMED_OUT = 110, REFUSED = 111 };
+
+struct ns_common {
+    unsigned int inum;
+} __attribute__((preserve_access_index));
+struct net {
+    struct ns_common ns;
+} __attribute__((preserve_access_index));
+typedef struct {
+    struct net *net;
+} possible_net_t;
+struct in6_addr {
+    union {
+        __u32 u6_addr32[4];
+    } in6_u;
+} __attribute__((preserve_access_index));
+struct sock_common {
+    __u32 skc_daddr;
+    __u16 skc_dport, skc_num;
+    unsigned short skc_family;
+    volatile unsigned char skc_state;
+    possible_net_t skc_net;
+    struct in6_addr skc_v6_daddr;
+} __attribute__((preserve_access_index));
+struct kernfs_node {
+    __u64 id;
+} __attribute__((preserve_access_index));
+struct cgroup {
+    struct kernfs_node *kn;
+} __attribute__((preserve_access_index));
+struct sock_cgroup_data {
+    struct cgroup *cgroup;
+} __attribute__((preserve_access_index));
+struct sock {
+    struct sock_common __sk_common;
+    __u16 sk_protocol;
+    int sk_err;
+    struct sock_cgroup_data sk_cgrp_data;
+} __attribute__((preserve_access_index));
+struct inet_sock {
+    __u16 inet_sport;
+} __attribute__((preserve_access_index));
+
+struct {
+    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct connection_socket);
+} sockets SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, int);
+    __type(value, struct connection_head);
+} head SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, CONNECTION_PORTS);
+    __type(key, __u32);
+    __type(value, struct connection_port);
+} ports SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1); // the number told apart + 1, set by the loader
+    __type(key, __u32);
+    __type(value, struct connection_dest);
+} dests SEC(".maps");
+
+const volatile __u32 own_netns = 0, own_pid = 0;
+const volatile __u32 n_dests = 0; // told apart; 0 = outgoing connections are not looked at
+const volatile __u64 seed = 0;
+
+static __always_inline __u64 mixed(__u64 h)
+{
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
+    h = (h ^ h >> 27) * 0x94d049bb133111ebull;
+    return h ^ h >> 31;
+}
+
+static __always_inline __u32 netns_of(const struct sock *sk)
+{
+    return sk->__sk_common.skc_net.net->ns.inum;
+}
+
+// --- accepted ------------------------------------------------------------------------------------
+
+// Slot of a listening port, or -1. The first of equals wins, so that all look in the same order.
+static __always_inline int port_slot(struct connection_head *h, __u64 key, int take)
+{
+    __u32 start = (__u32)mixed(key);
+
+    for (__u32 i = 0; i < PROBES; i++) {
+        __u32 at = start + i;
+        asm volatile("" : "+r"(at));
+        at &= CONNECTION_PORTS - 1;
+        if (h->ports[at] == key)
+            return (int)at;
+    }
+    for (__u32 i = 0; take && i < PROBES; i++) {
+        __u32 at = start + i;
+        asm volatile("" : "+r"(at));
+        at &= CONNECTION_PORTS - 1;
+        __u64 was = __sync_val_compare_and_swap(&h->ports[at], 0, key);
+        if (was == 0 || was == key)
+            return (int)at;
+    }
+    return -1;
+}
+
+static __always_inline struct connection_port *port_of(
+    struct connection_head *h, const struct sock *sk, __u16 port, int take, __u32 *ret_slot)
+{
+    int slot = port_slot(h, connection_port_key(netns_of(sk), port), take);
+
+    if (slot < 0) {
+        if (take)
+            __sync_fetch_and_add(&h->refused, 1);
+        return NULL;
+    }
+    *ret_slot = (__u32)slot;
+    return bpf_map_lookup_elem(&ports, ret_slot);
+}
+
+static __always_inline void accepted(struct connection_head *h, struct sock *sk)
+{
+    struct connection_socket *s;
+    struct connection_port *p;
+    __u32 slot = 0;
+
+    p = port_of(h, sk, sk->__sk_common.skc_num, 1, &slot);
+    if (!p)
+        return;
+    __sync_fetch_and_add(&p->opened, 1);
+    if (!p->cgroup)
+        p->cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+    s = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!s)
+        return; // its end is found by its port
+    s->since_ns = bpf_ktime_get_ns();
+    s->slot = (__u16)slot;
+    s->turn = h->port_turns[slot & (CONNECTION_PORTS - 1)];
+    s->role = CONNECTION_SERVER;
+}
+
+// The port of a connection that is a server's, NULL otherwise. Those that are older than us, and have
+// no storage, are known by their local port.
+static __always_inline struct connection_port *served(
+    struct connection_head *h, struct sock *sk, const struct connection_socket *s)
+{
+    __u32 slot = 0;
+
+    if (!s || s->role == CONNECTION_NONE) {
+        struct inet_sock *inet = (struct inet_sock *)sk;
+        return port_of(h, sk, bpf_ntohs(BPF_CORE_READ(inet, inet_sport)), 0, &slot);
+    }
+    if (s->role != CONNECTION_SERVER && s->role != CONNECTION_OVER)
+        return NULL;
+    slot = s->slot;
+    if (h->port_turns[slot & (CONNECTION_PORTS - 1)] != s->turn)
+        return NULL;
+    return bpf_map_lookup_elem(&ports, &slot);
+}
+
+static __always_inline enum connection_end end_of(const struct sock *sk, int before)
+{
+    int error = sk->sk_err;
+
+    if (error == RESET || error == BROKEN_PIPE || error == ABORTED)
+        return CONNECTION_RESET;
+    if (error)
+        return CONNECTION_TIMEOUT;
+    // Nobody's fault: an orderly end, unless there was more to come when we closed.
+    return before == FIN_WAIT2 || before == CLOSING || before == LAST_ACK ? CONNECTION_FIN
+                                                                          : CONNECTION_RESET;
+}
+
+static __always_inline void over(
+    struct connection_head *h, struct sock *sk, struct connection_socket *s, int before)
+{
+    struct connection_port *p = served(h, sk, s);
+
+    if (!p)
+        return;
+    __u32 end = end_of(sk, before);
+    asm volatile("" : "+r"(end));
+    if (end < CONNECTION_ENDS)
+        __sync_fetch_and_add(&p->closed[end], 1);
+    if (!s || s->role != CONNECTION_SERVER)
+        return;
+    s->role = CONNECTION_OVER;
+    __u64 life = bpf_ktime_get_ns() - s->since_ns;
+    __u32 bucket = connection_bucket(life, CONNECTION_LIFE_LOW);
+    asm volatile("" : "+r"(bucket));
+    if (bucket < CONNECTION_BUCKETS) {
+        __sync_fetch_and_add(&p->life[bucket], 1);
+        __sync_fetch_and_add(&p->life_ns, life);
+    }
+}
+
+// --- made ----------------------------------------------------------------------------------------
+
+struct destination {
+    __u32 address[4];
+    __u32 netns;
+    __u16 port;
+};
+
+static __always_inline int destination_of(const struct sock *sk, struct destination *d)
+{
+    int loopback;
+
+    d->port = bpf_ntohs(sk->__sk_common.skc_dport);
+    if (sk->__sk_common.skc_family == AF_INET) {
+        d->address[0] = d->address[1] = 0;
+        d->address[2] = bpf_htonl(0xffff);
+        d->address[3] = sk->__sk_common.skc_daddr;
+    } else if (sk->__sk_common.skc_family == AF_INET6) {
+        for (int i = 0; i < 4; i++)
+            d->address[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
+    } else {
+        return 0;
+    }
+    loopback = !d->address[0] && !d->address[1] &&
+               (d->address[2] ? (bpf_ntohl(d->address[3]) >> 24) == 127
+                              : d->address[3] == bpf_htonl(1));
+    d->netns = loopback ? netns_of(sk) : 0;
+    if (d->netns == own_netns)
+        d->netns = 0;
+    return 1;
+}
+
+// Index of the destination in `dests`: its own, or 0 when all are taken.
+static __always_inline __u32 dest_index(struct connection_head *h, const struct destination *d)
+{
+    __u64 key = mixed(seed ^ ((__u64)d->address[0] << 32 | d->address[1]));
+    __u32 start;
+
+    key = mixed(key ^ ((__u64)d->address[2] << 32 | d->address[3]));
+    key = mixed(key ^ ((__u64)d->netns << 32 | d->port));
+    key |= !key;
+    start = (__u32)key % n_dests;
+    for (__u32 i = 0; i < n_dests && i < CONNECTION_DESTS_MAX; i++) {
+        __u32 at = start + i;
+        if (at >= n_dests)
+            at -= n_dests;
+        asm volatile("" : "+r"(at));
+        at &= CONNECTION_DESTS_MAX - 1;
+        if (h->dests[at] == key)
+            return at + 1;
+    }
+    for (__u32 i = 0; i < n_dests && i < CONNECTION_DESTS_MAX; i++) {
+        __u32 at = start + i;
+        if (at >= n_dests)
+            at -= n_dests;
+        asm volatile("" : "+r"(at));
+        at &= CONNECTION_DESTS_MAX - 1;
+        if (h->dests[at])
+            continue;
+        __u64 was = __sync_val_compare_and_swap(&h->dests[at], 0, key);
+        if (was == key)
+            return at + 1;
+        if (was)
+            continue;
+        __u32 index = at + 1;
+        struct connection_dest *n = bpf_map_lookup_elem(&dests, &index);
+        if (n) {
+            for (int k = 0; k < 4; k++)
+                n->address[k] = d->address[k];
+            n->netns = d->netns;
+            n->port = d->port;
+            n->named = 1;
+        }
+        return index;
+    }
+    return 0;
+}
+
+static __always_inline void connecting(struct connection_head *h, struct sock *sk)
+{
+    struct destination d = {};
+    struct connection_socket *s;
+
+    // The agent's own probes are no business of this host's services.
+    if (!n_dests || bpf_get_current_pid_tgid() >> 32 == own_pid || !destination_of(sk, &d))
+        return;
+    s = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!s)
+        return;
+    s->slot = (__u16)dest_index(h, &d);
+    s->turn = s->slot ? h->dest_turns[(s->slot - 1) & (CONNECTION_DESTS_MAX - 1)] : 0;
+    s->since_ns = bpf_ktime_get_ns();
+    s->role = CONNECTION_CONNECTING;
+}
+
+static __always_inline struct connection_dest *dest_of(
+    const struct connection_head *h, const struct connection_socket *s)
+{
+    __u32 index = connection_dest_index(h, s);
+    return bpf_map_lookup_elem(&dests, &index);
+}
+
+static __always_inline void connected(const struct connection_head *h, struct sock *sk)
+{
+    struct connection_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+    struct connection_dest *d;
+
+    if (!s || s->role != CONNECTION_CONNECTING)
+        return;
+    s->role = CONNECTION_CLIENT;
+    d = dest_of(h, s);
+    if (!d)
+        return;
+    __u64 took = bpf_ktime_get_ns() - s->since_ns;
+    __u32 bucket = connection_bucket(took, CONNECTION_CONNECT_LOW);
+    asm volatile("" : "+r"(bucket));
+    __sync_fetch_and_add(&d->opened, 1);
+    if (bucket < CONNECTION_BUCKETS) {
+        __sync_fetch_and_add(&d->connect[bucket], 1);
+        __sync_fetch_and_add(&d->connect_ns, took);
+    }
+}
+
+static __always_inline enum connection_failure failure_of(const struct sock *sk)
+{
+    struct inet_sock *inet = (struct inet_sock *)sk;
+    int error = sk->sk_err;
+
+    if (error == REFUSED)
+        return CONNECTION_REFUSED;
+    if (error == TIMED_OUT)
+        return CONNECTION_UNANSWERED;
+    if (error == RESET || error == BROKEN_PIPE || error == ABORTED)
+        return CONNECTION_RESET_EARLY;
+    if (error)
+        return CONNECTION_UNREACHABLE;
+    return BPF_CORE_READ(inet, inet_sport) ? CONNECTION_ABANDONED : CONNECTION_NO_PORT;
+}
+
+static __always_inline void failed(const struct connection_head *h, struct sock *sk)
+{
+    struct connection_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+    struct connection_dest *d;
+
+    if (!s || s->role != CONNECTION_CONNECTING)
+        return;
+    s->role = CONNECTION_CLIENT;
+    d = dest_of(h, s);
+    if (!d)
+        return;
+    __u32 why = failure_of(sk);
+    asm volatile("" : "+r"(why));
+    if (why < CONNECTION_FAILURES)
+        __sync_fetch_and_add(&d->failed[why], 1);
+}
+
+// --- what the kernel tells -----------------------------------------------------------------------
+
+static __always_inline void closed(struct connection_head *h, struct sock *sk, int before)
+{
+    if (before == SYN_SENT) {
+        failed(h, sk);
+        return;
+    }
+    struct connection_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+    if (before == SYN_RECV || before == LISTEN || before == CLOSE)
+        return;
+    over(h, sk, s, before);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(set_state, struct sock *sk, int before, int after)
+{
+    int zero = 0;
+
+    if (after != ESTABLISHED && after != CLOSE && after != SYN_SENT)
+        return 0;
+    if (sk->sk_protocol != IPPROTO_TCP)
+        return 0;
+    __u64 begun = cost_begin();
+    struct connection_head *h = bpf_map_lookup_elem(&head, &zero);
+    if (!h)
+        return 0;
+    if (after == CLOSE)
+        closed(h, sk, before);
+    else if (after == SYN_SENT)
+        connecting(h, sk);
+    else if (before == SYN_RECV)
+        accepted(h, sk);
+    else if (before == SYN_SENT)
+        connected(h, sk);
+    cost_end(&h->cost, begun);
+    return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(receive_reset, struct sock *sk)
+{
+    int zero = 0;
+    struct connection_head *h = bpf_map_lookup_elem(&head, &zero);
+
+    // Before the state changes: one that was connecting was refused.
+    if (!h || sk->__sk_common.skc_state == SYN_SENT)
+        return 0;
+    struct connection_port *p = served(h, sk, bpf_sk_storage_get(&sockets, sk, NULL, 0));
+    if (p)
+        __sync_fetch_and_add(&p->resets_received, 1);
+    return 0;
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(send_reset, struct sock *sk)
+{
+    int zero = 0;
+    struct connection_head *h = bpf_map_lookup_elem(&head, &zero);
+
+    if (!h || !sk)
+        return 0;
+    // What is no whole socket has no storage; a listener refuses what is no connection.
+    int state = sk->__sk_common.skc_state;
+    if (state == TIME_WAIT || state == NEW_SYN_RECV || state == LISTEN)
+        return 0;
+    struct connection_port *p = served(h, sk, bpf_sk_storage_get(&sockets, sk, NULL, 0));
+    if (p)
+        __sync_fetch_and_add(&p->resets_sent, 1);
+    return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
