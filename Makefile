@@ -17,7 +17,7 @@ endif
 
 CC      ?= gcc
 CLANG   ?= clang-14
-PKGS    := libcurl libcares libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3
+PKGS    := libcurl libcares libssl libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3
 CPPFLAGS += -I. -I$(G) -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith \

@@ -25,13 +25,14 @@
 #define CONFIG_FILE_MAX     (1u << 20)
 #define CONFIG_DEFAULT_PATH "/etc/tocsin/agent.yaml"
 
-enum probe_kind { PROBE_TALK, PROBE_HTTP, PROBE_TLS };
+enum probe_kind { PROBE_TALK, PROBE_HTTP };
 
 struct probe_config {
     enum probe_kind kind;
     const struct dialogue_kind *dialogue; // of PROBE_TALK
     struct dialogue_words words;
     const char *password_file;
+    const char *ca_file;       // whom its certificate must come from; NULL: the system's
     const char *name, *target; // target: "host:port" or the URL
     const char *service;       // NULL: none
     const char *host;          // of the target, brackets off
@@ -71,5 +72,6 @@ int config_parse(const char *text, size_t len, const char *file, struct agent_co
     struct buf *problems);
 void config_free(struct agent_config *c);
 const char *probe_config_kind(const struct probe_config *p); // the key of its target
+bool probe_config_tls(const struct probe_config *p);         // it is asked over TLS
 // The effective values as YAML that loads to the same thing.
 int config_print(const struct agent_config *c, struct buf *out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `probes` of agent.yaml.
 #include "agent/config_read.h"
+#include "agent/secure.h"
 #include "base/map.h"
 #include "base/num.h"
 #include "base/secret.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 // --- the target ----------------------------------------------------------------------------------
 
@@ -41,7 +43,7 @@ static void read_address(
         snprintf(hint, sizeof(hint), "e.g. 127.0.0.1, or 127.0.0.1:%u", port);
     if (config_address(r, n->text, n->len, port, &p->host, &p->port))
         return;
-    config_bad(r, n, p->kind == PROBE_TLS ? "e.g. mail.example.net:993" : hint,
+    config_bad(r, n, p->dialogue == &DIALOGUE_TLS ? "e.g. mail.example.net:993" : hint,
         "`%.60s` is not host:port", n->text);
     p->host = NULL;
 }
@@ -60,16 +62,15 @@ static void read_websocket(
     struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
 {
     char url[WIRE_VALUE_MAX + 4];
-    snprintf(url, sizeof(url), "http%s", strncmp(n->text, "ws:", 3) == 0 ? n->text + 2 : "");
+    bool plain = strncmp(n->text, "ws:", 3) == 0, tls = strncmp(n->text, "wss:", 4) == 0;
+    snprintf(url, sizeof(url), "http%s", plain || tls ? n->text + 2 : "");
     if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX) || !config_url(r, url, &p->host, &p->port)) {
-        config_bad(r, n,
-            strncmp(n->text, "wss:", 4) == 0
-                ? "wss is not done yet: a tls probe looks at the certificate"
-                : "e.g. ws://127.0.0.1:8080/live",
-            "`%.60s` is not a ws URL", n->text);
+        config_bad(
+            r, n, "e.g. ws://127.0.0.1:8080/live", "`%.60s` is not a ws or wss URL", n->text);
         return;
     }
-    const char *host = n->text + strlen("ws://");
+    const char *host = strstr(n->text, "://") + 3;
+    p->words.tls = p->words.tls || tls;
     size_t len = strcspn(host, "/?#");
     p->words.host = config_keep(r, host, len);
     p->words.path =
@@ -164,6 +165,33 @@ static void read_password(struct config_reader *r, const struct yaml_node *n, vo
     secret_free(secret);
 }
 
+// `tls: true` beside another target, or the target of a probe that only looks at the certificate.
+static void read_tls(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    bool yes = n->kind == YAML_SCALAR && strcmp(n->text, "true") == 0;
+    if (!yes && (n->kind != YAML_SCALAR || strcmp(n->text, "false") != 0)) {
+        read_target(r, n, to);
+        p->words.tls = true;
+    } else {
+        p->words.tls = yes;
+    }
+}
+
+// Read here so that a mistake has its place, and again by whoever asks.
+static void read_ca_file(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct probe_config *p = to;
+    struct secure_trust *trust = NULL;
+    struct err err;
+    if (!config_scalar(r, n))
+        return;
+    if (secure_trust_new(n->text, &trust, &err) < 0)
+        config_bad(r, n, "a file of certificates in PEM", "%s", err.msg);
+    secure_trust_free(trust);
+    p->ca_file = config_keep(r, n->text, n->len);
+}
+
 // --- a probe -------------------------------------------------------------------------------------
 
 #define TALK(dialogue_) (&(const struct target){PROBE_TALK, &(dialogue_), read_address})
@@ -173,7 +201,7 @@ static const struct config_key KEYS[] = {
     // Targets in the order people see them.
     {"tcp", read_target, 0, TALK(DIALOGUE_LINE)},
     {"http", read_target, 0, &(const struct target){PROBE_HTTP, NULL, read_http}},
-    {"tls", read_target, 0, &(const struct target){PROBE_TLS, NULL, read_address}},
+    {"tls", read_tls, 0, TALK(DIALOGUE_TLS)},
     {"redis", read_target, 0, TALK(DIALOGUE_REDIS)},
     {"memcached", read_target, 0, TALK(DIALOGUE_MEMCACHED)},
     {"postgresql", read_target, 0, TALK(DIALOGUE_POSTGRES)},
@@ -190,6 +218,7 @@ static const struct config_key KEYS[] = {
     {"expect", config_text, AT(words.expect), NULL},
     {"user", config_text, AT(words.user), NULL},
     {"password_file", read_password, 0, NULL},
+    {"ca_file", read_ca_file, 0, NULL},
     {"every", config_duration, AT(every_ms), &(const struct config_range){50, 3600 * 1000}},
     {"timeout", config_duration, AT(timeout_ms), &(const struct config_range){10, 60 * 1000}},
     {"slow", config_duration, AT(slow_ms), &(const struct config_range){1, 60 * 1000}},
@@ -203,9 +232,9 @@ static void want_target(struct config_reader *r, const struct yaml_node *n)
     char hint[256] = "one of ";
     size_t len = strlen(hint);
     for (size_t i = 0; i < N_KEYS; i++) {
-        if (KEYS[i].read != read_target)
+        if (KEYS[i].read != read_target && KEYS[i].read != read_tls)
             continue;
-        if (yaml_get(n, KEYS[i].name))
+        if (KEYS[i].read == read_target && yaml_get(n, KEYS[i].name))
             return;
         int more = snprintf(hint + len, sizeof(hint) - len, "%s%s",
             hint[len - 1] == ' ' ? "" : ", ", KEYS[i].name);
@@ -226,6 +255,13 @@ static void check_keys(
         config_bad(r, n, NULL, "`send` and `expect` are for `tcp` probes");
     if ((!p->dialogue || !p->dialogue->has_login) && (p->words.user || p->words.password))
         config_bad(r, n, NULL, "`user` and `password_file` are for probes with a login");
+    if (p->words.tls && (!p->dialogue || p->dialogue->tls == DIALOGUE_TLS_NEVER))
+        config_bad(r, n, p->kind == PROBE_HTTP ? "write https://" : NULL,
+            "`tls: true` is not for `%s` probes", probe_config_kind(p));
+    if (p->dialogue == &DIALOGUE_WEBSOCKET && yaml_get(n, "tls"))
+        config_bad(r, n, NULL, "a WebSocket's URL says whether it is TLS: ws or wss");
+    if (p->ca_file && !probe_config_tls(p))
+        config_bad(r, n, NULL, "`ca_file` is for probes over TLS");
 }
 
 // A place for one more, in the arena; NULL: r->oom.
@@ -306,7 +342,12 @@ void config_probes(struct config_reader *r, const struct yaml_node *n, void *to)
 
 const char *probe_config_kind(const struct probe_config *p)
 {
-    return p->kind == PROBE_HTTP ? "http" : p->kind == PROBE_TLS ? "tls" : p->dialogue->name;
+    return p->kind == PROBE_HTTP ? "http" : p->dialogue->name;
+}
+
+bool probe_config_tls(const struct probe_config *p)
+{
+    return p->words.tls || (p->target && strncasecmp(p->target, "https:", 6) == 0);
 }
 
 static void print_http(const struct probe_config *p, struct buf *out)
@@ -334,6 +375,10 @@ void config_print_probes(const struct agent_config *c, struct buf *out)
         config_add_value(out, ": ", p->target);
         if (p->kind == PROBE_HTTP)
             print_http(p, out);
+        if (p->words.tls && p->dialogue != &DIALOGUE_TLS && p->dialogue != &DIALOGUE_WEBSOCKET)
+            buf_adds(out, "\n    tls: true");
+        if (p->ca_file)
+            config_add_value(out, "\n    ca_file: ", p->ca_file);
         if (p->words.send)
             config_add_value(out, "\n    send: ", p->words.send);
         if (p->words.expect)

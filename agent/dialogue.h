@@ -12,6 +12,9 @@
  * them away without one, numbers of the service come after the answer; they are not part of the
  * latency, and are asked for only when `wants_values` is set.
  *
+ * Over what it is spoken is the mover's: TCP, UDP (a whole message each time), TLS. A kind may ask for TLS
+ * in the middle (`turns_secure`) and for a stream in place of datagrams (`wants_stream`).
+ *
  * A peer is not trusted: what it sends is bounded (DIALOGUE_HEARD_MAX), and nothing of it is kept but
  * numbers and up to 100 printable characters of a refusal.
  */
@@ -26,6 +29,7 @@
 #define DIALOGUE_VALUES_MAX 40
 #define DIALOGUE_HEARD_MAX  (256u << 10)
 #define DIALOGUE_DETAIL_MAX 160
+#define DIALOGUE_NONCE      18
 
 struct dialogue_value {
     const char *field; // what the service calls it
@@ -37,8 +41,12 @@ struct dialogue_words {          // what the configuration says; text borrowed
     const char *user, *password; // NULL = none
     const char *send, *expect;   // of the kind `tcp`
     const char *host, *path;     // of `websocket`; host with its port
+    const struct dns_words *dns; // of `dns`
+    bool tls;                    // not in the clear
 };
 enum dialogue_state { DIALOGUE_GOES_ON, DIALOGUE_DONE, DIALOGUE_FAILED };
+// How a protocol comes to TLS: it does not, before the first word, or by asking for it in the clear.
+enum dialogue_tls { DIALOGUE_TLS_NEVER, DIALOGUE_TLS_FIRST, DIALOGUE_TLS_ASKED };
 
 struct dialogue {
     const struct dialogue_kind *kind;
@@ -47,6 +55,10 @@ struct dialogue {
     struct buf say; // to be sent; whoever sends it takes it out
     unsigned step;
     bool answered;
+    bool turns_secure;             // said by the kind: TLS from here on, then begin once more
+    bool wants_stream;             // said by the kind: once more from the start, over TCP
+    bool secured, streamed;        // told to the kind: what it speaks over
+    uint8_t nonce[DIALOGUE_NONCE]; // random, told to a kind that wants it
     enum dialogue_state state;
     enum probe_class class; // of a failure
     char detail[DIALOGUE_DETAIL_MAX];
@@ -56,6 +68,9 @@ struct dialogue_kind {
     const char *name; // key of the configuration
     uint16_t port;    // where none is named
     bool has_login;
+    enum dialogue_tls tls;
+    bool datagrams; // begins over UDP, a message each
+    bool wants_nonce;
     void (*begin)(struct dialogue *d);
     // Everything that came and was not taken yet. Returns how much it takes.
     size_t (*hear)(struct dialogue *d, const uint8_t *data, size_t len);
@@ -71,9 +86,9 @@ size_t dialogue_hear(struct dialogue *d, const uint8_t *data, size_t len);
 void dialogue_closed(struct dialogue *d); // by the peer: a failure, unless it was over
 void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
 
-extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_REDIS, DIALOGUE_MEMCACHED,
-    DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS, DIALOGUE_MQTT,
-    DIALOGUE_WEBSOCKET;
+extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_TLS, DIALOGUE_REDIS,
+    DIALOGUE_MEMCACHED, DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS,
+    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET;
 #define DIALOGUE_KINDS 8
 extern const struct dialogue_kind
     *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own

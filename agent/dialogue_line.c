@@ -30,4 +30,7 @@ static size_t line_hear(struct dialogue *d, const uint8_t *data, size_t len)
 }
 
 const struct dialogue_kind DIALOGUE_LINE = {
-    .name = "tcp", .begin = line_begin, .hear = line_hear};
+    .name = "tcp", .tls = DIALOGUE_TLS_FIRST, .begin = line_begin, .hear = line_hear};
+// The handshake alone, for its certificate.
+const struct dialogue_kind DIALOGUE_TLS = {
+    .name = "tls", .tls = DIALOGUE_TLS_FIRST, .begin = line_begin, .hear = line_hear};

@@ -134,6 +134,7 @@ static const struct dialogue_value REDIS[] = {
 const struct dialogue_kind DIALOGUE_REDIS = {.name = "redis",
     .port = 6379,
     .has_login = true,
+    .tls = DIALOGUE_TLS_FIRST,
     .begin = redis_begin,
     .hear = redis_hear,
     .values = REDIS,
@@ -202,6 +203,7 @@ static const struct dialogue_value MEMCACHED[] = {
 };
 const struct dialogue_kind DIALOGUE_MEMCACHED = {.name = "memcached",
     .port = 11211,
+    .tls = DIALOGUE_TLS_FIRST,
     .begin = memcached_begin,
     .hear = memcached_hear,
     .values = MEMCACHED,

@@ -105,5 +105,8 @@ static size_t websocket_hear(struct dialogue *d, const uint8_t *data, size_t len
     return head;
 }
 
-const struct dialogue_kind DIALOGUE_WEBSOCKET = {
-    .name = "websocket", .port = 80, .begin = websocket_begin, .hear = websocket_hear};
+const struct dialogue_kind DIALOGUE_WEBSOCKET = {.name = "websocket",
+    .port = 80,
+    .tls = DIALOGUE_TLS_FIRST,
+    .begin = websocket_begin,
+    .hear = websocket_hear};

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/listen.h"
 #include "agent/probe_state.h"
+#include "agent/secure.h"
 #include "base/map.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +24,16 @@ struct env *probe_env(const struct probe *p)
 struct transfers *probe_transfers(const struct probe *p)
 {
     return p->engine->transfers;
+}
+
+struct secure_trust *probe_trust(struct probe *p, char *detail, size_t size)
+{
+    const char *ca_file = p->config->ca_file;
+    struct secure_trust **at = ca_file ? &p->trust : &p->engine->trust;
+    struct err err;
+    if (!*at && secure_trust_new(ca_file, at, &err) < 0)
+        snprintf(detail, size, "%.150s", err.msg);
+    return *at;
 }
 
 static void group_tick(struct sampler *s, const struct tick *t)
@@ -96,6 +108,7 @@ static void probe_free(struct probe *p, bool end_series)
         probe_attempt_free(p->attempts[i]);
     loop_timer_free(p->timer);
     loop_timer_free(p->extra);
+    secure_trust_free(p->trust);
     if (end_series)
         probe_end_series(p);
     free(p->value_ids);
@@ -133,6 +146,7 @@ static bool same_text(const char *a, const char *b)
 static bool same_config(const struct probe_config *a, const struct probe_config *b)
 {
     return a->kind == b->kind && a->dialogue == b->dialogue && same_text(a->name, b->name) &&
+           a->words.tls == b->words.tls && same_text(a->ca_file, b->ca_file) &&
            same_text(a->words.user, b->words.user) &&
            same_text(a->words.password, b->words.password) &&
            same_text(a->words.send, b->words.send) &&
@@ -270,8 +284,16 @@ struct probes *probes_new(struct env *env, struct schedule *s, struct transfers 
 {
     struct probes *e = calloc(1, sizeof(*e));
     if (e)
-        *e = (struct probes){
-            .env = env, .schedule = s, .transfers = m, .resolver = resolver_new(env->loop)};
+        *e = (struct probes){.env = env,
+            .schedule = s,
+            .transfers = m,
+            .resolver = resolver_new(env->loop),
+            .handshakes = handshakes_new(env->loop)};
+    if (e && !e->handshakes) {
+        resolver_free(e->resolver);
+        free(e);
+        return NULL;
+    }
     if (e && env->listen)
         listen_on_turn(env->listen, on_port_turned, e);
     return e;
@@ -288,6 +310,8 @@ void probes_free(struct probes *e)
     e->n = 0;
     groups_sweep(e);
     resolver_free(e->resolver);
+    handshakes_free(e->handshakes);
+    secure_trust_free(e->trust);
     free(e->groups);
     free(e->all);
     free(e);

@@ -13,6 +13,9 @@
  * shows as a refusal, and it is the rule that knows it (`starting`); what the refusal must not do is
  * to overtake that news, so a failed probe of this host has the listeners looked at before it is told.
  *
+ * Over TLS a turn may wait a moment for other handshakes (handshakes.h); that is in the latency, and in
+ * the lag that is told of the prober itself.
+ *
  * A name is looked up before (resolve.h), and its address kept; a failed lookup is a failure only when
  * there never was an address.
  *
@@ -27,6 +30,7 @@
 #pragma once
 #include "agent/config.h"
 #include "agent/dialogue.h"
+#include "agent/handshakes.h"
 #include "agent/parts.h"
 #include "agent/resolve.h"
 #include "agent/sampler.h"
@@ -62,7 +66,8 @@ struct probe_attempt {
     bool active, slow_told;
     bool looking_up; // its name, or another attempt does for both
     double resolve_s;
-    struct loop_timer *timer; // slow, then timeout
+    struct handshake handshake; // its turn, over TLS
+    struct loop_timer *timer;   // slow, then timeout
 };
 
 struct probes;
@@ -97,6 +102,8 @@ void probe_done(struct probe_attempt *a, const struct probe_result *r);
 const struct probe_config *probe_config(const struct probe *p);
 struct env *probe_env(const struct probe *p);
 struct transfers *probe_transfers(const struct probe *p);
+// Whom its certificate must come from; NULL: that cannot be read, with detail filled.
+struct secure_trust *probe_trust(struct probe *p, char *detail, size_t size);
 // Whether to ask what the service tells of itself, which is done at most once a second.
 bool probe_wants_values(struct probe *p);
 // What it told.

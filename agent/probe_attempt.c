@@ -9,9 +9,8 @@
 
 static const struct probe_ops *ops_of(const struct probe *p)
 {
-    static const struct probe_ops *const OPS[] = {[PROBE_TALK] = &PROBE_OPS_TALK,
-        [PROBE_HTTP] = &PROBE_OPS_HTTP,
-        [PROBE_TLS] = &PROBE_OPS_HTTP};
+    static const struct probe_ops *const OPS[] = {
+        [PROBE_TALK] = &PROBE_OPS_TALK, [PROBE_HTTP] = &PROBE_OPS_HTTP};
     return OPS[p->config->kind];
 }
 
@@ -27,6 +26,7 @@ static void tell(struct probe *p, int kind, const char *detail)
 static void attempt_end(struct probe_attempt *a)
 {
     a->active = a->looking_up = false;
+    handshake_leave(a->probe->engine->handshakes, &a->handshake);
     loop_timer_stop(a->timer);
     ops_of(a->probe)->stop(a);
 }
@@ -160,15 +160,35 @@ static struct probe_attempt *attempt_of(struct probe *p)
     return NULL;
 }
 
-// The address is known: asks.
-static void begin(struct probe_attempt *a)
+static void ask(struct probe_attempt *a)
 {
     struct probe *p = a->probe;
     struct probe_result r = {.class = CLASS_LOCAL};
-    a->looking_up = false;
-    a->resolve_s = (double)(probe_now_ns(p) - a->begun_ns) / 1e9;
     if (ops_of(p)->start(a, &p->endpoint, r.detail, sizeof(r.detail)) < 0)
         probe_done(a, &r);
+}
+
+static void on_turn(struct handshake *h, int64_t waited_ns)
+{
+    struct probe_attempt *a =
+        (struct probe_attempt *)((char *)h - offsetof(struct probe_attempt, handshake));
+    double waited = (double)waited_ns / 1e9;
+    if (waited > a->probe->lag_max)
+        a->probe->lag_max = waited;
+    ask(a);
+}
+
+// The address is known: asks, when its turn for a handshake has come.
+static void begin(struct probe_attempt *a)
+{
+    struct probe *p = a->probe;
+    int64_t now = probe_now_ns(p);
+    a->looking_up = false;
+    a->resolve_s = (double)(now - a->begun_ns) / 1e9;
+    a->handshake.go = on_turn;
+    if (!probe_config_tls(p->config) ||
+        handshake_enter(p->engine->handshakes, &a->handshake, now))
+        ask(a);
 }
 
 // Without any address it failed; with an old one the lookup alone did.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One HTTP request (probe_request.h), judged by its status and body: a 3xx is an answer. A `tls` probe is the
- * same without the request.
+ * One HTTP request (probe_request.h), judged by its status and body: a 3xx is an answer.
  */
 #include "agent/probe.h"
 #include "agent/probe_request.h"
@@ -9,7 +8,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define BODY_LOOKED_AT (64u << 10)
 
@@ -55,13 +53,10 @@ static void on_done(struct transfer *t, CURLcode result)
     r.status = (int)status;
     if (result != CURLE_OK) {
         r.class = request_failed(&a->request, result, r.detail, sizeof(r.detail));
-    } else if (c->kind == PROBE_TLS) {
-        r.success = true;
-        r.cert_expiry = request_cert_expiry(&a->request);
     } else {
         phases(a->request.easy, r.phases);
         r.phases[PHASE_RESOLVE] = a->attempt.resolve_s;
-        if (strncasecmp(c->target, "https:", 6) == 0)
+        if (probe_config_tls(c))
             r.cert_expiry = request_cert_expiry(&a->request);
         r.class = CLASS_STATUS;
         for (size_t i = 0; i < c->n_status; i++)
@@ -81,19 +76,11 @@ static void on_done(struct transfer *t, CURLcode result)
 
 static bool setup(struct http_attempt *a, const struct probe_config *c)
 {
-    char url[WIRE_HOST_MAX + 32];
     CURLcode rc;
     if (!request_setup(&a->request, c, on_done, on_body, a))
         return false;
     CURL *easy = a->request.easy;
     buf_init(&a->body, BODY_LOOKED_AT + 1);
-    if (c->kind == PROBE_TLS) {
-        bool v6 = strchr(c->host, ':');
-        snprintf(url, sizeof(url), "https://%s%s%s:%u/", v6 ? "[" : "", c->host, v6 ? "]" : "",
-            c->port);
-        curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-        return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
-    }
     rc = curl_easy_setopt(easy, CURLOPT_URL, c->target);
     if (rc == CURLE_OK && strcmp(c->method, "HEAD") == 0)
         rc = curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);

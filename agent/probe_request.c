@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 // The earliest notAfter of the chain: "Expire date:Nov 25 04:20:01 2026 GMT".
@@ -70,8 +69,10 @@ bool request_setup(struct request *r, const struct probe_config *c,
         if (rc == CURLE_OK)                                                                    \
             rc = curl_easy_setopt(r->easy, option, value);                                     \
     } while (0)
-    if (c->kind == PROBE_TLS || strncasecmp(c->target, "https:", 6) == 0)
+    if (probe_config_tls(c))
         SET(CURLOPT_CERTINFO, 1L);
+    if (c->ca_file)
+        SET(CURLOPT_CAINFO, c->ca_file);
     SET(CURLOPT_WRITEFUNCTION, body);
     SET(CURLOPT_WRITEDATA, ctx);
     SET(CURLOPT_ERRORBUFFER, r->error);

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define LABELS 6
 
@@ -55,7 +54,7 @@ void probe_intern(struct probe *p)
     };
     const struct probe_config *c = p->config;
     struct output *out = p->engine->env->out;
-    bool tls = c->kind == PROBE_TLS || strncasecmp(c->target, "https:", 6) == 0;
+    bool tls = probe_config_tls(c);
     struct wire_label l[LABELS];
     char port[8];
     p->interned = true;

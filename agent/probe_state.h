@@ -35,8 +35,9 @@ struct probe {
     const struct probe_config *config;
     struct probe_attempt *attempts[PROBE_FLIGHTS]; // made when first needed
     struct endpoint endpoint;
-    struct loop_timer *timer; // the next start
-    struct loop_timer *extra; // one out of turn
+    struct secure_trust *trust; // of its own ca_file, when it was first needed
+    struct loop_timer *timer;   // the next start
+    struct loop_timer *extra;   // one out of turn
     int64_t due_ns;
     int64_t judged_ns; // intended start of what the verdict is from
     uint32_t ids[N_IDS];
@@ -69,7 +70,9 @@ struct probes {
     struct env *env;
     struct schedule *schedule;
     struct transfers *transfers;
-    struct resolver *resolver; // NULL: the host has no name servers
+    struct resolver *resolver;     // NULL: the host has no name servers
+    struct handshakes *handshakes; // whose turn it is
+    struct secure_trust *trust;    // the system's; when first needed
     struct probe **all;
     size_t n;
     struct group **groups;

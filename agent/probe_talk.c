@@ -2,6 +2,7 @@
 // Probes that are a dialogue over a connection.
 #include "agent/probe.h"
 #include "agent/talk.h"
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -19,7 +20,8 @@ static struct talk_attempt *of(struct probe_attempt *a)
 static void talk_over(struct probe_attempt *a)
 {
     const struct dialogue *d = &of(a)->talk.dialogue;
-    struct probe_result r = {.success = d->answered, .class = d->class};
+    struct probe_result r = {
+        .success = d->answered, .class = d->class, .cert_expiry = of(a)->talk.cert_expiry};
     if (d->answered)
         probe_answered(a, of(a)->talk.answered_ns);
     else
@@ -52,10 +54,10 @@ static int talk_attempt_start(
     struct probe_attempt *a, const struct endpoint *to, char *detail, size_t size)
 {
     const struct probe_config *c = probe_config(a->probe);
-    (void)detail;
-    (void)size;
-    talk_start(&of(a)->talk, &to->to.any, to->len, c->dialogue, &c->words,
-        probe_wants_values(a->probe));
+    struct talk_to where = {.address = &to->to.any, .len = to->len, .name = c->host};
+    if (c->words.tls && !(where.trust = probe_trust(a->probe, detail, size)))
+        return -EINVAL;
+    talk_start(&of(a)->talk, &where, c->dialogue, &c->words, probe_wants_values(a->probe));
     return 0;
 }
 

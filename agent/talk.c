@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/talk.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define READ_SIZE 16384
+#define SENT_MAX  (64u << 10) // enciphered
 
 enum probe_class talk_class(int error)
 {
@@ -34,6 +36,13 @@ static void hang_up(struct talk *t)
 {
     loop_io_del(t->io);
     t->io = NULL;
+    if (t->secure)
+        secure_goodbye(t->secure, &t->out);
+    if (t->open && t->out.len) // nobody waits for whether it arrives
+        (void)!send(t->fd, t->out.data, t->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    buf_reset(&t->out);
+    secure_free(t->secure);
+    t->secure = NULL;
     if (t->open)
         close(t->fd);
     t->open = t->connected = false;
@@ -52,10 +61,30 @@ static void failed(struct talk *t, int error)
     over(t);
 }
 
+// What TLS came to. False: it failed, which is the verdict unless there is one.
+static bool secured(struct talk *t, int rc, const struct secure_fault *fault)
+{
+    struct dialogue *d = &t->dialogue;
+    t->cert_expiry = secure_expiry(t->secure);
+    if (rc == 0)
+        return true;
+    if (d->state == DIALOGUE_GOES_ON)
+        dialogue_fail(d, fault->class, "%s", fault->text);
+    over(t);
+    return false;
+}
+
 // Sends what is to be said. False: it failed, and that was told.
 static bool speak(struct talk *t)
 {
     struct buf *say = &t->dialogue.say;
+    if (t->secure) {
+        struct secure_fault fault;
+        if (secure_open(t->secure) && say->len &&
+            !secured(t, secure_say(t->secure, say, &t->out, &fault), &fault))
+            return false;
+        say = &t->out;
+    }
     while (say->len) {
         ssize_t n = send(t->fd, say->data, say->len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n == -1 && errno == EINTR)
@@ -73,6 +102,27 @@ static bool speak(struct talk *t)
     return true;
 }
 
+static bool turn_secure(struct talk *t)
+{
+    struct secure_fault fault;
+    struct dialogue *d = &t->dialogue;
+    d->turns_secure = false;
+    // Who is on the way could have put words in front of what the service says under TLS.
+    if (t->heard.len) {
+        dialogue_fail(d, CLASS_PROTOCOL, "it goes on in the clear after it agreed to TLS");
+        over(t);
+        return false;
+    }
+    t->secure = secure_new(t->to.trust, t->to.name);
+    if (!t->secure) {
+        failed(t, ENOMEM);
+        return false;
+    }
+    return secured(t, secure_begin(t->secure, &t->out, &fault), &fault);
+}
+
+static int begin(struct talk *t, int type);
+
 // After each step: the answer's time, what is to be said, whether it is over. False: it is.
 static bool went_on(struct talk *t)
 {
@@ -82,13 +132,57 @@ static bool went_on(struct talk *t)
         t->answered_ns = clock_mono_ns(&c);
         t->answered(t);
     }
+    if (d->wants_stream && d->state == DIALOGUE_GOES_ON) {
+        d->wants_stream = false;
+        d->streamed = true;
+        hang_up(t);
+        buf_reset(&t->heard);
+        buf_reset(&d->say);
+        int error = begin(t, SOCK_STREAM);
+        if (error)
+            failed(t, error);
+        return false;
+    }
+    if (d->turns_secure && d->state == DIALOGUE_GOES_ON && !turn_secure(t))
+        return false;
     if (!speak(t))
         return false;
     if (d->state != DIALOGUE_GOES_ON) {
         over(t);
         return false;
     }
-    return loop_io_mod(t->io, EPOLLIN | (d->say.len ? EPOLLOUT : 0u)) == 0;
+    bool more = t->secure ? t->out.len : d->say.len;
+    return loop_io_mod(t->io, EPOLLIN | (more ? EPOLLOUT : 0u)) == 0;
+}
+
+static void take_plain(struct talk *t)
+{
+    struct dialogue *d = &t->dialogue;
+    if (t->heard.failed)
+        dialogue_fail(
+            d, CLASS_PROTOCOL, "the answer is longer than %u bytes", DIALOGUE_HEARD_MAX);
+    else if (t->heard.len)
+        buf_drop(&t->heard, dialogue_hear(d, t->heard.data, t->heard.len));
+    if (d->kind->datagrams && !d->streamed)
+        buf_reset(&t->heard); // a message is a whole
+}
+
+// False: it is over, and that was told.
+static bool take_secured(struct talk *t, const uint8_t *data, size_t len)
+{
+    struct secure_fault fault;
+    struct dialogue *d = &t->dialogue;
+    bool was_open = secure_open(t->secure);
+    if (!secured(t, secure_hear(t->secure, data, len, &t->heard, &t->out, &fault), &fault))
+        return false;
+    if (!was_open && secure_open(t->secure)) {
+        d->secured = true;
+        d->kind->begin(d);
+    }
+    take_plain(t);
+    if (secure_ended(t->secure))
+        dialogue_closed(d);
+    return true;
 }
 
 static void hear(struct talk *t)
@@ -105,13 +199,17 @@ static void hear(struct talk *t)
             failed(t, errno);
             return;
         }
-        if (n == 0)
+        if (n == 0 && d->kind->datagrams && !d->streamed)
+            continue; // an empty message is no end
+        if (n == 0) {
             dialogue_closed(d);
-        else if (buf_add(&t->heard, data, (size_t)n) < 0)
-            dialogue_fail(
-                d, CLASS_PROTOCOL, "the answer is longer than %u bytes", DIALOGUE_HEARD_MAX);
-        else
-            buf_drop(&t->heard, dialogue_hear(d, t->heard.data, t->heard.len));
+        } else if (t->secure) {
+            if (!take_secured(t, data, (size_t)n))
+                return;
+        } else {
+            (void)buf_add(&t->heard, data, (size_t)n); // heard.failed
+            take_plain(t);
+        }
         if (!went_on(t))
             return;
     }
@@ -120,6 +218,7 @@ static void hear(struct talk *t)
 static void on_io(void *ctx, int fd, uint32_t events)
 {
     struct talk *t = ctx;
+    struct dialogue *d = &t->dialogue;
     if (!t->connected) {
         int error = 0;
         socklen_t len = sizeof(error);
@@ -130,7 +229,10 @@ static void on_io(void *ctx, int fd, uint32_t events)
             return;
         }
         t->connected = true;
-        t->dialogue.kind->begin(&t->dialogue);
+        if (d->words.tls && d->kind->tls == DIALOGUE_TLS_FIRST)
+            d->turns_secure = true;
+        else
+            d->kind->begin(d);
         (void)went_on(t);
         return;
     }
@@ -155,6 +257,7 @@ int talk_init(struct talk *t, struct loop *loop, void (*answered)(struct talk *t
         .done = done,
         .now = loop_timer_new(loop, on_now, t)};
     buf_init(&t->heard, DIALOGUE_HEARD_MAX + 1);
+    buf_init(&t->out, SENT_MAX);
     return t->now ? 0 : -ENOMEM;
 }
 
@@ -163,6 +266,7 @@ void talk_free(struct talk *t)
     hang_up(t);
     loop_timer_free(t->now);
     buf_done(&t->heard);
+    buf_done(&t->out);
     dialogue_done(&t->dialogue);
 }
 
@@ -171,22 +275,34 @@ void talk_stop(struct talk *t)
     hang_up(t);
 }
 
-void talk_start(struct talk *t, const struct sockaddr *to, socklen_t len,
-    const struct dialogue_kind *kind, const struct dialogue_words *words, bool wants_values)
+// 0, or why not.
+static int begin(struct talk *t, int type)
 {
-    dialogue_set(&t->dialogue, kind, words, wants_values);
-    buf_reset(&t->heard);
-    t->answered_ns = 0;
-    t->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct sockaddr *to = t->to.address;
+    t->fd = socket(to->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     t->open = t->fd != -1;
     // On loopback a refusal comes from connect itself; it is told as any other.
-    int error = t->open && (connect(t->fd, to, len) == 0 || errno == EINPROGRESS) ? 0 : errno;
-    if (!error) {
-        t->io = loop_io_add(t->loop, t->fd, EPOLLOUT, on_io, t);
-        error = t->io ? 0 : ENOMEM;
-    }
+    if (!t->open || (connect(t->fd, to, t->to.len) == -1 && errno != EINPROGRESS))
+        return errno;
+    t->io = loop_io_add(t->loop, t->fd, EPOLLOUT, on_io, t);
+    return t->io ? 0 : ENOMEM;
+}
+
+void talk_start(struct talk *t, const struct talk_to *to, const struct dialogue_kind *kind,
+    const struct dialogue_words *words, bool wants_values)
+{
+    struct dialogue *d = &t->dialogue;
+    dialogue_set(d, kind, words, wants_values);
+    buf_reset(&t->heard);
+    t->to = *to;
+    t->answered_ns = 0;
+    t->cert_expiry = 0;
+    d->streamed = !kind->datagrams || (words->tls && kind->tls == DIALOGUE_TLS_FIRST);
+    int error = kind->wants_nonce ? -random_bytes(d->nonce, sizeof(d->nonce)) : 0;
+    if (!error)
+        error = begin(t, d->streamed ? SOCK_STREAM : SOCK_DGRAM);
     if (!error)
         return;
-    dialogue_fail(&t->dialogue, talk_class(error), "%s", talk_reason(error));
+    dialogue_fail(d, talk_class(error), "%s", talk_reason(error));
     loop_timer_set(t->now, loop_now_ns(t->loop));
 }
