@@ -6,7 +6,7 @@
  *     NAME_bucket{le="0.3"}  NAME_bucket{le="+Inf"}  NAME_count       nothing where no rule asks
  *
  * so that a rule file made for classic histograms means what it says, and its ratio
- * rate(NAME_bucket{le="0.3"}[1m]) / rate(NAME_count[1m]) is exact. Bounds are written as Prometheus 3
+ * rate(NAME_bucket{le="0.3"}[1m]) / ignoring(le) rate(NAME_count[1m]) is exact. Bounds are written as Prometheus 3
  * does: le="1.0". Counting begins when it is asked for: all series of one histogram begin together.
  *
  * Loop thread; who owns the histogram owns this.

@@ -865,6 +865,7 @@ const struct sampler_ops listen_sampler = {
     .name = "tcp.listen",
     .tier = "A",
     .interval_ms = 1000,
+    .prompt = true,
     .open = sampler_open,
     .tick = sampler_tick,
     .close = sampler_close,

@@ -51,7 +51,7 @@ static void group_close(struct sampler *s)
 }
 
 static const struct sampler_ops SAMPLER_PROBES = {
-    .name = "probe", .tick = group_tick, .close = group_close};
+    .name = "probe", .prompt = true, .tick = group_tick, .close = group_close};
 
 // --- turns --------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ struct sampler_ops {
     const char *name;     // "host.cpu", "tcp.listen"; label `sampler` of self-metrics
     const char *tier;     // its rungs of the ladder, "A" to "D" (ladder.h); NULL: beside it
     uint32_t interval_ms; // default; 0 = only events of its own
+    // What rules may watch on arrival leaves by itself at once: being wanted faster changes nothing.
+    bool prompt;
     // 0, or -errno with s->reason filled: the agent goes on without it. May be called with
     // privileges that are dropped afterwards.
     int (*open)(struct sampler *s);

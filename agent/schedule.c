@@ -181,8 +181,8 @@ static void follow_demand(struct schedule *s, int64_t now_ns)
     for (size_t i = 0; i < s->n; i++) {
         struct entry *e = s->entries[i];
         struct sampler *p = &e->sampler;
-        bool faster = e->usual_ms > DEMAND_FASTER_MS && e->writer && d->n_faster &&
-                      output_wrote(s->env->out, e->writer, wanted_faster, s);
+        bool faster = e->usual_ms > DEMAND_FASTER_MS && !p->ops->prompt && e->writer &&
+                      d->n_faster && output_wrote(s->env->out, e->writer, wanted_faster, s);
         uint32_t wanted = faster ? DEMAND_FASTER_MS : e->usual_ms;
         if (wanted == p->wanted_ms)
             continue;

@@ -43,6 +43,9 @@ struct ingest {
     struct sessions *sessions;
     struct body *free_bodies;
     size_t n_free;
+    struct demands *demands; // in force; NULL: none
+    uint64_t demand;         // its number, 0 = none yet
+    _Atomic(struct demands *) demands_next;
     struct repair_mail *mail; // NULL: nothing is asked for
     struct loop_io *orders;
     struct arena envelope;
@@ -335,6 +338,25 @@ static void ask_repairs(struct ingest *g, struct session *s, const struct push *
         p->session.host, whole, able(&p->session), mono_ms(g), asked);
 }
 
+static void demand(
+    struct ingest *g, struct session *s, const struct push *p, struct wire_reply *reply)
+{
+    struct demands *next = atomic_exchange(&g->demands_next, NULL);
+    if (next) {
+        demands_free(g->demands);
+        g->demands = next;
+        g->demand++;
+    }
+    const struct demands *d = g->demands;
+    if (!d || p->lane != 0 || !session_demand_due(s, g->demand, mono_ms(g)))
+        return;
+    reply->has_demand = true;
+    reply->thresholds = d->thresholds;
+    reply->n_thresholds = d->n_thresholds;
+    reply->faster = d->faster;
+    reply->n_faster = d->n_faster;
+}
+
 // Decodes the frames one by one and hands them over. 0, or the HTTP status that ends the body.
 static int take_frames(struct ingest *g, struct session *s, const struct push *p,
     int64_t received_us, struct wire_reply *reply, struct err *err)
@@ -427,6 +449,7 @@ static enum MHD_Result whole_body(struct ingest *g, struct listener_conn *conn,
     session_reply(s, &p, &reply);
     struct wire_repair asked[MAIL_REPLY_MAX];
     ask_repairs(g, s, &p, asked, &reply);
+    demand(g, s, &p, &reply);
     return reply_with(g, c, &reply);
 }
 
@@ -545,9 +568,16 @@ void ingest_free(struct ingest *g)
         g->closing = next;
     }
     repair_mail_free(g->mail);
+    demands_free(g->demands);
+    demands_free(g->demands_next);
     arena_done(&g->envelope);
     buf_done(&g->reply);
     free(g);
+}
+
+void ingest_demand(struct ingest *g, struct demands *d)
+{
+    demands_free(atomic_exchange(&g->demands_next, d));
 }
 
 struct ingest *ingest_start(const struct ingest_options *o, struct err *err)

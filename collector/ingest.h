@@ -16,6 +16,7 @@
 #pragma once
 #include "base/clock.h"
 #include "collector/auth.h"
+#include "collector/demands.h"
 #include "collector/listener.h"
 #include "collector/session.h"
 #include "collector/shard.h"
@@ -41,6 +42,8 @@ struct ingest_options {
     struct clock clock;
 };
 struct ingest *ingest_start(const struct ingest_options *o, struct err *err); // NULL with err
+// What replies demand from now on. Any thread; taken over.
+void ingest_demand(struct ingest *g, struct demands *d);
 const char *ingest_address(const struct ingest *g);
 const struct ingest_stats *ingest_stats(const struct ingest *g);
 // Ends the thread: nothing is accepted or pushed any more. Statistics can be read until ingest_free, which

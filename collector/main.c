@@ -89,6 +89,7 @@ struct daemon {
     struct shard *shard;
     struct ingest *ingest;
     struct notify *notify;
+    struct demands *demands;   // until the ingest thread has them
     struct policies *policies; // of the rules in force
     struct archive *archive;
     struct http *http;
@@ -292,7 +293,8 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         return -ENOMEM;
     }
     d->policies = policies_new(set);
-    if (!d->policies) {
+    d->demands = demands_of(set);
+    if (!d->policies || !d->demands) {
         err_set(err, "out of memory");
         ruleset_free(set);
         sessions_free(k.sessions);
@@ -362,6 +364,8 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
     d->ingest = ingest_start(&io, err);
     if (!d->ingest)
         return -EIO;
+    ingest_demand(d->ingest, d->demands);
+    d->demands = NULL;
     atomic_store(&d->self.ingest, ingest_stats(d->ingest));
     ho.notify = d->notify;
     ho.archive = d->archive;
@@ -377,6 +381,7 @@ static int start(struct daemon *d, struct ruleset *set, struct err *err)
         .token = d->token,
         .shard = d->shard,
         .notify = d->notify,
+        .ingest = d->ingest,
         .board = d->board,
         .self = &d->self,
         .clock = d->clock};
@@ -443,6 +448,7 @@ static void stop(struct daemon *d)
     ack_board_free(d->acks);
     repair_link_close(&d->repairs);
     policies_free(d->policies);
+    demands_free(d->demands);
     loop_free(d->loop);
     struct request *r;
     while (d->reloads && (r = ring_pop(d->reloads)))

@@ -117,9 +117,11 @@ static size_t count_rules(const struct ruleset *set)
 static int take_rules(struct reload *r, struct ruleset *set)
 {
     struct policies *fresh = policies_new(set);
-    int rc = !fresh ? -ENOMEM : notify_policies(r->notify, fresh) ? 0 : -EBUSY;
+    struct demands *demands = demands_of(set);
+    int rc = !fresh || !demands ? -ENOMEM : notify_policies(r->notify, fresh) ? 0 : -EBUSY;
     if (rc < 0) {
         policies_free(fresh);
+        demands_free(demands);
         ruleset_free(set);
         return rc;
     }
@@ -128,9 +130,13 @@ static int take_rules(struct reload *r, struct ruleset *set)
         log_error("policies_not_undone", "hint=%s",
             log_q("depends_on and flap are those of the rejected rules: reload again"));
     policies_free(rc < 0 ? fresh : r->policies);
-    if (rc == 0)
-        r->policies = fresh;
-    return rc;
+    if (rc < 0) {
+        demands_free(demands);
+        return rc;
+    }
+    r->policies = fresh;
+    ingest_demand(r->ingest, demands);
+    return 0;
 }
 
 // Both have read them without a mistake. The receivers first: they can be given back.

@@ -14,6 +14,7 @@
  * Main thread. Borrows all it points to but `started` and `current`, of which it holds a reference.
  */
 #pragma once
+#include "collector/ingest.h"
 #include "collector/notify.h"
 #include "collector/policies.h"
 #include "collector/self.h"
@@ -31,6 +32,7 @@ struct reload {
     const char *token;         // in force; NULL = none
     struct shard *shard;
     struct notify *notify;
+    struct ingest *ingest;
     struct board *board;
     struct self *self;
     struct clock clock;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/session.h"
 #include "base/map.h"
+#include "collector/demands.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ struct session {
     int64_t last_ms; // last body, monotonic
     size_t connections;
     struct repair_hearing hearing;
+    uint64_t demand; // number of the one it was told last
+    int64_t demand_ms;
     bool need_key; // of the body at hand
     uint32_t not_held;
 };
@@ -351,6 +354,15 @@ bool session_disconnect(struct session *s)
 const uint8_t *session_agent(const struct session *s)
 {
     return s->agent_id;
+}
+
+bool session_demand_due(struct session *s, uint64_t number, int64_t mono_ms)
+{
+    if (s->demand == number && mono_ms - s->demand_ms < DEMANDS_AGAIN_MS)
+        return false;
+    s->demand = number;
+    s->demand_ms = mono_ms;
+    return true;
 }
 
 struct repair_hearing *session_hearing(struct session *s)

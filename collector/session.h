@@ -58,5 +58,7 @@ void session_body_begin(struct session *s); // forgets the last body's need_key_
 void session_connect(struct session *s);
 bool session_disconnect(struct session *s);
 const uint8_t *session_agent(const struct session *s);
+// Whether the agent is to be told the demand of that number now: it has another, or it is time again.
+bool session_demand_due(struct session *s, uint64_t number, int64_t mono_ms);
 struct repair_hearing *session_hearing(struct session *s);
 size_t sessions_count(const struct sessions *t);
