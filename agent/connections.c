@@ -189,6 +189,22 @@ static void count_live(struct traffic *t, const struct sockdiag *s)
         if (s->rtt_us > t->rtt_top_us)
             t->rtt_top_us = s->rtt_us;
     }
+    if (!(s->have & SOCKDIAG_HAS_RATE))
+        return;
+    if (s->min_rtt_us > 0 && (t->rtt_least_us == 0 || s->min_rtt_us < t->rtt_least_us) &&
+        s->min_rtt_us != UINT32_MAX)
+        t->rtt_least_us = s->min_rtt_us;
+    if (s->delivery_rate > 0) {
+        t->rate_sum += s->delivery_rate;
+        t->rate_n++;
+    }
+}
+
+void traffic_round(struct traffic *t)
+{
+    memset(t->live, 0, sizeof(t->live));
+    t->rtt_sum_us = t->rate_sum = 0;
+    t->rtt_n = t->rtt_top_us = t->rtt_least_us = t->rate_n = 0;
 }
 
 void connections_dump(

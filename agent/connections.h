@@ -35,7 +35,9 @@ struct traffic {
     uint64_t opened, closed[CLOSED_HOWS], received, sent, retransmitted, segments;
     uint32_t live[SOCKDIAG_STATES]; // by state, this walk
     uint64_t rtt_sum_us;
-    uint32_t rtt_n, rtt_top_us;
+    uint32_t rtt_n, rtt_top_us, rtt_least_us; // 0 = none
+    uint64_t rate_sum;                        // of those that were not short of data to send
+    uint32_t rate_n;
 };
 
 struct connection {
@@ -58,6 +60,9 @@ struct connections {
     uint64_t seed;
     size_t refused; // beyond CONNECTIONS_MAX: counted as live, their bytes are not
 };
+
+// What a walk adds up begins at nothing.
+void traffic_round(struct traffic *t);
 
 void connections_init(struct connections *c, uint64_t seed);
 void connections_done(struct connections *c);

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/established.h"
+#include "agent/carried.h"
+#include "agent/closes.h"
+#include "agent/closes_limit.h"
 #include "agent/connections.h"
+#include "agent/coverage.h"
 #include "agent/few.h"
 #include "agent/listen.h"
-#include "agent/netlink.h"
+#include "agent/netns.h"
+#include "agent/opens.h"
 #include "agent/sockdiag.h"
+#include "agent/walk.h"
+#include "base/log.h"
 #include <errno.h>
-#include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
-#define INTERVAL_MS      1000
-#define INTERVAL_MAX_MS  60000
-#define SLICE_NS         150000
-#define DRAIN_MANY       100
-#define DRAIN_MANY_NS    (10 * NS_PER_MS)
-#define WALK_PATIENCE_NS (2 * NS_PER_S) // a dump that has not ended by then is given up
-#define WHOLE_NS         (5 * NS_PER_S) // at least as often, a walk: handshakes are no opens yet
-#define BUDGET           100            // interval >= cost * this: 1 % of a core
-#define RECEIVE_BYTES    (8 << 20)
-#define PORT_CACHE       64
+#define INTERVAL_MS     1000
+#define INTERVAL_MAX_MS 60000
+#define WHOLE_NS        (5 * NS_PER_S) // at least as often, a walk: handshakes are no opens yet
+#define WHOLE_OTHER_NS                                                                         \
+    (60 * NS_PER_S) // in another namespace: a walk goes over everybody's table
+#define BUDGET 100  // interval >= cost * this: 1 % of a core
 
 static const unsigned STATES =
     SOCKDIAG_BIT(SOCKDIAG_ESTABLISHED) | SOCKDIAG_BIT(SOCKDIAG_SYN_RECV) |
@@ -29,43 +30,26 @@ static const unsigned STATES =
     SOCKDIAG_BIT(SOCKDIAG_FIN_WAIT2) | SOCKDIAG_BIT(SOCKDIAG_CLOSE_WAIT) |
     SOCKDIAG_BIT(SOCKDIAG_LAST_ACK) | SOCKDIAG_BIT(SOCKDIAG_CLOSING);
 
-// What a service has on the wire; service->data[1].
-struct carried {
-    struct traffic traffic; // first: connections know it by this address
-    struct service *service;
-    struct carried *next;
-    bool walked; // a whole walk has seen what was there before us
-    bool declared;
-    uint32_t live_ids[SOCKDIAG_STATES], opened, closed[CLOSED_HOWS], received, sent, rtt,
-        rtt_max, retransmitted, segments;
-    // Of the last whole walk.
-    uint32_t live[SOCKDIAG_STATES];
-    double rtt_s, rtt_max_s;
-    bool has_rtt, has_live;
-};
+enum { LOST, TOLD, COVERED, REFUSED, UNANSWERED, OWN_SERIES };
 
 struct established {
     struct sampler *sampler;
-    struct netlink dump, destroy;
-    struct loop_io *dump_io;
-    struct loop_timer *begin, *drain;
+    struct walk walk;
+    struct closes closes;
+    struct closes_limit limit;
     struct connections connections;
     struct few few;
-    struct carried *list;
-    struct {
-        uint16_t port;
-        bool known;
-        struct carried *carried;
-    } cache[PORT_CACHE];
+    struct opens opens;
+    struct coverage coverage;
+    struct carried_list carried;
+    struct loop_timer *begin;
     bool heard;  // every close known to the kernel when the round began
     bool asking; // one_socket is given answers, not a walk
     uint64_t lost_before;
-    int64_t whole_ns;   // when the last walk began
-    bool walking, torn; // torn: the kernel says the table changed under the walk
-    int64_t begun_ns, cost_ns, longest_ns, lead_ns;
-    uint64_t seen;
-    uint32_t lost_id;
-    struct established_walk last;
+    int64_t whole_ns; // when the last walk began
+    int64_t round_ns, lead_ns;
+    uint64_t walks, sockets, refused, unanswered; // sockets: of the last whole walk
+    uint32_t ids[OWN_SERIES];
 };
 
 static int64_t real_ns(void)
@@ -74,127 +58,109 @@ static int64_t real_ns(void)
     return clock_mono_ns(&c);
 }
 
-// --- services ------------------------------------------------------------------------------------
-
-static struct carried *carried_of(struct established *e, uint16_t port)
+static struct listen *services_of(const struct established *e)
 {
-    struct service *s;
-    struct carried *c;
-    size_t at = port % PORT_CACHE;
+    return e->sampler->env->listen;
+}
 
-    if (e->cache[at].known && e->cache[at].port == port)
-        return e->cache[at].carried;
-    s = e->sampler->env->listen ? listen_service(e->sampler->env->listen, port) : NULL;
-    c = s ? s->data[1] : NULL;
-    if (s && !c && (c = calloc(1, sizeof(*c)))) {
-        c->service = s;
-        c->next = e->list;
-        e->list = c;
-        s->data[1] = c;
+// --- who is a service ----------------------------------------------------------------------------
+
+static struct carried *carried_at(struct established *e, uint16_t port)
+{
+    struct carried *c = carried_of(&e->carried, services_of(e), port);
+
+    if (e->carried.added)
         e->few.usable = false; // walks have passed over what it has open already
-    }
-    // One that stopped listening still has connections to finish.
-    for (struct carried *old = e->list; !s && !c && old; old = old->next)
-        if (old->service->port == port)
-            c = old;
-    e->cache[at].port = port;
-    e->cache[at].known = true;
-    e->cache[at].carried = c;
     return c;
 }
 
-// Every listening service has these series, also one nobody has connected to; and a walk counts for
-// all that were known when it began.
+// Every listening service has its series, also one nobody has connected to; a walk counts for all that
+// were known when it began; and the kernel learns whose closes we want.
 static void carry_all(struct established *e)
 {
-    if (!e->sampler->env->listen)
-        return;
-    for (struct service *v = listen_services(e->sampler->env->listen); v; v = v->next)
-        if (v->announced && v->sockets > 0 && !v->data[1])
-            carried_of(e, v->port);
-}
+    uint16_t ports[CLOSES_PORTS_MAX];
+    size_t n = 0;
 
-static void end_series(struct output *o, const struct carried *c)
-{
-    for (int i = 0; i < SOCKDIAG_STATES; i++)
-        if (c->live_ids[i])
-            output_end(o, c->live_ids[i]);
-    for (int i = 0; i < CLOSED_HOWS; i++)
-        if (c->closed[i])
-            output_end(o, c->closed[i]);
-    const uint32_t ids[] = {
-        c->opened, c->received, c->sent, c->rtt, c->rtt_max, c->retransmitted, c->segments};
-    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-        if (ids[i])
-            output_end(o, ids[i]);
+    carried_all(&e->carried, services_of(e));
+    if (!e->carried.added)
+        return;
+    e->few.usable = false;
+    for (const struct carried *c = e->carried.first; c; c = c->next) {
+        if (n < CLOSES_PORTS_MAX)
+            ports[n] = c->service->port;
+        n++;
+    }
+    // Refused: the one before knows less ports than it should.
+    if (closes_ports(&e->closes, ports, n) < 0)
+        (void)closes_ports(&e->closes, NULL, CLOSES_PORTS_MAX + 1);
+    e->carried.added = false;
 }
 
 static void on_service_end(void *ctx, struct service *s)
 {
     struct established *e = ctx;
-    struct carried *c = s->data[1], **at = &e->list;
+    struct carried *c = s->data[1];
 
     if (!c)
         return;
-    while (*at != c)
-        at = &(*at)->next;
-    *at = c->next;
-    memset(e->cache, 0, sizeof(e->cache));
     connections_forget(&e->connections, &c->traffic);
-    end_series(e->sampler->env->out, c);
-    s->data[1] = NULL;
-    free(c);
+    carried_end(&e->carried, c, e->sampler->env->out);
 }
 
-// --- the walk ------------------------------------------------------------------------------------
+static void on_service_found(void *ctx)
+{
+    struct established *e = ctx;
+
+    e->carried.added = true;
+    closes_soon(&e->closes); // when tcp.listen is through with it
+}
+
+// --- a round -------------------------------------------------------------------------------------
 
 static void publish(struct established *e)
 {
-    for (struct carried *c = e->list; c; c = c->next) {
-        const struct traffic *t = &c->traffic;
-        memcpy(c->live, t->live, sizeof(c->live));
-        c->has_live = true;
-        c->has_rtt = t->rtt_n > 0;
-        c->rtt_s = c->has_rtt ? (double)t->rtt_sum_us / t->rtt_n / 1e6 : 0;
-        c->rtt_max_s = t->rtt_top_us / 1e6;
-        c->walked = true;
-    }
+    carried_publish(&e->carried);
+    if (e->opens.known)
+        coverage_add(&e->coverage, e->round_ns, carried_opened(&e->carried), e->opens.passive);
 }
 
-static void walk_over(struct established *e, bool whole)
+// Others than the agent's own namespace share one budget.
+static uint32_t interval_of(const struct established *e)
 {
-    int64_t took = real_ns() - e->begun_ns;
+    unsigned sharers = netns_sharers(e->sampler->env->netns);
+    int64_t ms = e->walk.cost_ns * BUDGET * (sharers > 1 ? sharers : 1) / NS_PER_MS;
 
-    e->walking = false;
+    ms = (ms + INTERVAL_MS - 1) / INTERVAL_MS * INTERVAL_MS;
+    return (uint32_t)(ms < INTERVAL_MS       ? INTERVAL_MS
+                      : ms > INTERVAL_MAX_MS ? INTERVAL_MAX_MS
+                                             : ms);
+}
+
+static void on_walk_over(void *ctx, bool whole)
+{
+    struct established *e = ctx;
+    int64_t took = real_ns() - e->walk.begun_ns;
+
     connections_sweep(&e->connections, whole && e->heard);
     few_end(&e->few, whole);
     if (!whole)
         return;
     publish(e);
-    e->last.sockets = e->seen;
-    e->last.cpu_ns = e->cost_ns;
-    e->last.longest_slice_ns = e->longest_ns;
-    e->last.walks++;
+    e->sockets = e->walk.seen;
+    e->walks++;
     // The next one is begun early enough to end when its tick comes.
     e->lead_ns = 2 * took + 2 * NS_PER_MS;
     if (e->lead_ns > INTERVAL_MS * NS_PER_MS / 2)
         e->lead_ns = INTERVAL_MS * NS_PER_MS / 2;
-    int64_t interval_ms = e->cost_ns * BUDGET / NS_PER_MS;
-    interval_ms = (interval_ms + INTERVAL_MS - 1) / INTERVAL_MS * INTERVAL_MS;
-    if (interval_ms < INTERVAL_MS)
-        interval_ms = INTERVAL_MS;
-    if (interval_ms > INTERVAL_MAX_MS)
-        interval_ms = INTERVAL_MAX_MS;
-    e->sampler->interval_ms = e->sampler->wanted_ms = (uint32_t)interval_ms;
+    e->sampler->interval_ms = e->sampler->wanted_ms = interval_of(e);
 }
 
-static void one_socket(struct established *e, const struct netlink_message *m)
+static void on_socket(void *ctx, const struct netlink_message *m)
 {
+    struct established *e = ctx;
     struct sockdiag k;
-    struct carried *c;
+    struct carried *c = carried_at(e, sockdiag_local_port(m->body, m->len));
 
-    e->seen++;
-    c = carried_of(e, sockdiag_local_port(m->body, m->len));
     if (!c || sockdiag_parse(m->body, m->len, &k) != 0)
         return;
     connections_dump(&e->connections, &c->traffic, &k, c->walked || !c->service->present);
@@ -202,152 +168,35 @@ static void one_socket(struct established *e, const struct netlink_message *m)
         few_add(&e->few, &k);
 }
 
-// One receive. False when the walk is over or nothing more is there now.
-static bool walk_step(struct established *e)
-{
-    size_t at = 0;
-    struct netlink_message m;
-    int n = netlink_receive(&e->dump);
-
-    if (n == 0)
-        return false;
-    if (n < 0) {
-        walk_over(e, false);
-        return false;
-    }
-    while (netlink_next(e->dump.chunk, (size_t)n, &at, &m)) {
-        if (m.seq != e->dump.seq || !e->walking)
-            continue;
-        if (m.flags & NLM_F_DUMP_INTR)
-            e->torn = true;
-        if (m.type == NLMSG_DONE || m.type == NLMSG_ERROR) {
-            walk_over(e, m.type == NLMSG_DONE && !e->torn);
-            return false;
-        }
-        if (sockdiag_is_socket(m.type))
-            one_socket(e, &m);
-    }
-    return e->walking;
-}
-
-static void walk_slice(struct established *e, int64_t cpu_begun, int64_t wall_begun)
-{
-    while (walk_step(e) && real_ns() - wall_begun < SLICE_NS) {
-    }
-    int64_t spent = sampler_cpu_begin() - cpu_begun;
-    e->cost_ns += spent;
-    if (spent > e->longest_ns)
-        e->longest_ns = spent;
-    if (!e->walking) {
-        // The walk ended within this slice: complete what walk_over noted.
-        e->last.cpu_ns = e->cost_ns;
-        e->last.longest_slice_ns = e->longest_ns;
-    }
-}
-
-static void on_dump(void *ctx, int fd, uint32_t events)
-{
-    struct established *e = ctx;
-    int64_t begun = sampler_cpu_begin();
-
-    (void)fd;
-    (void)events;
-    walk_slice(e, begun, real_ns());
-    sampler_cpu_end(e->sampler, begun);
-}
-
-// --- what closes ---------------------------------------------------------------------------------
-
-static void one_close(struct established *e, const struct netlink_message *m)
-{
-    struct sockdiag k;
-
-    if (!sockdiag_is_socket(m->type))
-        return;
-    struct carried *c = carried_of(e, sockdiag_local_port(m->body, m->len));
-    if (!c || sockdiag_parse(m->body, m->len, &k) != 0)
-        return;
-    // A connection that was there before us and that no walk has seen: unknown how much is new.
-    if (!connections_get(&e->connections, k.cookie))
-        e->few.closed_since++;
-    bool countable = c->walked || !c->service->present;
-    connections_final(&e->connections, countable ? &c->traffic : NULL, &k);
-}
-
-// False: there is more, and the timer goes on with it.
-static bool drain(struct established *e)
-{
-    int64_t wall = real_ns(), begun = 0;
-    int n, taken = 0;
-
-    while ((n = netlink_receive(&e->destroy)) != 0) {
-        size_t at = 0;
-        struct netlink_message m;
-        if (taken++ == 0) {
-            // Not before: most drains find nothing, and reading that clock costs as much.
-            begun = sampler_cpu_begin();
-            memset(e->cache, 0, sizeof(e->cache)); // listeners may have come since
-        }
-        if (n == -ENOBUFS)
-            e->last.lost++; // the next walk finds out which are gone
-        else if (n < 0)
-            break;
-        while (n > 0 && netlink_next(e->destroy.chunk, (size_t)n, &at, &m))
-            one_close(e, &m);
-        if (real_ns() - wall >= SLICE_NS)
-            break;
-    }
-    if (taken)
-        sampler_cpu_end(e->sampler, begun);
-    // Being woken for each close costs ten times as much as taking them by the batch, so nothing
-    // wakes us for them: we look when tcp.listen does, and sooner while there are many.
-    int64_t now = real_ns();
-    loop_timer_set(e->drain, n > 0                ? now
-                             : taken < DRAIN_MANY ? listen_next_poll_ns(now)
-                                                  : now + DRAIN_MANY_NS);
-    return n == 0;
-}
-
-static void on_drain(void *ctx, int64_t due, int64_t now)
-{
-    (void)due;
-    (void)now;
-    drain(ctx);
-}
-
-// --- a round ---
-
-static void round_begin(struct established *e)
-{
-    memset(e->cache, 0, sizeof(e->cache));
-    for (struct carried *c = e->list; c; c = c->next) {
-        memset(c->traffic.live, 0, sizeof(c->traffic.live));
-        c->traffic.rtt_sum_us = c->traffic.rtt_n = c->traffic.rtt_top_us = 0;
-    }
-    connections_begin(&e->connections);
-}
-
 // A closed socket's TIME_WAIT has its address and its cookie: a walk does not ask for that state.
-static bool one_answer(void *ctx, const struct netlink_message *m)
+static bool on_answer(void *ctx, const struct netlink_message *m)
 {
     struct sockdiag k;
 
     if (sockdiag_parse(m->body, m->len, &k) != 0 || !(STATES & SOCKDIAG_BIT(k.state)))
         return false;
-    one_socket(ctx, m);
+    on_socket(ctx, m);
     return true;
 }
 
-// Instead of a walk, while the connections we know are all there are. False: walk.
-static bool ask(struct established *e)
+static void round_begin(struct established *e)
 {
-    if (real_ns() - e->whole_ns >= WHOLE_NS || e->last.lost != e->lost_before)
+    carried_round(&e->carried);
+    connections_begin(&e->connections);
+}
+
+// Instead of a walk, while the connections we know are all there are. False: walk.
+static bool ask(struct established *e, int64_t now)
+{
+    int64_t every = e->sampler->env->netns ? WHOLE_OTHER_NS : WHOLE_NS;
+
+    if (now - e->whole_ns >= every || e->closes.lost != e->lost_before || e->closes.left)
         return false;
-    if (!few_complete(&e->few))
+    if (!few_complete(&e->few, &e->opens))
         return false;
     round_begin(e);
     e->asking = true;
-    int rc = few_ask(&e->few, &e->dump, one_answer, e);
+    int rc = few_ask(&e->few, &e->walk.netlink, on_answer, e);
     e->asking = false;
     connections_sweep(&e->connections, rc == 0 && e->heard);
     if (rc == 0)
@@ -355,142 +204,150 @@ static bool ask(struct established *e)
     return rc == 0;
 }
 
-static void walk_begin(struct established *e)
+// Are closes too many to be told of each, or few enough again?
+static void limit(struct established *e, int64_t now)
 {
-    uint8_t request[SOCKDIAG_REQUEST_MAX];
-    uint16_t type, flags;
-    size_t len = sockdiag_request(request, STATES, true, false, &type, &flags);
-    int64_t begun, wall = real_ns();
+    if (!e->opens.known ||
+        !closes_limit_step(&e->limit, e->opens.passive + e->opens.active, now))
+        return;
+    struct sampler *s = e->sampler;
+    int rc = closes_leave(&e->closes, e->limit.over);
+    if (services_of(e))
+        listen_multicast(services_of(e), !e->limit.over);
+    s->reason[0] = '\0';
+    if (e->limit.over)
+        snprintf(s->reason, sizeof(s->reason),
+            "more than %llu connections a second: only sampled, short ones are missed",
+            (unsigned long long)e->limit.per_s);
+    log_warn(e->limit.over ? "closes_sampled" : "closes_told", "netns=%s limit=%llu error=%s",
+        log_q(netns_label(s->env->netns)), (unsigned long long)e->limit.per_s,
+        rc < 0 ? log_q(strerror(-rc)) : "none");
+}
 
-    if (e->walking) {
-        if (wall - e->begun_ns < WALK_PATIENCE_NS)
-            return;
-        walk_over(e, false);
-    }
+static void on_begin(void *ctx, int64_t due, int64_t at)
+{
+    struct established *e = ctx;
+    int64_t begun, now = real_ns();
+
+    (void)due;
+    (void)at;
+    if (!walk_can_begin(&e->walk))
+        return;
     // What closed is told first: a round that misses it would count its end a second time.
-    e->heard = drain(e);
+    e->heard = closes_drain(&e->closes);
     begun = sampler_cpu_begin();
-    if (ask(e)) {
-        sampler_cpu_end(e->sampler, begun);
-        return;
+    e->round_ns = now;
+    opens_read(&e->opens);
+    limit(e, now);
+    if (!ask(e, now)) {
+        round_begin(e);
+        carry_all(e);
+        few_begin(&e->few, &e->opens);
+        e->whole_ns = now;
+        e->lost_before = e->closes.lost;
+        walk_begin(&e->walk, begun, now);
     }
-    round_begin(e);
-    carry_all(e);
-    few_begin(&e->few);
-    e->whole_ns = wall;
-    e->lost_before = e->last.lost;
-    e->walking = true;
-    e->torn = false;
-    e->begun_ns = wall;
-    e->seen = 0;
-    e->cost_ns = e->longest_ns = 0;
-    if (netlink_send(&e->dump, type, flags, request, len) != 0) {
-        walk_over(e, false);
-        return;
-    }
-    walk_slice(e, begun, wall);
     sampler_cpu_end(e->sampler, begun);
 }
 
-static void on_begin(void *ctx, int64_t due, int64_t now)
+// --- what closes ---------------------------------------------------------------------------------
+
+static void on_batch(void *ctx)
 {
-    (void)due;
-    (void)now;
-    walk_begin(ctx);
+    struct established *e = ctx;
+
+    carried_forget(&e->carried); // listeners may have come since
 }
 
-// --- output --------------------------------------------------------------------------------------
-
-static const bool ALWAYS[SOCKDIAG_STATES] = {
-    [SOCKDIAG_ESTABLISHED] = true, [SOCKDIAG_SYN_RECV] = true, [SOCKDIAG_CLOSE_WAIT] = true};
-static const char *const HOW[CLOSED_HOWS] = {"fin", "reset", "unknown"};
-
-static void declare(struct established *e, struct carried *c)
+// A connect of this host's that came to nothing. Bytes acknowledged count the SYN.
+static void count_failed(struct established *e, const struct sockdiag *k)
 {
-    struct output *o = e->sampler->env->out;
-    struct wire_label labels[LISTEN_LABELS + 1];
-    char port[8];
-    const size_t n = LISTEN_LABELS;
-
-    listen_labels(c->service, labels, port);
-    if (!c->declared) {
-        c->opened = output_series(
-            o, "tocsin_service_connections_opened_total", labels, n, SERIES_COUNTER, "");
-        c->received = output_series(
-            o, "tocsin_service_received_bytes_total", labels, n, SERIES_COUNTER, "bytes");
-        c->sent = output_series(
-            o, "tocsin_service_sent_bytes_total", labels, n, SERIES_COUNTER, "bytes");
-        c->rtt =
-            output_series(o, "tocsin_service_rtt_seconds", labels, n, SERIES_GAUGE, "seconds");
-        c->rtt_max = output_series(
-            o, "tocsin_service_rtt_seconds_max", labels, n, SERIES_GAUGE, "seconds");
-        c->retransmitted = output_series(
-            o, "tocsin_service_segments_retransmitted_total", labels, n, SERIES_COUNTER, "");
-        c->segments = output_series(
-            o, "tocsin_service_segments_sent_total", labels, n, SERIES_COUNTER, "");
-        c->declared = true;
-    }
-    for (unsigned i = 1; i < SOCKDIAG_STATES; i++) {
-        // The kernel's two names of a handshake are one state to anybody else.
-        if (c->live_ids[i] || i == SOCKDIAG_NEW_SYN_RECV || (!ALWAYS[i] && c->live[i] == 0))
-            continue;
-        labels[n] = (struct wire_label){"state", sockdiag_state_name(i)};
-        c->live_ids[i] =
-            output_series(o, "tocsin_service_connections", labels, n + 1, SERIES_GAUGE, "");
-    }
-    for (int i = 0; i < CLOSED_HOWS; i++) {
-        if (c->closed[i] || (i == CLOSED_UNKNOWN && c->traffic.closed[i] == 0))
-            continue;
-        labels[n] = (struct wire_label){"how", HOW[i]};
-        c->closed[i] = output_series(
-            o, "tocsin_service_connections_closed_total", labels, n + 1, SERIES_COUNTER, "");
-    }
+    if (!(k->have & SOCKDIAG_HAS_RATE) || k->bytes_acked > 0 || k->segments_out == 0)
+        return;
+    if (k->segments_in > 0)
+        e->refused++;
+    else
+        e->unanswered++;
 }
 
-static void show(struct established *e, struct carried *c)
+static void on_close(void *ctx, const struct netlink_message *m)
 {
-    struct output *o = e->sampler->env->out;
-    const struct traffic *t = &c->traffic;
+    struct established *e = ctx;
+    struct carried *c = carried_at(e, sockdiag_local_port(m->body, m->len));
+    struct sockdiag k;
 
-    declare(e, c);
-    for (unsigned i = 1; i < SOCKDIAG_STATES; i++) {
-        uint32_t n = c->live[i];
-        if (i == SOCKDIAG_SYN_RECV)
-            n += c->live[SOCKDIAG_NEW_SYN_RECV];
-        if (c->live_ids[i] && c->has_live)
-            output_set(o, c->live_ids[i], n);
+    if (sockdiag_parse(m->body, m->len, &k) != 0)
+        return;
+    if (!c) {
+        count_failed(e, &k);
+        return;
     }
-    for (int i = 0; i < CLOSED_HOWS; i++)
-        if (c->closed[i])
-            output_set(o, c->closed[i], (double)t->closed[i]);
-    output_set(o, c->opened, (double)t->opened);
-    output_set(o, c->received, (double)t->received);
-    output_set(o, c->sent, (double)t->sent);
-    output_set(o, c->retransmitted, (double)t->retransmitted);
-    output_set(o, c->segments, (double)t->segments);
-    if (c->has_rtt) {
-        output_set(o, c->rtt, c->rtt_s);
-        output_set(o, c->rtt_max, c->rtt_max_s);
-    }
+    // A connection that was there before us and that no walk has seen: unknown how much is new.
+    if (!connections_get(&e->connections, k.cookie))
+        e->few.closed_since++;
+    bool countable = c->walked || !c->service->present;
+    connections_final(&e->connections, countable ? &c->traffic : NULL, &k);
 }
 
-static void sampler_tick(struct sampler *s, const struct tick *t)
+static void on_drained(void *ctx)
 {
-    struct established *e = s->state;
-
-    carry_all(e);
-    for (struct carried *c = e->list; c; c = c->next)
-        show(e, c);
-    output_set(s->env->out, e->lost_id, (double)e->last.lost);
-    loop_timer_set(e->begin, t->intended_ns + s->interval_ms * NS_PER_MS - e->lead_ns);
+    carry_all(ctx);
 }
 
 // --- the sampler ---------------------------------------------------------------------------------
 
+static void sampler_tick(struct sampler *s, const struct tick *t)
+{
+    struct established *e = s->state;
+    struct output *o = s->env->out;
+    double ratio;
+
+    carry_all(e);
+    for (struct carried *c = e->carried.first; c; c = c->next)
+        carried_show(c, o);
+    output_set(o, e->ids[LOST], (double)e->closes.lost);
+    output_set(o, e->ids[TOLD], !e->closes.left);
+    output_set(o, e->ids[REFUSED], (double)e->refused);
+    output_set(o, e->ids[UNANSWERED], (double)e->unanswered);
+    if (coverage_ratio(&e->coverage, &ratio))
+        output_set(o, e->ids[COVERED], ratio);
+    loop_timer_set(e->begin, t->intended_ns + s->interval_ms * NS_PER_MS - e->lead_ns);
+}
+
 struct established_walk established_last(const struct sampler *s)
 {
     const struct established *e = s->state;
-    return e->last;
+
+    return (struct established_walk){.sockets = e->sockets,
+        .cpu_ns = e->walk.cost_ns,
+        .longest_slice_ns = e->walk.longest_ns,
+        .walks = e->walks,
+        .lost = e->closes.lost};
+}
+
+static void declare(struct established *e)
+{
+    static const struct {
+        const char *name, *job, *label, *value;
+        enum series_kind kind;
+    } SERIES[OWN_SERIES] = {
+        [LOST] = {"tocsin_agent_events_lost_total", "tocsin", "source", "tcp.destroy",
+            SERIES_COUNTER},
+        [TOLD] = {"tocsin_agent_events_subscribed", "tocsin", "source", "tcp.destroy",
+            SERIES_STATE},
+        [COVERED] = {"tocsin_agent_coverage_ratio", "tocsin", "source", "tcp.destroy",
+            SERIES_GAUGE},
+        [REFUSED] = {"tocsin_connects_failed_total", "node", "error", "refused",
+            SERIES_COUNTER},
+        [UNANSWERED] = {"tocsin_connects_failed_total", "node", "error", "unanswered",
+            SERIES_COUNTER},
+    };
+    for (size_t i = 0; i < OWN_SERIES; i++) {
+        const struct wire_label labels[] = {{"job", SERIES[i].job},
+            {SERIES[i].label, SERIES[i].value}, {"netns", netns_label(e->sampler->env->netns)}};
+        e->ids[i] =
+            output_series(e->sampler->env->out, SERIES[i].name, labels, 3, SERIES[i].kind, "");
+    }
 }
 
 static void sampler_close(struct sampler *s)
@@ -499,48 +356,26 @@ static void sampler_close(struct sampler *s)
 
     if (!e)
         return;
-    if (s->env->listen)
+    if (s->env->listen) {
         listen_on_end(s->env->listen, NULL, NULL);
-    while (e->list) {
-        struct carried *c = e->list;
-        e->list = c->next;
-        c->service->data[1] = NULL;
-        free(c);
+        listen_on_found(s->env->listen, NULL, NULL);
     }
-    loop_io_del(e->dump_io);
+    while (e->carried.first)
+        carried_end(&e->carried, e->carried.first, s->env->out);
+    for (size_t i = 0; i < OWN_SERIES; i++)
+        output_end(s->env->out, e->ids[i]);
     loop_timer_free(e->begin);
-    loop_timer_free(e->drain);
-    netlink_close(&e->dump);
-    netlink_close(&e->destroy);
+    walk_close(&e->walk);
+    closes_close(&e->closes);
     connections_done(&e->connections);
-    few_done(&e->few);
+    opens_done(&e->opens);
     free(e);
     s->state = NULL;
-}
-
-static int open_destroy(struct established *e)
-{
-    // The mirror image of tcp.listen's filter: only sockets that had a peer.
-    static const struct sock_filter has_peer[] = {
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 16 + 6),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    int rc =
-        netlink_open(&e->destroy, NETLINK_SOCK_DIAG, SOCKDIAG_GROUPS_DESTROY, RECEIVE_BYTES);
-
-    if (rc == 0)
-        rc = netlink_filter(&e->destroy, has_peer, sizeof(has_peer) / sizeof(has_peer[0]));
-    if (rc == 0)
-        loop_timer_set(e->drain, listen_next_poll_ns(real_ns()));
-    return rc;
 }
 
 static int sampler_open(struct sampler *s)
 {
     struct established *e;
-    const struct wire_label labels[] = {{"job", "tocsin"}, {"source", "tcp.destroy"}};
     int rc = -ENOMEM;
 
     if (!s->env->listen) {
@@ -552,27 +387,31 @@ static int sampler_open(struct sampler *s)
         goto fail;
     s->state = e;
     e->sampler = s;
-    e->dump.fd = e->destroy.fd = -1;
+    e->walk = (struct walk){.netlink.fd = -1,
+        .socket = on_socket,
+        .over = on_walk_over,
+        .ctx = e,
+        .states = STATES};
+    e->closes = (struct closes){.netlink.fd = -1,
+        .begin = on_batch,
+        .event = on_close,
+        .drained = on_drained,
+        .ctx = e};
     e->lead_ns = 5 * NS_PER_MS;
-    few_open(&e->few, s->env->proc);
+    opens_open(&e->opens, netns_take(s->env->netns, NETNS_SNMP), s->env->proc);
+    closes_limit_init(&e->limit, CLOSES_PER_S);
     connections_init(&e->connections, (uint64_t)(uintptr_t)e);
     e->begin = loop_timer_new(s->env->loop, on_begin, e);
-    e->drain = loop_timer_new(s->env->loop, on_drain, e);
-    if (!e->begin || !e->drain)
+    if (!e->begin)
         goto fail;
-    rc = netlink_open(&e->dump, NETLINK_SOCK_DIAG, 0, 0);
+    rc = walk_open(&e->walk, s);
+    if (rc == 0)
+        rc = closes_open(&e->closes, s);
     if (rc < 0)
         goto fail;
-    rc = -ENOMEM;
-    e->dump_io = loop_io_add(s->env->loop, e->dump.fd, EPOLLIN, on_dump, e);
-    if (!e->dump_io)
-        goto fail;
-    rc = open_destroy(e);
-    if (rc < 0)
-        goto fail;
-    e->lost_id = output_series(
-        s->env->out, "tocsin_agent_events_lost_total", labels, 2, SERIES_COUNTER, "");
+    declare(e);
     listen_on_end(s->env->listen, on_service_end, e);
+    listen_on_found(s->env->listen, on_service_found, e);
     // Soon, so that what is open already is known before it closes; after tcp.listen's first look.
     loop_timer_set(e->begin, real_ns() + 20 * NS_PER_MS);
     return 0;

@@ -7,17 +7,16 @@
  * cost. New connections to services are counted by the kernel as passive opens; while there is none
  * that we have not seen close, the connections of the last walk are all there are.
  *
- * Owned by tcp.established, loop thread. No allocation after few_open.
+ * Owned by tcp.established, loop thread. No allocation.
  */
 #pragma once
 #include "agent/netlink.h"
-#include "agent/procfile.h"
+#include "agent/opens.h"
 #include "agent/sockdiag.h"
 
 #define FEW_MAX 32
 
 struct few {
-    struct procfile snmp;
     size_t n;
     bool usable;           // a whole walk has filled it
     uint64_t opens;        // passive opens when that walk began
@@ -25,17 +24,14 @@ struct few {
     uint8_t requests[FEW_MAX * SOCKDIAG_ASK_SIZE];
 };
 
-void few_open(struct few *f, const char *proc);
-void few_done(struct few *f);
-// A walk begins, and what it sees. Beyond FEW_MAX they are not few.
-void few_begin(struct few *f);
+// A walk begins, and what it sees. Beyond FEW_MAX they are not few. The opens were read before it: what
+// opens during it makes another walk.
+void few_begin(struct few *f, const struct opens *o);
 void few_add(struct few *f, const struct sockdiag *s);
 void few_end(struct few *f, bool whole);
-// Are the sockets of the last walk all there can be?
-bool few_complete(struct few *f);
+// Are the sockets of the last walk all there can be, now that these opens were read?
+bool few_complete(const struct few *f, const struct opens *o);
 // Asks for them; each answer is one message for fn, which may refuse it. 0; -EAGAIN: one is gone or
 // refused, walk; -errno.
 int few_ask(struct few *f, struct netlink *nl,
     bool (*fn)(void *ctx, const struct netlink_message *m), void *ctx);
-// Pure. The number of passive opens in the text of /proc/net/snmp; false when it is not there.
-bool few_passive_opens(const char *snmp, uint64_t *ret);

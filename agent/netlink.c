@@ -2,45 +2,57 @@
 #include "agent/netlink.h"
 #include <errno.h>
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-int netlink_open(struct netlink *nl, int protocol, uint32_t groups, int receive_bytes)
+static int bind_to(struct netlink *nl, uint32_t groups, int receive_bytes)
 {
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-    int rc;
 
+    // Beyond net.core.rmem_max only with CAP_NET_ADMIN; take what we get.
+    if (receive_bytes > 0 && setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes,
+                                 sizeof(receive_bytes)) == -1)
+        setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
+    if (bind(nl->fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
+        int rc = -errno;
+        netlink_close(nl);
+        return rc;
+    }
+    return 0;
+}
+
+int netlink_open(struct netlink *nl, int protocol, uint32_t groups, int receive_bytes)
+{
     *nl = (struct netlink){.fd = -1};
     nl->chunk = malloc(NETLINK_CHUNK);
     if (!nl->chunk)
         return -ENOMEM;
     nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
     if (nl->fd == -1) {
-        rc = -errno;
-        goto fail;
+        int rc = -errno;
+        netlink_close(nl);
+        return rc;
     }
-    // Beyond net.core.rmem_max only with CAP_NET_ADMIN; take what we get.
-    if (receive_bytes > 0 && setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes,
-                                 sizeof(receive_bytes)) == -1)
-        setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
-    if (bind(nl->fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
-        rc = -errno;
-        goto fail;
-    }
-    return 0;
-fail:
-    netlink_close(nl);
-    return rc;
+    return bind_to(nl, groups, receive_bytes);
+}
+
+int netlink_adopt(
+    struct netlink *nl, int fd, uint8_t *chunk, uint32_t groups, int receive_bytes)
+{
+    *nl = (struct netlink){.fd = fd, .chunk = chunk, .borrowed = true};
+    return bind_to(nl, groups, receive_bytes);
 }
 
 void netlink_close(struct netlink *nl)
 {
     if (nl->chunk && nl->fd != -1)
         close(nl->fd);
-    free(nl->chunk);
+    if (!nl->borrowed)
+        free(nl->chunk);
     *nl = (struct netlink){.fd = -1};
 }
 
@@ -51,6 +63,27 @@ int netlink_filter(struct netlink *nl, const struct sock_filter *code, unsigned 
 
     if (setsockopt(nl->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == -1)
         return -errno;
+    return 0;
+}
+
+int netlink_groups(struct netlink *nl, uint32_t groups, bool join)
+{
+    for (int group = 1; groups; group++, groups >>= 1)
+        if ((groups & 1) && setsockopt(nl->fd, SOL_NETLINK,
+                                join ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &group,
+                                sizeof(group)) == -1)
+            return -errno;
+    return 0;
+}
+
+int netlink_drops(const struct netlink *nl, uint32_t *ret)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof(memory);
+
+    if (getsockopt(nl->fd, SOL_SOCKET, SO_MEMINFO, memory, &len) == -1)
+        return -errno;
+    *ret = memory[SK_MEMINFO_DROPS];
     return 0;
 }
 

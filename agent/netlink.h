@@ -21,13 +21,22 @@ struct netlink {
     int fd;         // -1 = closed
     uint32_t seq;   // of the last request
     uint8_t *chunk; // NETLINK_CHUNK bytes: the datagram received last
+    bool borrowed;  // the chunk is somebody else's
 };
 
 // groups: bit n-1 = multicast group n. receive_bytes 0 = the system's default.
 int netlink_open(struct netlink *nl, int protocol, uint32_t groups, int receive_bytes);
+// The same with a socket that somebody else has made, ours from now on (closed also on failure), and
+// with the caller's chunk, which several sockets may share: a datagram is used up before the next receive.
+int netlink_adopt(
+    struct netlink *nl, int fd, uint8_t *chunk, uint32_t groups, int receive_bytes);
 void netlink_close(struct netlink *nl);
 // Filters in the kernel what the socket gets, before it would wake us; again: instead of before.
 int netlink_filter(struct netlink *nl, const struct sock_filter *code, unsigned short n);
+// Joins or leaves multicast groups, as netlink_open's.
+int netlink_groups(struct netlink *nl, uint32_t groups, bool join);
+// How many multicasts the kernel had no room for since the socket was made; wraps. 0, -errno.
+int netlink_drops(const struct netlink *nl, uint32_t *ret);
 // Sends header and body; header->nlmsg_len and nlmsg_seq are filled in.
 int netlink_send(
     struct netlink *nl, uint16_t type, uint16_t flags, const void *body, size_t len);

@@ -17,6 +17,7 @@ struct agent_config;
 struct kernel;
 struct listen;
 struct demand;
+struct netns;
 
 // What a sampler sees of the world; tests give recorded trees and a manual clock.
 struct env {
@@ -34,6 +35,8 @@ struct env {
     struct listen *listen;
     // The programs in the kernel, for the samplers that have one; NULL: none.
     struct kernel *kernel;
+    // NULL = the agent's own network namespace; the samplers of another one have an env of their own.
+    struct netns *netns;
 };
 
 struct tick {

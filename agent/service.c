@@ -136,6 +136,7 @@ static struct service *service_new(
     if (m->n >= SERVICES_MAX || !(s = calloc(1, sizeof(*s))))
         return NULL;
     snprintf(s->name, sizeof(s->name), "%s", l->name);
+    s->netns = m->netns;
     s->port = l->port;
     s->state = SERVICE_UP;
     s->born_ns = s->up_ns = now;

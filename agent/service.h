@@ -55,6 +55,7 @@ struct service_owner {
 
 struct service {
     char name[SERVICE_NAME_MAX];
+    const char *netns; // as services.netns
     uint16_t port;
     enum service_state state;
     bool announced; // SERVICE_APPEARED was given
@@ -88,6 +89,8 @@ typedef void service_change_fn(void *ctx, struct service *s, enum service_change
 struct services {
     struct map sockets; // cookie -> struct service_socket
     struct service *list;
+    const char
+        *netns; // label of the network namespace they are in; NULL or "" = the agent's own
     size_t n, refused; // refused: beyond SERVICES_MAX or out of memory
     // As of the last services_advance: when the last went that is still down, 0 = all are up; and from
     // when on there is something to do, if no view comes before.

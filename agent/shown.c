@@ -11,6 +11,7 @@ void listen_labels(
     labels[0] = (struct wire_label){"job", "service"};
     labels[1] = (struct wire_label){"port", buf};
     labels[2] = (struct wire_label){"service", s->name};
+    labels[3] = (struct wire_label){"netns", s->netns};
 }
 
 void shown_declare(struct service *s, struct output *o)
@@ -68,4 +69,39 @@ void shown_free(struct service *s)
         oom_watch_done(&w->oom);
     free(w);
     s->data[0] = NULL;
+}
+
+void shown_look_begin(struct shown *w)
+{
+    if (w)
+        w->queue_now = w->limit_now = 0;
+}
+
+void shown_look_add(struct shown *w, const struct sockdiag *k, uint32_t *drops)
+{
+    if (!w)
+        return;
+    w->queue_now += k->receive_queue;
+    w->limit_now += k->send_queue;
+    if (k->have & SOCKDIAG_HAS_DROPS) {
+        w->drops_total += (uint32_t)(k->drops - *drops);
+        w->drops_known = true;
+        *drops = k->drops;
+    }
+}
+
+void shown_look_end(struct shown *w)
+{
+    if (w && w->queue_now > w->queue_top)
+        w->queue_top = w->queue_now;
+}
+
+void shown_queues(struct shown *w, struct output *o)
+{
+    output_set(o, w->queue, w->queue_now);
+    output_set(o, w->queue_max, w->queue_top);
+    output_set(o, w->limit, w->limit_now);
+    if (w->drops_known)
+        output_set(o, w->drops, (double)w->drops_total);
+    w->queue_top = w->queue_now;
 }

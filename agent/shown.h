@@ -9,6 +9,7 @@
 #include "agent/oom.h"
 #include "agent/output.h"
 #include "agent/service.h"
+#include "agent/sockdiag.h"
 
 struct shown {
     uint32_t listening, state[SERVICE_STATES], queue, queue_max, limit, drops;
@@ -22,4 +23,10 @@ struct shown {
 void shown_declare(struct service *s, struct output *o);
 void shown_state(const struct shown *w, struct output *o, const struct service *s);
 void shown_end(const struct shown *w, struct output *o); // stale markers
+// One look at a service's queues: begin, then each of its sockets, then end. NULL shows nothing. drops is
+// the kernel's count at the last look, and written: it goes with its socket, ours goes on.
+void shown_look_begin(struct shown *w);
+void shown_look_add(struct shown *w, const struct sockdiag *k, uint32_t *drops);
+void shown_look_end(struct shown *w);
+void shown_queues(struct shown *w, struct output *o); // the samples of a tick
 void shown_free(struct service *s);

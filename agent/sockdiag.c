@@ -19,11 +19,15 @@ enum {
 
 // Offsets within tcp_info.
 enum {
+    INFO_APP_LIMITED = 7, // lowest bit
     INFO_RTT = 68,
     INFO_TOTAL_RETRANS = 100,
     INFO_BYTES_ACKED = 120,
     INFO_BYTES_RECEIVED = 128,
     INFO_SEGS_OUT = 136,
+    INFO_SEGS_IN = 140,
+    INFO_MIN_RTT = 148,
+    INFO_DELIVERY_RATE = 160,
     INFO_BYTES_SENT = 200,
     INFO_BYTES_RETRANS = 208,
 };
@@ -101,6 +105,14 @@ static void parse_info(const uint8_t *p, size_t len, struct sockdiag *s)
         s->bytes_received = get64(p + INFO_BYTES_RECEIVED);
         s->segments_out = get32(p + INFO_SEGS_OUT);
         s->have |= SOCKDIAG_HAS_BYTES;
+    }
+    if (len >= INFO_DELIVERY_RATE + 8) {
+        s->segments_in = get32(p + INFO_SEGS_IN);
+        s->min_rtt_us = get32(p + INFO_MIN_RTT);
+        // What an application that had nothing more to send got through says nothing of the path.
+        if (!(p[INFO_APP_LIMITED] & 1))
+            s->delivery_rate = get64(p + INFO_DELIVERY_RATE);
+        s->have |= SOCKDIAG_HAS_RATE;
     }
     if (len >= INFO_BYTES_RETRANS + 8) {
         s->bytes_sent = get64(p + INFO_BYTES_SENT);

@@ -41,13 +41,17 @@ enum {
     SOCKDIAG_HAS_SENT = 4,  // bytes_sent, bytes_retransmitted
     SOCKDIAG_HAS_DROPS = 8,
     SOCKDIAG_HAS_CGROUP = 16,
+    SOCKDIAG_HAS_RATE = 32, // min_rtt_us, delivery_rate, segments_in
 };
 
 struct sockdiag {
     uint64_t cookie;    // never reused while the system runs
     uint64_t cgroup_id; // inode of the cgroup v2 folder
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
-    uint32_t segments_out, segments_retransmitted, rtt_us;
+    uint64_t
+        delivery_rate; // bytes a second; 0 = not known, or the sender had too little to send
+    uint32_t segments_out, segments_in, segments_retransmitted, rtt_us;
+    uint32_t min_rtt_us;                // UINT32_MAX = none yet
     uint32_t receive_queue, send_queue; // LISTEN: waiting to be accepted, and their limit
     uint32_t drops, inode, uid;
     uint32_t interface; // bound to; 0 = any

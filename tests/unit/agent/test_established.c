@@ -4,6 +4,7 @@
 #include "agent/established.h"
 #include "agent/few.h"
 #include "agent/listen.h"
+#include "agent/opens.h"
 #include "tests/lib/run.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -178,14 +179,15 @@ static void passive_opens(void)
         "Ip: Forwarding DefaultTTL\nIp: 1 64\n"
         "Tcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens AttemptFails\n"
         "Tcp: 1 -1 11 18446744073709551615 3\nUdp: InDatagrams\nUdp: 4\n";
-    uint64_t n = 7;
+    uint64_t n = 7, a = 7;
 
-    CU_ASSERT_TRUE(few_passive_opens(SNMP, &n));
+    CU_ASSERT_TRUE(opens_parse(SNMP, &n, &a));
     CU_ASSERT_EQUAL(n, UINT64_MAX);
-    CU_ASSERT_FALSE(few_passive_opens("", &n));
-    CU_ASSERT_FALSE(few_passive_opens("Tcp: PassiveOpens\nUdp: 1\n", &n));
-    CU_ASSERT_FALSE(few_passive_opens("Tcp: ActiveOpens\nTcp: 1\n", &n));
-    CU_ASSERT_FALSE(few_passive_opens("Tcp: A PassiveOpens\nTcp: 1\n", &n));
+    CU_ASSERT_EQUAL(a, 11);
+    CU_ASSERT_FALSE(opens_parse("", &n, &a));
+    CU_ASSERT_FALSE(opens_parse("Tcp: ActiveOpens PassiveOpens\nUdp: 1 2\n", &n, &a));
+    CU_ASSERT_FALSE(opens_parse("Tcp: ActiveOpens\nTcp: 1\n", &n, &a));
+    CU_ASSERT_FALSE(opens_parse("Tcp: ActiveOpens PassiveOpens\nTcp: 1\n", &n, &a));
 }
 
 static bool take_answer(void *ctx, const struct netlink_message *m)
@@ -198,12 +200,13 @@ static bool take_answer(void *ctx, const struct netlink_message *m)
 static void followed_without_a_walk(void)
 {
     struct netlink nl;
-    struct few few;
+    struct few few = {0};
+    struct opens opens;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(a);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client, server;
 
-    few_open(&few, "/proc");
+    opens_open(&opens, -1, "/proc");
     if (netlink_open(&nl, NETLINK_SOCK_DIAG, 0, 0) != 0) {
         printf("    skipped: no sock_diag here\n");
         goto out;
@@ -214,7 +217,8 @@ static void followed_without_a_walk(void)
     client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CU_ASSERT_EQUAL_FATAL(connect(client, (struct sockaddr *)&a, sizeof(a)), 0);
     server = accept(fd, NULL, NULL);
-    few_begin(&few);
+    opens_read(&opens);
+    few_begin(&few, &opens);
     CU_ASSERT_TRUE(few.usable);
     struct sockdiag k = {
         .family = AF_INET, .local_port = ntohs(a.sin_port), .cookie = UINT64_MAX};
@@ -240,7 +244,7 @@ static void followed_without_a_walk(void)
     CU_ASSERT_EQUAL(few_ask(&few, &nl, take_answer, &got), -EAGAIN);
     netlink_close(&nl);
 out:
-    few_done(&few);
+    opens_done(&opens);
     close(fd);
 }
 

@@ -66,8 +66,12 @@ static void whole(void)
         CU_ASSERT_EQUAL(memcmp(k.local, mapped, 16), 0);
         CU_ASSERT_TRUE(sockdiag_is_loopback(k.local));
         CU_ASSERT_EQUAL(k.have, SOCKDIAG_HAS_INFO | SOCKDIAG_HAS_BYTES | SOCKDIAG_HAS_SENT |
-                                    SOCKDIAG_HAS_DROPS | SOCKDIAG_HAS_CGROUP);
+                                    SOCKDIAG_HAS_DROPS | SOCKDIAG_HAS_CGROUP |
+                                    SOCKDIAG_HAS_RATE);
         CU_ASSERT_EQUAL(k.rtt_us, 0x47464544u); // bytes 68..71
+        CU_ASSERT_EQUAL(k.segments_in, 0x8f8e8d8cu);
+        CU_ASSERT_EQUAL(k.min_rtt_us, 0x97969594u);
+        CU_ASSERT_EQUAL(k.delivery_rate, 0); // byte 7 says: limited by the application
     }
 }
 
