@@ -71,8 +71,10 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     double lag = (double)(at_ns - intended) / 1e9;
     if (lag > p->lag_max)
         p->lag_max = lag;
-    if (!probe_ask(p, intended, at_ns))
+    if (!probe_ask(p, intended, at_ns)) {
         p->skipped++;
+        probe_latency_owe(&p->latency, intended, step);
+    }
 }
 
 static void on_extra(void *ctx, int64_t due_ns, int64_t at_ns)

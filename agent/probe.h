@@ -8,6 +8,8 @@
  *     2nd        [====ok]                  skipped and counted
  *     3rd             [=ok]
  *
+ * What is skipped is in the latency all the same (probe_latency.h).
+ *
  * One question is asked out of turn: when the last listener of a port of this host went or one came,
  * the probes of that port start at once, and their turns stay what they were. A restart therefore
  * shows as a refusal, and it is the rule that knows it (`starting`); what the refusal must not do is

@@ -39,6 +39,8 @@ static void conclude(struct probe_attempt *a, const struct probe_result *r, doub
     struct env *env = p->engine->env;
     attempt_end(a);
     probe_observe(p, duration_s);
+    probe_latency_settle(&p->latency, a->intended_ns + (int64_t)(duration_s * 1e9),
+        p->config->every_ms * NS_PER_MS, p->config->timeout_ms * NS_PER_MS);
     if (!r->success)
         probe_count_failure(p, r->class);
     bool changed = false;

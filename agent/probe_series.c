@@ -141,28 +141,19 @@ static void write_le_counts(struct probe *p, struct output *o)
     const struct demand *d = p->engine->env->demand;
     struct wire_label l[LABELS];
     char port[8];
-    if (d && d->version != p->le.version) {
+    if (d && d->version != p->latency.le.version) {
         labels_of(p, l, port);
-        le_counts_follow(&p->le, o, d, "tocsin_probe_latency_seconds", l, LABELS);
+        le_counts_follow(&p->latency.le, o, d, "tocsin_probe_latency_seconds", l, LABELS);
     }
-    le_counts_write(&p->le, o);
+    le_counts_write(&p->latency.le, o);
 }
 
 static void write_latency(struct probe *p, struct output *o)
 {
-    int32_t index[N_BUCKETS];
-    uint64_t count[N_BUCKETS];
-    struct wire_histogram h = {.scale = WIRE_SCALE,
-        .zero_threshold = ZERO_THRESHOLD,
-        .zero_count = p->zero_count,
-        .sum = p->sum,
-        .index = index,
-        .count = count};
-    for (int i = 0; i < N_BUCKETS; i++)
-        if (p->buckets[i]) {
-            index[h.n] = BUCKET_LOW + i;
-            count[h.n++] = p->buckets[i];
-        }
+    int32_t index[PROBE_BUCKETS];
+    uint64_t count[PROBE_BUCKETS];
+    struct wire_histogram h;
+    probe_latency_read(&p->latency, index, count, &h);
     output_histogram(o, p->ids[ID_LATENCY], &h);
     write_le_counts(p, o);
 }
@@ -173,15 +164,7 @@ void probe_observe(struct probe *p, double s)
     p->fresh = true;
     if (s > p->duration_max)
         p->duration_max = s;
-    p->sum += s;
-    le_counts_observe(&p->le, s);
-    if (s <= ZERO_THRESHOLD) {
-        p->zero_count++;
-        return;
-    }
-    int i = (int)ceil(log2(s) * (1 << WIRE_SCALE));
-    i = i < BUCKET_LOW ? BUCKET_LOW : i > BUCKET_HIGH ? BUCKET_HIGH : i;
-    p->buckets[i - BUCKET_LOW]++;
+    probe_latency_book(&p->latency, s);
 }
 
 void probe_write(struct probe *p, struct output *o, int64_t now_ns)
@@ -208,7 +191,7 @@ void probe_end_series(struct probe *p)
         output_end(out, p->ids[i]);
     for (int i = 0; i < PROBE_CLASSES; i++)
         output_end(out, p->failure_ids[i]);
-    le_counts_end(&p->le, out);
+    le_counts_end(&p->latency.le, out);
     for (size_t i = 0; p->value_ids && i < p->config->dialogue->n_values; i++)
         output_end(out, p->value_ids[i]);
 }

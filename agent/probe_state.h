@@ -4,16 +4,10 @@
  * (probe_attempt.c; how it is asked: probe_talk.c, probe_http.c), what is written of them (probe_series.c).
  */
 #pragma once
-#include "agent/le_counts.h"
 #include "agent/probe.h"
+#include "agent/probe_latency.h"
 
 enum verdict { UNKNOWN, FAILED, SUCCEEDED };
-
-// Buckets of scale 4: bucket i covers (2^((i-1)/16), 2^(i/16)] seconds, from 1 us to 64 s.
-#define BUCKET_LOW     (-320)
-#define BUCKET_HIGH    96
-#define N_BUCKETS      (BUCKET_HIGH - BUCKET_LOW + 1)
-#define ZERO_THRESHOLD 0x1p-20
 
 enum {
     ID_SUCCESS,
@@ -45,16 +39,14 @@ struct probe {
     struct probe_result last;
     double duration, duration_max, lag_max;
     bool fresh; // a result came since the last sample
-    uint64_t skipped, zero_count;
+    uint64_t skipped;
     uint32_t failure_ids[PROBE_CLASSES]; // 0 = never failed so
     uint32_t failures[PROBE_CLASSES];
     uint32_t *value_ids; // of the dialogue's values; NULL = it has none
     double *values;
     bool values_fresh;
     int64_t values_ns; // when they were last asked for
-    struct le_counts le;
-    double sum;
-    uint32_t buckets[N_BUCKETS];
+    struct probe_latency latency;
     bool interned;
     bool kept; // during apply
 };
