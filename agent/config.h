@@ -32,10 +32,11 @@ struct probe_config {
     const struct dialogue_kind *dialogue; // of PROBE_TALK
     struct dialogue_words words;
     const char *password_file;
+    const char *server;        // of `dns`, as written; NULL: the system's
     const char *ca_file;       // whom its certificate must come from; NULL: the system's
     const char *name, *target; // target: "host:port" or the URL
     const char *service;       // NULL: none
-    const char *host;          // of the target, brackets off
+    const char *host;          // of the target, brackets off; NULL: the system's name server
     uint16_t port;
     bool local;                // host is an address or a name of this host
     const char *method, *body; // HTTP; body NULL: not looked at

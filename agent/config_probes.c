@@ -211,6 +211,11 @@ static const struct config_key KEYS[] = {
     {"mqtt", read_target, 0, TALK(DIALOGUE_MQTT)},
     {"websocket", read_target, 0,
         &(const struct target){PROBE_TALK, &DIALOGUE_WEBSOCKET, read_websocket}},
+    {"dns", read_target, 0, &(const struct target){PROBE_TALK, &DIALOGUE_DNS, config_dns_name}},
+    {"server", config_dns_server, 0, NULL},
+    {"type", config_dns_type, AT(words.dns.type), NULL},
+    {"rcode", config_dns_rcode, AT(words.dns.rcode), NULL},
+    {"answer", config_text, AT(words.dns.answer), NULL},
     {"method", read_method, AT(method), NULL},
     {"status", read_status, 0, NULL},
     {"body", config_text, AT(body), NULL},
@@ -302,6 +307,7 @@ static void read_probe(
         return;
     }
     check_keys(r, n, p);
+    config_dns_check(r, n, p);
     if (!p->name)
         p->name = p->target;
     if (map_get(names, p->name, strlen(p->name)))
@@ -375,6 +381,8 @@ void config_print_probes(const struct agent_config *c, struct buf *out)
         config_add_value(out, ": ", p->target);
         if (p->kind == PROBE_HTTP)
             print_http(p, out);
+        if (p->dialogue == &DIALOGUE_DNS)
+            config_dns_print(p, out);
         if (p->words.tls && p->dialogue != &DIALOGUE_TLS && p->dialogue != &DIALOGUE_WEBSOCKET)
             buf_adds(out, "\n    tls: true");
         if (p->ca_file)

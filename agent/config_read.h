@@ -48,6 +48,15 @@ bool config_is_this_host(const char *host, const char *own);
 // The list `probes`, and the same printed.
 void config_probes(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_probes(const struct agent_config *c, struct buf *out);
+// Of a `dns` probe: its target, its other keys, what is wrong between them, and all of it printed.
+void config_dns_name(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
+void config_dns_server(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_dns_type(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_dns_rcode(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_dns_check(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
+void config_dns_print(const struct probe_config *p, struct buf *out);
 // The list `repairs`, and the same printed.
 void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_repairs(const struct agent_config *c, struct buf *out);

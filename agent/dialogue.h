@@ -19,6 +19,7 @@
  * numbers and up to 100 printable characters of a refusal.
  */
 #pragma once
+#include "agent/dns.h"
 #include "agent/probe_class.h"
 #include "base/buf.h"
 #include "wire/batch.h"
@@ -41,7 +42,7 @@ struct dialogue_words {          // what the configuration says; text borrowed
     const char *user, *password; // NULL = none
     const char *send, *expect;   // of the kind `tcp`
     const char *host, *path;     // of `websocket`; host with its port
-    const struct dns_words *dns; // of `dns`
+    struct dns_words dns;        // of `dns`
     bool tls;                    // not in the clear
 };
 enum dialogue_state { DIALOGUE_GOES_ON, DIALOGUE_DONE, DIALOGUE_FAILED };
@@ -88,8 +89,8 @@ void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
 
 extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_TLS, DIALOGUE_REDIS,
     DIALOGUE_MEMCACHED, DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS,
-    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET;
-#define DIALOGUE_KINDS 8
+    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS;
+#define DIALOGUE_KINDS 9
 extern const struct dialogue_kind
     *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own
 

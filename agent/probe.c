@@ -153,6 +153,9 @@ static bool same_config(const struct probe_config *a, const struct probe_config 
            same_text(a->words.password, b->words.password) &&
            same_text(a->words.send, b->words.send) &&
            same_text(a->words.expect, b->words.expect) && same_text(a->target, b->target) &&
+           same_text(a->server, b->server) && a->words.dns.type == b->words.dns.type &&
+           a->words.dns.rcode == b->words.dns.rcode &&
+           same_text(a->words.dns.answer, b->words.dns.answer) &&
            same_text(a->service, b->service) && same_text(a->method, b->method) &&
            same_text(a->body, b->body) && a->every_ms == b->every_ms &&
            a->timeout_ms == b->timeout_ms && a->slow_ms == b->slow_ms &&

@@ -201,8 +201,8 @@ static void on_address(void *ctx, const char *error)
     if (error && p->endpoint.len)
         probe_count_failure(p, CLASS_RESOLVE);
     if (error)
-        snprintf(
-            r.detail, sizeof(r.detail), "%.60s has no address: %s", p->config->host, error);
+        snprintf(r.detail, sizeof(r.detail), "%.60s has no address: %s",
+            p->config->host ? p->config->host : "the system's name server", error);
     for (int i = 0; i < PROBE_FLIGHTS; i++) {
         struct probe_attempt *a = p->attempts[i];
         if (a && a->looking_up && p->endpoint.len)
@@ -222,8 +222,11 @@ static void find_address(struct probe_attempt *a)
     a->looking_up = true;
     if (p->endpoint.lookup)
         return; // another attempt asked already
-    if (!p->engine->resolver)
+    if (!p->engine->resolver ||
+        (!p->config->host && !resolver_server(p->engine->resolver, &p->endpoint)))
         on_address(p, "no name server is known here");
+    else if (!p->config->host)
+        on_address(p, NULL);
     else if (resolve_start(p->engine->resolver, &p->endpoint, on_address, p) < 0)
         on_address(p, "out of memory");
 }

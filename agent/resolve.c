@@ -68,7 +68,7 @@ bool endpoint_is_address(const char *host)
 void endpoint_set(struct endpoint *e, const char *host, uint16_t port)
 {
     *e = (struct endpoint){.host = host, .port = port};
-    e->len = parse(host, port, &e->to.room);
+    e->len = host ? parse(host, port, &e->to.room) : 0;
     if (e->len)
         e->expires_ns = INT64_MAX;
 }
@@ -274,6 +274,20 @@ int resolve_start(struct resolver *r, struct endpoint *e,
     ares_getaddrinfo(r->channel, e->host, NULL, &HINTS, on_found, l);
     watch_time(r);
     return 0;
+}
+
+bool resolver_server(struct resolver *r, struct endpoint *e)
+{
+    struct ares_addr_port_node *servers = NULL;
+    char text[INET6_ADDRSTRLEN];
+    e->len = 0;
+    if (ares_get_servers_ports(r->channel, &servers) == ARES_SUCCESS && servers &&
+        inet_ntop(servers->family, &servers->addr, text, sizeof(text)))
+        e->len = parse(
+            text, (uint16_t)(servers->udp_port ? servers->udp_port : e->port), &e->to.room);
+    ares_free_data(servers);
+    e->expires_ns = mono_ns() + RESOLVE_KEPT_MAX_NS;
+    return e->len != 0;
 }
 
 void resolve_stop(struct endpoint *e)

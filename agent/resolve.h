@@ -25,7 +25,7 @@ void resolver_free(struct resolver *r); // tells no lookup any more; NULL allowe
 
 // A name and where it led. An address as text is its own, for ever.
 struct endpoint {
-    const char *host; // borrowed
+    const char *host; // borrowed; NULL: see resolver_server
     uint16_t port;
     union {
         struct sockaddr any;
@@ -46,4 +46,6 @@ bool endpoint_text(const struct endpoint *e, char *ret, size_t size);
 // (e keeps its old one). One lookup of an endpoint at a time. 0, -ENOMEM.
 int resolve_start(struct resolver *r, struct endpoint *e,
     void (*done)(void *ctx, const char *error), void *ctx);
+// Makes e the first of the system's name servers, for a while. False: there is none.
+bool resolver_server(struct resolver *r, struct endpoint *e);
 void resolve_stop(struct endpoint *e); // without done

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: base wire agent
 // Whatever a service says to a probe, whole or in two pieces: the conversation takes no more than there
-// is, ends once, and never says more than its buffer holds. The first byte picks protocol and login.
+// is, ends once, and never says more than its buffer holds. The first byte picks protocol, carrier and login.
 #include "agent/dialogue.h"
 #include <stdlib.h>
 
@@ -18,12 +18,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct dialogue_words WORDS[] = {
-        {.host = "h", .path = "/"}, {.user = "u", .password = "p", .host = "h", .path = "/"}};
+        {.host = "h", .path = "/", .dns = {.name = "a.test", .type = 1}},
+        {.user = "u",
+            .password = "p",
+            .host = "h",
+            .path = "/",
+            .dns = {.name = "a.test", .type = 16, .answer = "x"}}};
     struct dialogue d = {0};
     if (size < 2)
         return 0;
-    const struct dialogue_kind *kind = DIALOGUES[data[0] % DIALOGUE_KINDS];
+    const struct dialogue_kind *kind = DIALOGUES[(data[0] & 31) % DIALOGUE_KINDS];
     dialogue_set(&d, kind, &WORDS[data[0] >> 7], data[0] & 64);
+    d.streamed = data[0] & 32;
     kind->begin(&d);
     buf_reset(&d.say);
     size_t cut = data[1] < size - 2 ? data[1] : size - 2, len = size - 2;

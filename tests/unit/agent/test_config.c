@@ -12,7 +12,9 @@ static const char FULL[] =
     "labels: {site: fra1, role: web}\n"
     "probes:\n"
     "  - {name: db, tcp: '[::1]:5432', service: postgresql}\n"
-    "  - {http: 'https://api.example.net/x?y=1', status: [204, 3xx], body: ok, slow: 100ms}\n";
+    "  - {http: 'https://api.example.net/x?y=1', status: [204, 3xx], body: ok, slow: 100ms}\n"
+    "  - {dns: a.test, server: '127.0.0.1:5353', type: mx, answer: 10 b.test}\n"
+    "  - {name: sys, dns: a.test, rcode: NXDOMAIN}\n";
 
 static int parse(const char *text, struct agent_config **c, struct buf *problems)
 {
@@ -28,7 +30,7 @@ static void reads_what_is_written(void)
     CU_ASSERT_EQUAL_FATAL(parse(FULL, &c, &b), 0);
     CU_ASSERT_STRING_EQUAL(c->collector, "http://mon.example.net:7312");
     CU_ASSERT_STRING_EQUAL(c->labels[0].name, "role");
-    CU_ASSERT_EQUAL(c->n_probes, 2);
+    CU_ASSERT_EQUAL(c->n_probes, 4);
     CU_ASSERT_STRING_EQUAL(c->probes[0].host, "::1");
     CU_ASSERT_EQUAL(c->probes[0].port, 5432);
     CU_ASSERT_EQUAL(c->probes[0].every_ms, 250); // this host
@@ -38,6 +40,10 @@ static void reads_what_is_written(void)
     CU_ASSERT_EQUAL(c->probes[1].status[1].high, 399);
     CU_ASSERT_EQUAL(c->probes[1].slow_ms, 100);
     CU_ASSERT_EQUAL(c->probes[1].timeout_ms, 2000);
+    CU_ASSERT_EQUAL(c->probes[2].port, 5353);
+    CU_ASSERT_EQUAL(c->probes[2].words.dns.type, 15);
+    CU_ASSERT_PTR_NULL(c->probes[3].host);
+    CU_ASSERT_EQUAL(c->probes[3].words.dns.rcode, 3);
     config_free(c);
     buf_done(&b);
 }
@@ -89,6 +95,13 @@ static void names_every_mistake(void)
         {"probes: [{tls: 'a:1', redis: a}]\n", "one target"},
         {"probes: [{redis: a, ca_file: /dev/null}]\n", "/dev/null: "},
         {"probes: [{tls: a}]\n", "mail.example.net:993"},
+        {"probes: [{dns: a..b}]\n", "is no name in DNS"},
+        {"probes: [{dns: a.test, type: HINFO}]\n", "A, AAAA, CNAME"},
+        {"probes: [{dns: a.test, rcode: LOST}]\n", "rcode `LOST`"},
+        {"probes: [{dns: a.test, server: 'a:b'}]\n", "is not the address of a server"},
+        {"probes: [{dns: a.test, rcode: NXDOMAIN, answer: x}]\n", "no answer to look at"},
+        {"probes: [{dns: a.test, tls: true}]\n", "a `server` has to be named"},
+        {"probes: [{redis: a, answer: x}]\n", "are for `dns` probes"},
         {"probes: [{amqp: 'a:b'}]\n", "is not host:port"},
         {"- a\n", "a map of keys is wanted"},
         {"a: [\n", "error["},
