@@ -61,7 +61,8 @@ void intake_begin(struct intake *in, int64_t wall_ms);
 // A series by its key: a reference that is valid until the round ends. 0: not known.
 uint32_t intake_find(const struct intake *in, const void *key, size_t len);
 // Makes one known, under its key. Labels in any order; values are UTF-8. 0: err says what is wrong
-// with the series (a limit, a name): a scrape fails by it; or memory.
+// with the series (a limit, a name), and a scrape fails by it; or err says nothing: there is no room,
+// which is counted.
 uint32_t intake_add(struct intake *in, const void *key, size_t len, const char *name,
     const struct wire_label *labels, size_t n, enum series_kind kind, const char *unit,
     struct err *err);

@@ -14,7 +14,7 @@
 
 // Groups of one frame, below WIRE_GROUPS_MAX. From the second on a frame is asked for, so that the
 // first is not met in practice.
-#define GROUPS_MAX 32
+#define GROUPS_MAX 60
 // Buckets of all histograms: a frame with more than the chain takes would be lost whole. The rest is for
 // those that end in the frame in which others grow.
 #define CHARGE_MAX    (WIRE_CHAIN_BUCKETS_MAX - WIRE_CHAIN_BUCKETS_MAX / 16)
@@ -35,6 +35,7 @@ struct slot {
     uint32_t charge;       // of its histogram, see cell_charge
     bool ended;
     uint8_t writer; // of it, last
+    bool stale;     // nothing was written since its last marker
 };
 
 // A group being filled. Its array survives in the slot; a new group prefers the slot that held the
@@ -439,6 +440,7 @@ static struct batch_sample *sample_at(struct output *o, uint32_t id)
         slot->group = f->serial;
         slot->at = (uint32_t)f->g.n;
     }
+    slot->stale = false;
     struct batch_sample *s = &f->g.samples[f->g.n++];
     *s = (struct batch_sample){.id = id};
     return s;
@@ -506,6 +508,21 @@ void output_histogram(struct output *o, uint32_t id, const struct wire_histogram
     s->hist = copy;
 }
 
+void output_stale(struct output *o, uint32_t id)
+{
+    begin(o);
+    if (id == 0 || id > o->n_ids || !o->slots[id].series || o->slots[id].stale)
+        return;
+    struct batch_sample *s = sample_at(o, id);
+    if (!s)
+        return;
+    s->kind = SAMPLE_STALE;
+    s->reset = false;
+    o->slots[id].stale = true;
+    o->charge -= o->slots[id].charge;
+    o->slots[id].charge = 0;
+}
+
 void output_end(struct output *o, uint32_t id)
 {
     begin(o);
@@ -521,7 +538,7 @@ void output_end(struct output *o, uint32_t id)
         o->retired = r;
         o->cap_retired = cap;
     }
-    struct batch_sample *s = sample_at(o, id);
+    struct batch_sample *s = o->slots[id].stale ? NULL : sample_at(o, id);
     if (s) {
         s->kind = SAMPLE_STALE;
         s->reset = false;

@@ -27,6 +27,8 @@ uint32_t output_series(struct output *o, const char *name, const struct wire_lab
 // The series ended: a stale marker travels in the group that is open (or, without one, in an event
 // group of its own), the id is retired after it and later writes to it are ignored.
 void output_end(struct output *o, uint32_t id);
+// A stale marker too, but the id stays: the series may come back, and ids are not given twice.
+void output_stale(struct output *o, uint32_t id);
 size_t output_refused(
     const struct output *o); // series, samples and events there was no room for
 size_t output_active(const struct output *o);

@@ -46,6 +46,31 @@ static void refuses_what_a_receiver_would(void)
     output_free(o);
 }
 
+static void a_stale_series_keeps_its_id(void)
+{
+    struct output *o = output_new();
+    uint32_t a = gauge(o, "x", "a");
+    output_group(o, 0, 0, 1000);
+    output_stale(o, a);
+    const struct batch *t = output_take(o, 1, 1000, 1);
+    CU_ASSERT_EQUAL(t->groups[0].samples[0].kind, SAMPLE_STALE);
+    CU_ASSERT_EQUAL(t->n_retired, 0);
+    output_stale(o, a); // it is
+    CU_ASSERT_EQUAL(output_take(o, 2, 2000, 1)->n_groups, 0);
+    output_group(o, 0, 0, 3000);
+    output_set(o, a, 7);
+    t = output_take(o, 3, 3000, 1);
+    CU_ASSERT_EQUAL(t->groups[0].samples[0].value, 7);
+    CU_ASSERT_EQUAL(gauge(o, "x", "a"), a);
+    output_stale(o, a);
+    output_take(o, 4, 4000, 1);
+    output_end(o, a); // without a second marker
+    t = output_take(o, 5, 5000, 1);
+    CU_ASSERT_EQUAL(t->n_groups, 0);
+    CU_ASSERT_EQUAL(t->n_retired, 1);
+    output_free(o);
+}
+
 static void last_write_wins_and_ids_rise(void)
 {
     struct output *o = output_new();
@@ -241,7 +266,7 @@ static void many_groups_ask_for_a_frame_and_never_overflow(void)
     }
     CU_ASSERT_TRUE(output_urgent(o));
     CU_ASSERT_TRUE(output_refused(o) > 0);
-    CU_ASSERT_EQUAL(output_take(o, 1, 1000, 1)->n_groups, 32);
+    CU_ASSERT_EQUAL(output_take(o, 1, 1000, 1)->n_groups, 60);
     output_free(o);
 }
 
@@ -328,6 +353,7 @@ int main(void)
     static const struct test TESTS[] = {
         {"interns a series once", interns_once},
         {"refuses what a receiver would", refuses_what_a_receiver_would},
+        {"a stale series keeps its id", a_stale_series_keeps_its_id},
         {"the last write wins and ids rise", last_write_wins_and_ids_rise},
         {"groups are sorted by stamp", groups_sort_by_stamp},
         {"an ended series goes stale, then is retired",

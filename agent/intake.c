@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/intake.h"
+#include "agent/intake_labels.h"
+#include "agent/intake_table.h"
+#include "base/buf.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OWN_MAX 12
+// How long the id of a stale series waits for it to come back.
+#define KEEP_ID_MS (5 * 60 * 1000LL)
+#define KEY_MAX    (256u << 10)
+#define TEXT_MAX   (1u << 20)
+
+// One series that stands for those beyond the limit.
+struct other {
+    char *name;
+    enum series_kind kind;
+    uint32_t id;
+    bool seen, sent, stale;
+    double value;
+};
+
+struct own {
+    const char *name;
+    uint32_t id;
+    enum series_kind kind;
+    double value;
+    bool staged;
+};
+
+struct intake {
+    struct output *out;
+    struct intake_options o;
+    struct intake_table table;
+    uint32_t round;
+    int64_t wall_ms;
+    struct intake_round now;
+    size_t standing; // entries with an id
+    size_t fresh;    // those of them that are not stale
+    size_t waiting;  // those that are, and only keep their id
+    uint32_t waiting_at;
+    bool crowded; // something is there that would be a series of its own, were there room
+    bool doubled; // two series of the source are one when the rules are through
+    uint64_t refused;
+    struct other others[INTAKE_OTHERS_MAX];
+    size_t n_others;
+    int64_t stamps[INTAKE_STAMPS_MAX];
+    size_t n_stamps;
+    uint8_t *taken; // a bit per id of the output: an entry of ours has it
+    size_t n_taken;
+    struct own own[OWN_MAX];
+    size_t n_own;
+    uint32_t series_id, refused_id; // self-metrics
+    struct buf key;
+    struct arena text;
+};
+
+struct intake *intake_new(struct output *out, const struct intake_options *o)
+{
+    struct intake *in = calloc(1, sizeof(*in));
+    if (!in)
+        return NULL;
+    in->out = out;
+    in->o = *o;
+    if (!in->o.series_limit)
+        in->o.series_limit = INTAKE_SERIES_DEFAULT;
+    intake_table_init(&in->table);
+    buf_init(&in->key, KEY_MAX);
+    arena_init(&in->text, TEXT_MAX);
+    struct wire_label l[] = {{"job", "tocsin"}, {"source", o->source}};
+    in->series_id = output_series(out, "tocsin_agent_intake_series", l, 2, SERIES_GAUGE, "1");
+    in->refused_id =
+        output_series(out, "tocsin_agent_intake_refused_total", l, 2, SERIES_COUNTER, "1");
+    return in;
+}
+
+void intake_free(struct intake *in, int64_t wall_ms)
+{
+    if (!in)
+        return;
+    if (wall_ms) {
+        output_group(in->out, 0, 0, wall_ms);
+        for (uint32_t i = 1; i <= in->table.n; i++)
+            output_end(in->out, in->table.all[i].id);
+        for (size_t i = 0; i < in->n_others; i++)
+            output_end(in->out, in->others[i].id);
+        for (size_t i = 0; i < in->n_own; i++)
+            output_end(in->out, in->own[i].id);
+        output_end(in->out, in->series_id);
+        output_end(in->out, in->refused_id);
+    }
+    for (size_t i = 0; i < in->n_others; i++)
+        free(in->others[i].name);
+    intake_table_done(&in->table);
+    buf_done(&in->key);
+    arena_done(&in->text);
+    free(in->taken);
+    free(in);
+}
+
+void intake_begin(struct intake *in, int64_t wall_ms)
+{
+    in->round++;
+    in->wall_ms = wall_ms;
+    in->now = (struct intake_round){0};
+    in->n_stamps = 0;
+    for (size_t i = 0; i < in->n_others; i++)
+        in->others[i].seen = false;
+    for (size_t i = 0; i < in->n_own; i++)
+        in->own[i].staged = false;
+}
+
+// --- series ----------------------------------------------------------------------------------------
+
+uint32_t intake_find(const struct intake *in, const void *key, size_t len)
+{
+    return intake_table_find(&in->table, key, len);
+}
+
+// A sum of these says something; one of ratios, temperatures or points in time does not.
+static bool adds_up(const char *name, enum series_kind kind)
+{
+    static const char *const NOT[] = {"_ratio", "_percent", "_celsius", "_seconds",
+        "_timestamp", "_info", "_average", "_max", "_min", "_limit"};
+    if (kind == SERIES_COUNTER)
+        return true;
+    if (kind != SERIES_GAUGE)
+        return false;
+    size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof(NOT) / sizeof(NOT[0]); i++) {
+        size_t tail = strlen(NOT[i]);
+        if (len >= tail && strcmp(name + len - tail, NOT[i]) == 0)
+            return false;
+    }
+    return true;
+}
+
+static uint32_t series_of(struct intake *in, const char *name, const struct relabel_set *s,
+    const char *other, enum series_kind kind, const char *unit)
+{
+    struct wire_label l[RELABEL_LABELS_MAX + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->l[i].name, "__name__") != 0)
+            l[n++] = s->l[i];
+    if (other)
+        l[n++] = (struct wire_label){"other", other};
+    return output_series(in->out, name, l, n, kind, unit);
+}
+
+// The number among the others, made if need be; -1: cannot go on there.
+static int other_of(
+    struct intake *in, const char *name, enum series_kind kind, const char *unit)
+{
+    if (!adds_up(name, kind))
+        return -1;
+    for (size_t i = 0; i < in->n_others; i++)
+        if (in->others[i].kind == kind && strcmp(in->others[i].name, name) == 0)
+            return (int)i;
+    if (in->n_others == INTAKE_OTHERS_MAX)
+        return -1;
+    struct relabel_set s;
+    relabel_set_init(&s, &in->text);
+    intake_own_labels(&in->o, &s);
+    relabel_put(&s, "other", NULL);
+    struct other *o = &in->others[in->n_others];
+    *o = (struct other){.kind = kind, .name = strdup(name)};
+    o->id = o->name ? series_of(in, name, &s, "true", kind, unit) : 0;
+    if (!o->id) {
+        free(o->name);
+        return -1;
+    }
+    return (int)in->n_others++;
+}
+
+// Notes that an entry of ours has the id. False: one had it before, or memory.
+static bool take(struct intake *in, uint32_t id)
+{
+    size_t byte = id / 8;
+    if (byte >= in->n_taken) {
+        size_t n = byte + byte / 2 + 64;
+        uint8_t *grown = realloc(in->taken, n);
+        if (!grown)
+            return false;
+        memset(grown + in->n_taken, 0, n - in->n_taken);
+        in->taken = grown;
+        in->n_taken = n;
+    }
+    bool had = in->taken[byte] >> id % 8 & 1;
+    in->taken[byte] |= (uint8_t)(1u << id % 8);
+    return !had;
+}
+
+static void end_entry(struct intake *in, uint32_t number)
+{
+    struct intake_entry *e = &in->table.all[number];
+    if (e->id) {
+        output_end(in->out, e->id);
+        in->taken[e->id / 8] &= (uint8_t) ~(1u << e->id % 8);
+        in->fresh -= !e->stale;
+        in->waiting -= e->stale && e->heard_ms;
+        in->standing--;
+    }
+    intake_table_remove(&in->table, number);
+}
+
+// One that only keeps its id gives its place away.
+static void end_waiting(struct intake *in)
+{
+    for (uint32_t k = 0; in->waiting && k < in->table.n; k++) {
+        in->waiting_at = in->waiting_at % in->table.n + 1;
+        const struct intake_entry *e = &in->table.all[in->waiting_at];
+        if (e->state == INTAKE_KEPT && e->stale && e->heard_ms && e->round != in->round) {
+            end_entry(in, in->waiting_at);
+            return;
+        }
+    }
+}
+
+// A series of its own while there is room, else a part of the others, else refused.
+static void settle(struct intake *in, struct intake_entry *e, const struct relabel_set *s,
+    enum series_kind kind, const char *unit)
+{
+    const char *name = relabel_get(s, "__name__");
+    e->state = INTAKE_REFUSED;
+    if (in->standing >= in->o.series_limit)
+        end_waiting(in);
+    if (in->standing < in->o.series_limit) {
+        uint32_t id = series_of(in, name, s, NULL, kind, unit);
+        if (id && take(in, id)) {
+            e->id = id;
+            e->state = INTAKE_KEPT;
+            e->stale = true; // until its first sample has left
+            in->standing++;
+            return;
+        }
+        if (id) {
+            in->doubled = true;
+            return;
+        }
+    }
+    in->crowded = true;
+    int other = other_of(in, name, kind, unit);
+    if (other >= 0) {
+        e->state = INTAKE_OTHER;
+        e->other = (uint8_t)other;
+        e->last = NAN;
+    }
+}
+
+uint32_t intake_add(struct intake *in, const void *key, size_t len, const char *name,
+    const struct wire_label *labels, size_t n, enum series_kind kind, const char *unit,
+    struct err *err)
+{
+    struct relabel_set s;
+    arena_reset(&in->text);
+    relabel_set_init(&s, &in->text);
+    enum intake_verdict verdict = intake_labels(&in->o, name, labels, n, &s, err);
+    if (verdict == INTAKE_FAULTY)
+        return 0;
+    uint32_t number = intake_table_add(&in->table, key, len);
+    if (!number) {
+        in->now.samples++;
+        in->now.kept += verdict != INTAKE_DROPS;
+        in->refused++;
+        return 0;
+    }
+    struct intake_entry *e = &in->table.all[number];
+    e->kind = (uint8_t)kind;
+    e->round = in->round - 1; // not staged yet
+    if (verdict == INTAKE_DROPS)
+        e->state = INTAKE_DROPPED;
+    else if (verdict == INTAKE_GOES)
+        settle(in, e, &s, kind, unit);
+    return number;
+}
+
+// --- samples ---------------------------------------------------------------------------------------
+
+static bool stamp_known(struct intake *in, int64_t stamp_ms)
+{
+    for (size_t i = 0; i < in->n_stamps; i++)
+        if (in->stamps[i] == stamp_ms)
+            return true;
+    if (in->n_stamps == INTAKE_STAMPS_MAX)
+        return false;
+    in->stamps[in->n_stamps++] = stamp_ms;
+    return true;
+}
+
+// The entry to put a sample into, or NULL: it has one, it is not wanted, or its time is out of bounds.
+static struct intake_entry *stage(
+    struct intake *in, uint32_t number, int64_t stamp_ms, bool histogram)
+{
+    struct intake_entry *e = &in->table.all[number];
+    bool again = e->round == in->round;
+    in->now.samples++;
+    in->now.kept += e->state != INTAKE_DROPPED;
+    e->round = in->round;
+    if (e->state == INTAKE_DROPPED)
+        return NULL;
+    // A newer one takes the place of an older: what lies between two rounds is not kept.
+    bool fits = again ? stamp_ms > e->stamp_ms && e->stamp_ms
+                      : e->state != INTAKE_REFUSED && !(histogram && e->state == INTAKE_OTHER);
+    if (stamp_ms && fits)
+        fits = stamp_ms >= in->wall_ms - INTAKE_PAST_MS &&
+               stamp_ms <= in->wall_ms + INTAKE_FUTURE_MS && stamp_known(in, stamp_ms);
+    if (!fits) {
+        if (!again)
+            e->round = e->state == INTAKE_REFUSED ? in->round : in->round - 1;
+        in->refused++;
+        return NULL;
+    }
+    e->stamp_ms = stamp_ms;
+    return e;
+}
+
+bool intake_set(struct intake *in, uint32_t number, double value, int64_t stamp_ms)
+{
+    struct intake_entry *e = stage(in, number, stamp_ms, false);
+    if (!e)
+        return false;
+    e->value = value;
+    return true;
+}
+
+bool intake_set_histogram(
+    struct intake *in, uint32_t number, const struct wire_histogram *h, int64_t stamp_ms)
+{
+    struct intake_entry *e = stage(in, number, stamp_ms, true);
+    if (!e)
+        return false;
+    if (intake_entry_keep(e, h))
+        return true;
+    e->round = in->round - 1;
+    in->refused++;
+    return false;
+}
+
+// The key of a series that its source gave none: name and labels in order, each text with its end.
+static uint32_t known(struct intake *in, const char *name, const struct wire_label *labels,
+    size_t n, enum series_kind kind, const char *unit, struct err *err)
+{
+    struct wire_label l[RELABEL_LABELS_MAX];
+    if (n > RELABEL_LABELS_MAX) {
+        in->refused++;
+        err_set(err, "%.100s: more than %d labels", name, RELABEL_LABELS_MAX);
+        return 0;
+    }
+    if (n)
+        memcpy(l, labels, n * sizeof(*l));
+    for (size_t i = 1; i < n; i++) {
+        struct wire_label one = l[i];
+        size_t at = i;
+        for (; at > 0 && strcmp(l[at - 1].name, one.name) > 0; at--)
+            l[at] = l[at - 1];
+        l[at] = one;
+    }
+    buf_reset(&in->key);
+    buf_add(&in->key, name, strlen(name) + 1);
+    for (size_t i = 0; i < n; i++) {
+        buf_add(&in->key, l[i].name, strlen(l[i].name) + 1);
+        buf_add(&in->key, l[i].value, strlen(l[i].value) + 1);
+    }
+    if (in->key.failed) {
+        in->refused++;
+        err_set(err, "%.100s: labels too long", name);
+        return 0;
+    }
+    uint32_t number = intake_find(in, in->key.data, in->key.len);
+    return number ? number
+                  : intake_add(in, in->key.data, in->key.len, name, l, n, kind, unit, err);
+}
+
+bool intake_value(struct intake *in, const char *name, const struct wire_label *labels,
+    size_t n, enum series_kind kind, const char *unit, double value, struct err *err)
+{
+    uint32_t number = known(in, name, labels, n, kind, unit, err);
+    return number && intake_set(in, number, value, 0);
+}
+
+bool intake_histogram(struct intake *in, const char *name, const struct wire_label *labels,
+    size_t n, const char *unit, const struct wire_histogram *h, struct err *err)
+{
+    uint32_t number = known(in, name, labels, n, SERIES_HISTOGRAM, unit, err);
+    return number && intake_set_histogram(in, number, h, 0);
+}
+
+// --- the end of a round ----------------------------------------------------------------------------
+
+static void add_to_other(struct intake *in, struct intake_entry *e)
+{
+    struct other *o = &in->others[e->other];
+    if (o->kind != SERIES_COUNTER && !o->seen)
+        o->value = 0;
+    o->seen = true;
+    if (isnan(e->value))
+        return;
+    if (o->kind != SERIES_COUNTER)
+        o->value += e->value;
+    else if (isnan(e->last)) // what it counted before we saw it is no increase
+        o->value += o->sent ? 0 : e->value;
+    else
+        o->value += e->value >= e->last ? e->value - e->last : e->value;
+    e->last = e->value;
+}
+
+static void write_entry(struct intake *in, struct intake_entry *e)
+{
+    if (e->buckets && e->kind == SERIES_HISTOGRAM) {
+        output_histogram(in->out, e->id, &e->buckets->h);
+    } else {
+        bool fell = e->kind == SERIES_COUNTER && !e->stale && e->value < e->last;
+        if (fell)
+            output_reset(in->out, e->id, e->value);
+        else
+            output_set(in->out, e->id, e->value);
+        e->last = e->value;
+    }
+    in->now.added += e->stale;
+    in->fresh += e->stale;
+    in->waiting -= e->stale && e->heard_ms;
+    e->stale = false;
+    e->heard_ms = in->wall_ms;
+}
+
+// One that this round did not hold, or held in vain.
+static void miss(struct intake *in, uint32_t number)
+{
+    struct intake_entry *e = &in->table.all[number];
+    int64_t unheard_ms = in->wall_ms - e->heard_ms;
+    if (e->state != INTAKE_KEPT) {
+        if (unheard_ms >= in->o.age_ms && e->round != in->round)
+            intake_table_remove(&in->table, number);
+        return;
+    }
+    if (e->stale && !e->heard_ms) {
+        // Of a round that failed: kept, for a page that fails each time would use up all ids.
+        e->heard_ms = in->wall_ms;
+        in->waiting++;
+        return;
+    }
+    if (!e->stale && unheard_ms >= in->o.age_ms) {
+        output_stale(in->out, e->id);
+        e->stale = true;
+        in->fresh--;
+        in->waiting++;
+        in->crowded |= in->doubled;
+    }
+    if (e->stale && unheard_ms >= in->o.age_ms + KEEP_ID_MS)
+        end_entry(in, number);
+}
+
+static void write_round(struct intake *in)
+{
+    for (uint32_t i = 1; i <= in->table.n; i++) {
+        struct intake_entry *e = &in->table.all[i];
+        if (e->state == INTAKE_FREE)
+            continue;
+        if (e->round != in->round) {
+            miss(in, i);
+            continue;
+        }
+        if (e->state == INTAKE_KEPT && !e->stamp_ms) {
+            write_entry(in, e);
+            continue;
+        }
+        if (e->state == INTAKE_OTHER)
+            add_to_other(in, e);
+        // One with a time of its own that did not move is heard all the same.
+        if (e->state != INTAKE_KEPT || !e->stale)
+            e->heard_ms = in->wall_ms;
+    }
+    for (size_t i = 0; i < in->n_others; i++) {
+        struct other *o = &in->others[i];
+        if (o->seen)
+            output_set(in->out, o->id, o->value);
+        else if (!in->o.age_ms)
+            output_stale(in->out, o->id);
+        o->sent |= o->seen;
+    }
+}
+
+// Samples with times of their own, a group for each time. One whose time did not move was sent.
+static void write_stamped(struct intake *in)
+{
+    for (size_t k = 0; k < in->n_stamps; k++) {
+        output_group(in->out, 0, 0, in->stamps[k]);
+        for (uint32_t i = 1; i <= in->table.n; i++) {
+            struct intake_entry *e = &in->table.all[i];
+            if (e->state == INTAKE_KEPT && e->round == in->round &&
+                e->stamp_ms == in->stamps[k] && (e->stale || e->stamp_ms > e->stamp_sent_ms)) {
+                write_entry(in, e);
+                e->stamp_sent_ms = e->stamp_ms;
+            }
+        }
+    }
+}
+
+// The source failed: what it had is stale, as if the round had held nothing.
+static void write_failure(struct intake *in)
+{
+    for (uint32_t i = 1; i <= in->table.n; i++)
+        if (in->table.all[i].state != INTAKE_FREE)
+            miss(in, i);
+    for (size_t i = 0; i < in->n_others; i++)
+        output_stale(in->out, in->others[i].id);
+}
+
+// There is room again: what had none is forgotten, so that it is known anew.
+static void make_room(struct intake *in)
+{
+    if (!in->crowded || in->standing + in->o.series_limit / 10 >= in->o.series_limit ||
+        output_active(in->out) + OUTPUT_SERIES_MAX / 10 >= OUTPUT_SERIES_MAX)
+        return;
+    for (uint32_t i = 1; i <= in->table.n; i++)
+        if (in->table.all[i].state == INTAKE_OTHER || in->table.all[i].state == INTAKE_REFUSED)
+            intake_table_remove(&in->table, i);
+    in->crowded = in->doubled = false;
+}
+
+void intake_end(struct intake *in, bool whole, struct intake_round *ret)
+{
+    output_group(in->out, 0, 0, in->wall_ms);
+    if (whole)
+        write_round(in);
+    else if (!in->o.age_ms)
+        write_failure(in);
+    for (size_t i = 0; i < in->n_own; i++)
+        if (in->own[i].staged)
+            output_set(in->out, in->own[i].id, in->own[i].value);
+    output_set(in->out, in->series_id, (double)in->fresh);
+    output_set(in->out, in->refused_id, (double)in->refused);
+    if (whole)
+        write_stamped(in);
+    make_room(in);
+    if (ret)
+        *ret = in->now;
+}
+
+struct intake_round intake_so_far(const struct intake *in)
+{
+    return in->now;
+}
+
+void intake_own(
+    struct intake *in, const char *name, enum series_kind kind, const char *unit, double value)
+{
+    size_t at = 0;
+    while (at < in->n_own && strcmp(in->own[at].name, name) != 0)
+        at++;
+    if (at == OWN_MAX)
+        return;
+    struct own *own = &in->own[at];
+    if (at == in->n_own) {
+        struct relabel_set s;
+        arena_reset(&in->text);
+        relabel_set_init(&s, &in->text);
+        intake_own_labels(&in->o, &s);
+        *own = (struct own){.name = name, .id = series_of(in, name, &s, NULL, kind, unit)};
+        in->n_own += own->id != 0;
+    }
+    own->value = value;
+    own->staged = true;
+}
+
+size_t intake_series(const struct intake *in)
+{
+    return in->fresh;
+}
+
+uint64_t intake_refused(const struct intake *in)
+{
+    return in->refused;
+}
