@@ -2,7 +2,7 @@
 /*
  * One frame is built in two steps: its columns are laid out in one block that the chain keeps
  * (sized before the first sample is looked at, so filling it cannot fail half-way), then
- * protobuf-c packs them. The chain's values are updated while filling. That is safe because any
+ * protobuf-c packs them, around the declares, which are kept packed. The chain's values are updated while filling. That is safe because any
  * error makes the next frame a key frame, which refers to none of them.
  */
 #include "wire/encode.h"
@@ -21,10 +21,12 @@ enum { HAS_LAST = 1, RETIRING = 2 };
 enum { KIND_SAME, KIND_INT, KIND_RAW, KIND_ABSENT };
 
 struct series {
-    Tocsin__V1__Declare *declare; // one block with all it points to; NULL = not alive
-    struct cell *cell;            // histograms
+    uint8_t *declare;  // as key frames repeat it, field of a Frame; NULL = not alive
+    struct cell *cell; // histograms
     double last;
-    unsigned flags;
+    uint16_t declare_len;
+    uint8_t kind; // enum series_kind
+    uint8_t flags;
 };
 
 struct chain_out {
@@ -71,45 +73,48 @@ void chain_out_want_key(struct chain_out *c)
     c->want_key = true;
 }
 
-static char *copy_text(char **at, const char *text)
+// Protobuf-c's structs have no const; it does not write through these.
+static char *borrow(const char *text)
 {
-    size_t len = strlen(text) + 1;
-    char *to = memcpy(*at, text, len);
-
-    *at += len;
-    return to;
+    return text ? (char *)(uintptr_t)text : (char *)(uintptr_t) "";
 }
 
-// The message, its labels and all text in one block. NULL: out of memory.
-static Tocsin__V1__Declare *declare_copy(const struct batch_declare *d)
-{
-    const char *unit = d->unit ? d->unit : "";
-    size_t text = strlen(d->name) + 1 + strlen(unit) + 1;
+// Tag and length of a field 5 of at most 2 MiB, then the message: a Frame's `declares`.
+#define DECLARE_TAG   (5 << 3 | 2)
+#define DECLARE_EXTRA 4
+_Static_assert(
+    WIRE_LABELS_MAX *(WIRE_NAME_MAX + WIRE_VALUE_MAX + 16) + WIRE_NAME_MAX + 64 < UINT16_MAX,
+    "declare_len holds it");
 
-    for (size_t i = 0; i < d->n_labels; i++)
-        text += strlen(d->labels[i].name) + 1 + strlen(d->labels[i].value) + 1;
-    Tocsin__V1__Declare *m =
-        malloc(sizeof(*m) +
-               d->n_labels * (sizeof(Tocsin__V1__Label *) + sizeof(Tocsin__V1__Label)) + text);
-    if (!m)
-        return NULL;
-    tocsin__v1__declare__init(m);
-    Tocsin__V1__Label **pointers = (Tocsin__V1__Label **)(m + 1);
-    Tocsin__V1__Label *labels = (Tocsin__V1__Label *)(pointers + d->n_labels);
-    char *at = (char *)(labels + d->n_labels);
-    m->id = d->id;
-    m->kind = (Tocsin__V1__Kind)d->kind;
-    m->name = copy_text(&at, d->name);
-    m->unit = copy_text(&at, unit);
-    m->n_labels = d->n_labels;
-    m->labels = pointers;
+static int declare_pack(const struct batch_declare *d, struct series *ret)
+{
+    Tocsin__V1__Declare m;
+    Tocsin__V1__Label labels[WIRE_LABELS_MAX], *pointers[WIRE_LABELS_MAX];
+    tocsin__v1__declare__init(&m);
+    m.id = d->id;
+    m.kind = (Tocsin__V1__Kind)d->kind;
+    m.name = borrow(d->name);
+    m.unit = borrow(d->unit);
+    m.n_labels = d->n_labels;
+    m.labels = pointers;
     for (size_t i = 0; i < d->n_labels; i++) {
         tocsin__v1__label__init(&labels[i]);
-        labels[i].name = copy_text(&at, d->labels[i].name);
-        labels[i].value = copy_text(&at, d->labels[i].value);
+        labels[i].name = borrow(d->labels[i].name);
+        labels[i].value = borrow(d->labels[i].value);
         pointers[i] = &labels[i];
     }
-    return m;
+    size_t size = tocsin__v1__declare__get_packed_size(&m), rest = size;
+    uint8_t *p = malloc(DECLARE_EXTRA + size), *at = p;
+    if (!p)
+        return -ENOMEM;
+    *at++ = DECLARE_TAG;
+    for (; rest >= 0x80; rest >>= 7)
+        *at++ = (uint8_t)(rest | 0x80);
+    *at++ = (uint8_t)rest;
+    at += tocsin__v1__declare__pack(&m, at);
+    *ret = (struct series){
+        .declare = p, .declare_len = (uint16_t)(at - p), .kind = (uint8_t)d->kind};
+    return 0;
 }
 
 int chain_out_declare(struct chain_out *c, const struct batch_declare *d)
@@ -128,11 +133,9 @@ int chain_out_declare(struct chain_out *c, const struct batch_declare *d)
         c->series = more;
         c->cap = cap;
     }
-    Tocsin__V1__Declare *copy = declare_copy(d);
-    if (!copy)
-        return -ENOMEM;
-    c->series[c->n++] = (struct series){.declare = copy};
-    return 0;
+    int rc = declare_pack(d, &c->series[c->n]);
+    c->n += rc == 0;
+    return rc;
 }
 
 int chain_out_retire(struct chain_out *c, uint32_t id)
@@ -159,17 +162,16 @@ static void forget_last(struct chain_out *c, struct series *s)
 {
     if (s->flags & HAS_LAST && s->cell)
         c->charge -= cell_charge(s->cell->n);
-    s->flags &= ~(unsigned)HAS_LAST;
+    s->flags &= (uint8_t)~HAS_LAST;
 }
 
 // What one frame needs at most, so that its columns can be laid out in one block.
 struct need {
-    size_t samples, groups, histograms, buckets, events, declares;
+    size_t samples, groups, histograms, buckets, events;
 };
 
 // Also checks everything about the batch that does not depend on the order of samples.
-static int frame_need(
-    const struct chain_out *c, const struct batch *b, bool key, struct need *ret)
+static int frame_need(const struct chain_out *c, const struct batch *b, struct need *ret)
 {
     struct need need = {.groups = b->n_groups, .events = b->n_events};
 
@@ -210,14 +212,12 @@ static int frame_need(
     for (size_t i = 0; i < b->n_repairs; i++)
         if (wire_repair_result_fault(&b->repairs[i]))
             return -EINVAL;
-    need.declares = key ? c->n : c->n - c->told;
     *ret = need;
     return 0;
 }
 
 // The block of columns; each is carved off once and filled from its start.
 struct columns {
-    Tocsin__V1__Declare **declares;
     Tocsin__V1__Group **group_at, *groups;
     Tocsin__V1__Histogram **histogram_at, *histograms;
     Tocsin__V1__Event **event_at, *events;
@@ -241,7 +241,6 @@ static size_t columns_lay(struct columns *k, uint8_t *block, const struct need *
 {
     size_t at = 0;
 
-    k->declares = carve(block, &at, need->declares, sizeof(*k->declares));
     k->group_at = carve(block, &at, need->groups, sizeof(*k->group_at));
     k->groups = carve(block, &at, need->groups, sizeof(*k->groups));
     k->histogram_at = carve(block, &at, need->histograms, sizeof(*k->histogram_at));
@@ -383,7 +382,7 @@ static int encode_group(struct chain_out *c, struct columns *k, const struct bat
     for (size_t i = 0; i < group->n; i++) {
         const struct batch_sample *s = &group->samples[i];
         struct series *series = &c->series[s->id];
-        bool is_histogram = series->declare->kind == TOCSIN__V1__KIND__KIND_HISTOGRAM;
+        bool is_histogram = series->kind == SERIES_HISTOGRAM;
         unsigned kind = KIND_ABSENT;
         int rc;
 
@@ -441,12 +440,6 @@ static int encode_group(struct chain_out *c, struct columns *k, const struct bat
     return 0;
 }
 
-// Protobuf-c's structs have no const; it does not write through these.
-static char *borrow(const char *text)
-{
-    return text ? (char *)(uintptr_t)text : (char *)(uintptr_t) "";
-}
-
 static void encode_events(struct columns *k, const struct batch *b, Tocsin__V1__Frame *m)
 {
     m->n_events = b->n_events;
@@ -462,31 +455,50 @@ static void encode_events(struct columns *k, const struct batch *b, Tocsin__V1__
     }
 }
 
+// The frame in the order of its fields: those before the declares, the declares, those behind.
+static int frame_pack(const struct chain_out *c, size_t first, const Tocsin__V1__Frame *head,
+    const Tocsin__V1__Frame *tail, struct buf *out)
+{
+    size_t size =
+        tocsin__v1__frame__get_packed_size(head) + tocsin__v1__frame__get_packed_size(tail);
+    for (size_t id = first; id < c->n; id++)
+        size += c->series[id].declare_len;
+    if (size > WIRE_UNPACKED_MAX)
+        return -EMSGSIZE;
+    int rc = buf_reserve(out, size);
+    if (rc < 0)
+        return rc;
+    out->len += tocsin__v1__frame__pack(head, out->data + out->len);
+    for (size_t id = first; id < c->n; id++) {
+        const struct series *s = &c->series[id];
+        if (s->declare)
+            memcpy(out->data + out->len, s->declare, s->declare_len);
+        out->len += s->declare_len;
+    }
+    out->len += tocsin__v1__frame__pack(tail, out->data + out->len);
+    return 0;
+}
+
 static int encode_frame(struct chain_out *c, const struct batch *b, bool key, struct buf *out)
 {
-    Tocsin__V1__Frame m = TOCSIN__V1__FRAME__INIT;
+    Tocsin__V1__Frame head = TOCSIN__V1__FRAME__INIT, m = TOCSIN__V1__FRAME__INIT;
     Tocsin__V1__RepairResult repairs[WIRE_REPAIRS_MAX], *repair_at[WIRE_REPAIRS_MAX];
     struct columns k;
     struct need need;
 
-    int rc = frame_need(c, b, key, &need);
+    int rc = frame_need(c, b, &need);
     if (rc < 0)
         return rc;
     rc = columns_open(c, &need, &k);
     if (rc < 0)
         return rc;
-    m.seq = b->seq;
-    m.base_seq = key ? 0 : c->seq;
-    m.wall_ms = b->wall_ms;
-    m.mono_ns = b->mono_ns;
+    head.seq = b->seq;
+    head.base_seq = key ? 0 : c->seq;
+    head.wall_ms = b->wall_ms;
+    head.mono_ns = b->mono_ns;
     m.clock_step_ms = b->clock_step_ms;
-    m.declares = k.declares;
-    for (size_t id = key ? 1 : c->told; id < c->n; id++) {
-        if (key)
-            forget_last(c, &c->series[id]);
-        if (c->series[id].declare)
-            m.declares[m.n_declares++] = c->series[id].declare;
-    }
+    for (size_t id = 1; key && id < c->n; id++)
+        forget_last(c, &c->series[id]);
     m.retired = c->retiring;
     m.n_retired = c->n_retiring;
     m.n_groups = b->n_groups;
@@ -503,14 +515,7 @@ static int encode_frame(struct chain_out *c, const struct batch *b, bool key, st
         repair_result_pack(&b->repairs[m.n_repairs], &repairs[m.n_repairs]);
         repair_at[m.n_repairs] = &repairs[m.n_repairs];
     }
-    size_t size = tocsin__v1__frame__get_packed_size(&m);
-    if (size > WIRE_UNPACKED_MAX)
-        return -EMSGSIZE;
-    rc = buf_reserve(out, size);
-    if (rc < 0)
-        return rc;
-    out->len += tocsin__v1__frame__pack(&m, out->data + out->len);
-    return 0;
+    return frame_pack(c, key ? 1 : c->told, &head, &m, out);
 }
 
 int chain_out_encode(struct chain_out *c, const struct batch *b, struct buf *out, bool *ret_key)
