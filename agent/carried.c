@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/carried.h"
 #include "agent/listen.h"
+#include "agent/turnover.h"
 #include <stdlib.h>
 #include <string.h>
 
 static const bool ALWAYS[SOCKDIAG_STATES] = {
     [SOCKDIAG_ESTABLISHED] = true, [SOCKDIAG_SYN_RECV] = true, [SOCKDIAG_CLOSE_WAIT] = true};
-static const char *const HOW[CLOSED_HOWS] = {"fin", "reset", "unknown"};
+static const char *const HOW[CLOSED_HOWS] = {"fin", "reset", "timeout", "unknown"};
 
 struct carried *carried_of(struct carried_list *l, struct listen *listen, uint16_t port)
 {
@@ -82,6 +83,27 @@ uint64_t carried_opened(const struct carried_list *l)
     return n;
 }
 
+void carried_count(struct carried *c, struct turnover *kernel, uint32_t netns)
+{
+    struct traffic *t = &c->traffic;
+    uint64_t opened, closed[CLOSED_HOWS];
+
+    if (!kernel || !turnover_take(kernel, netns, c->service->port, &opened, closed)) {
+        c->counted = false;
+        return;
+    }
+    if (!c->counted) {
+        c->counted = true;
+        // What ours have beyond it is what was not its to see.
+        c->before_opened = t->opened > opened ? t->opened - opened : 0;
+        for (int i = 0; i < CLOSED_HOWS; i++)
+            c->before_closed[i] = t->closed[i] > closed[i] ? t->closed[i] - closed[i] : 0;
+    }
+    t->opened = c->before_opened + opened;
+    for (int i = 0; i < CLOSED_HOWS; i++)
+        t->closed[i] = c->before_closed[i] + closed[i];
+}
+
 // --- series --------------------------------------------------------------------------------------
 
 static void declare_all(struct carried *c, struct output *o, const struct wire_label *labels)
@@ -131,7 +153,7 @@ static void declare(struct carried *c, struct output *o)
             output_series(o, "tocsin_service_connections", labels, n + 1, SERIES_GAUGE, "");
     }
     for (int i = 0; i < CLOSED_HOWS; i++) {
-        if (c->closed[i] || (i == CLOSED_UNKNOWN && c->traffic.closed[i] == 0))
+        if (c->closed[i] || (i >= CLOSED_TIMEOUT && c->traffic.closed[i] == 0))
             continue;
         labels[n] = (struct wire_label){"how", HOW[i]};
         c->closed[i] = output_series(

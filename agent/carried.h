@@ -17,6 +17,7 @@
 #define CARRIED_CACHE 64
 
 struct listen;
+struct turnover;
 
 struct carried {
     struct traffic traffic; // first: connections know it by this address
@@ -24,6 +25,9 @@ struct carried {
     struct carried *next;
     bool walked; // a whole walk has seen what was there before us
     bool declared;
+    // What we had counted when the kernel's own numbers came.
+    bool counted;
+    uint64_t before_opened, before_closed[CLOSED_HOWS];
     uint32_t live_ids[SOCKDIAG_STATES], opened, closed[CLOSED_HOWS], received, sent, rtt,
         rtt_max, rtt_min, rate, retransmitted, segments;
     // Of the last whole walk.
@@ -54,6 +58,9 @@ void carried_round(struct carried_list *l);
 void carried_publish(struct carried_list *l);
 // Connections opened of all services that ever were.
 uint64_t carried_opened(const struct carried_list *l);
+// Where the kernel itself counts openings and ends, its numbers are the exact ones, and ours go on from
+// there when it no longer does. NULL allowed; netns 0 = the agent's own.
+void carried_count(struct carried *c, struct turnover *kernel, uint32_t netns);
 void carried_show(struct carried *c, struct output *o); // the samples of a tick
 // The service ends: stale markers, the row is freed.
 void carried_end(struct carried_list *l, struct carried *c, struct output *o);

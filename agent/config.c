@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/config_read.h"
+#include "agent/dependency.h"
 #include "base/diag.h"
 #include "base/num.h"
 #include "wire/name.h"
@@ -179,6 +180,7 @@ static const struct config_key TOP[] = {
     {"labels", read_labels, 0, NULL},
     {"probes", config_probes, 0, NULL},
     {"repairs", config_repairs, 0, NULL},
+    {"dependencies", config_dependencies, 0, NULL},
 };
 
 static const char *default_state_dir(struct config_reader *r)
@@ -243,6 +245,7 @@ static int load(const char *text, size_t len, const char *file, bool outside,
     struct agent_config *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
+    c->dependencies = DEPENDENCIES_DEFAULT;
     diags_init(&d);
     diags_init(&flags);
     arena_init(&tree, 16u << 20);
@@ -362,6 +365,7 @@ int config_print(const struct agent_config *c, struct buf *out)
         buf_addf(out, "\n  %s: ", c->labels[i].name);
         config_add_value(out, "", c->labels[i].value);
     }
+    buf_addf(out, "\ndependencies: {top: %u}", c->dependencies);
     config_print_probes(c, out);
     config_print_repairs(c, out);
     buf_adds(out, "\n");

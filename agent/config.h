@@ -57,6 +57,8 @@ struct agent_config {
     size_t n_probes;
     struct repair_action *repairs; // NULL: none
     size_t n_repairs;
+    uint32_t
+        dependencies; // destinations told apart; 0 = outgoing connections are not looked at
 };
 
 // What stands above the file: from the command line. NULL = not given.

@@ -57,6 +57,8 @@ void config_dns_rcode(struct config_reader *r, const struct yaml_node *n, void *
 void config_dns_check(
     struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
 void config_dns_print(const struct probe_config *p, struct buf *out);
+// The map `dependencies`; `to` is the configuration.
+void config_dependencies(struct config_reader *r, const struct yaml_node *n, void *to);
 // The list `repairs`, and the same printed.
 void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_repairs(const struct agent_config *c, struct buf *out);

@@ -99,6 +99,39 @@ static inline __u64 connection_port_key(__u32 netns, __u16 port)
     return (__u64)netns << 16 | port;
 }
 
+static inline __u64 connection_mixed(__u64 h)
+{
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
+    h = (h ^ h >> 27) * 0x94d049bb133111ebull;
+    return h ^ h >> 31;
+}
+
+// Slot of a listening port, or -1; a free one is taken if asked for. Everybody looks in the same
+// order, and a bounded number of places.
+#define CONNECTION_PLACES 32
+static inline int connection_port_slot(struct connection_head *h, __u64 key, int take)
+{
+    __u32 start = (__u32)connection_mixed(key);
+
+    for (__u32 i = 0; i < CONNECTION_PLACES; i++) {
+        __u32 at = start + i;
+        // The compiler may not conclude that it is in range: the verifier has to see the mask.
+        __asm__ volatile("" : "+r"(at));
+        at &= CONNECTION_PORTS - 1;
+        if (h->ports[at] == key)
+            return (int)at;
+    }
+    for (__u32 i = 0; take && i < CONNECTION_PLACES; i++) {
+        __u32 at = start + i;
+        __asm__ volatile("" : "+r"(at));
+        at &= CONNECTION_PORTS - 1;
+        __u64 was = __sync_val_compare_and_swap(&h->ports[at], 0, key);
+        if (was == 0 || was == key)
+            return (int)at;
+    }
+    return -1;
+}
+
 // The element of `dests` that counts for a client's socket.
 static inline __u32 connection_dest_index(
     const struct connection_head *h, const struct connection_socket *s)

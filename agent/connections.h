@@ -27,8 +27,13 @@
 
 #define CONNECTIONS_MAX 262144
 
-enum closed_how { CLOSED_FIN, CLOSED_RESET, CLOSED_UNKNOWN };
-#define CLOSED_HOWS 3
+enum closed_how {
+    CLOSED_FIN,
+    CLOSED_RESET,
+    CLOSED_TIMEOUT,
+    CLOSED_UNKNOWN
+}; // timeout: only the kernel tells (turnover.h)
+#define CLOSED_HOWS 4
 
 // Counters of one service and what the walk under way has added up.
 struct traffic {

@@ -303,8 +303,11 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
     double ratio;
 
     carry_all(e);
-    for (struct carried *c = e->carried.first; c; c = c->next)
+    uint32_t netns = s->env->netns ? (uint32_t)s->env->netns->inode : 0;
+    for (struct carried *c = e->carried.first; c; c = c->next) {
+        carried_count(c, s->env->turnover, netns);
         carried_show(c, o);
+    }
     output_set(o, e->ids[LOST], (double)e->closes.lost);
     output_set(o, e->ids[TOLD], !e->closes.left);
     output_set(o, e->ids[REFUSED], (double)e->refused);

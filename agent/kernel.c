@@ -32,6 +32,7 @@ struct kernel_part {
 };
 
 struct kernel {
+    struct kernel_options options;
     struct {
         struct kernel_part *part; // NULL: not there, or taken
         int rc;
@@ -246,7 +247,6 @@ static void load_all(struct kernel *k, const char *btf, const struct kernel_opti
 
 struct kernel *kernel_open(const struct env *env)
 {
-    struct kernel_options o = {0};
     char path[512], why[160];
     struct stat st;
     struct kernel *k = calloc(1, sizeof(*k));
@@ -259,15 +259,22 @@ struct kernel *kernel_open(const struct env *env)
         snprintf(why, sizeof(why), "%.60s: %s", path, strerror(-rc));
         all_fail(k, rc, why);
     } else {
-        o = (struct kernel_options){
-            .netns = (uint32_t)st.st_ino, .pid = (uint32_t)getpid(), .dependencies = 50};
-        if (getrandom(&o.seed, sizeof(o.seed), GRND_NONBLOCK) != sizeof(o.seed))
-            o.seed = (uint64_t)clock_mono_ns(&env->clock);
+        struct kernel_options *o = &k->options;
+        o->netns = (uint32_t)st.st_ino;
+        o->pid = (uint32_t)getpid();
+        o->dependencies = env->config ? env->config->dependencies : 0;
+        if (getrandom(&o->seed, sizeof(o->seed), GRND_NONBLOCK) != sizeof(o->seed))
+            o->seed = (uint64_t)clock_mono_ns(&env->clock);
         snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", env->sys);
-        load_all(k, path, &o);
+        load_all(k, path, o);
     }
     capabilities_drop();
     return k;
+}
+
+const struct kernel_options *kernel_options(const struct kernel *k)
+{
+    return &k->options;
 }
 
 void kernel_close(struct kernel *k)

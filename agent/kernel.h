@@ -42,6 +42,7 @@ struct kernel_part; // one file
 
 // Loads all. NULL: memory. Gives up the capabilities in any case.
 struct kernel *kernel_open(const struct env *env);
+const struct kernel_options *kernel_options(const struct kernel *k);
 void kernel_close(struct kernel *k); // NULL allowed; not the parts that were taken
 
 // The file, for the caller to close; its programs run until then. -errno with why filled.

@@ -229,7 +229,8 @@ static void reload(struct core *c)
                  !same(next->labels[i].value, old->labels[i].value);
     if (labels || !same(next->collector, old->collector) ||
         !same(next->token_file, old->token_file) || !same(next->ca_file, old->ca_file) ||
-        !same(next->state_dir, old->state_dir) || !same(next->host, old->host))
+        !same(next->state_dir, old->state_dir) || !same(next->host, old->host) ||
+        next->dependencies != old->dependencies)
         log_warn("config_needs_restart", "detail=%s",
             log_q("only probes are taken over by a reload"));
     struct err err = {0};

@@ -16,6 +16,7 @@
 struct agent_config;
 struct kernel;
 struct listen;
+struct turnover;
 struct demand;
 struct netns;
 
@@ -37,6 +38,8 @@ struct env {
     struct kernel *kernel;
     // NULL = the agent's own network namespace; the samplers of another one have an env of their own.
     struct netns *netns;
+    // Connections as the kernel counts them, set by tcp.connections while it is open, else NULL.
+    struct turnover *turnover;
 };
 
 struct tick {

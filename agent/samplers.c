@@ -5,12 +5,14 @@
 #include "agent/listen.h"
 #include "agent/procevents.h"
 #include "agent/sampler.h"
+#include "agent/turnover.h"
 
 // In the order in which they are opened and run: listeners are there when a death is told of them.
 const struct sampler_ops *const samplers[] = {
     &listen_sampler,
     &procevents_sampler,
     &established_sampler,
+    &turnover_sampler,
     &latency_sampler,
     &sampler_host_cpu,
     &sampler_host_memory,

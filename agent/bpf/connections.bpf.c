@@ -23,7 +23,6 @@
 #define AF_INET     2
 #define AF_INET6    10
 #define IPPROTO_TCP 6
-#define PROBES      32
 
 enum {
     ESTABLISHED = 1,
@@ -117,13 +116,6 @@ const volatile __u32 own_netns = 0, own_pid = 0;
 const volatile __u32 n_dests = 0; // told apart; 0 = outgoing connections are not looked at
 const volatile __u64 seed = 0;
 
-static __always_inline __u64 mixed(__u64 h)
-{
-    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
-    h = (h ^ h >> 27) * 0x94d049bb133111ebull;
-    return h ^ h >> 31;
-}
-
 static __always_inline __u32 netns_of(const struct sock *sk)
 {
     return sk->__sk_common.skc_net.net->ns.inum;
@@ -131,33 +123,10 @@ static __always_inline __u32 netns_of(const struct sock *sk)
 
 // --- accepted ------------------------------------------------------------------------------------
 
-// Slot of a listening port, or -1. The first of equals wins, so that all look in the same order.
-static __always_inline int port_slot(struct connection_head *h, __u64 key, int take)
-{
-    __u32 start = (__u32)mixed(key);
-
-    for (__u32 i = 0; i < PROBES; i++) {
-        __u32 at = start + i;
-        asm volatile("" : "+r"(at));
-        at &= CONNECTION_PORTS - 1;
-        if (h->ports[at] == key)
-            return (int)at;
-    }
-    for (__u32 i = 0; take && i < PROBES; i++) {
-        __u32 at = start + i;
-        asm volatile("" : "+r"(at));
-        at &= CONNECTION_PORTS - 1;
-        __u64 was = __sync_val_compare_and_swap(&h->ports[at], 0, key);
-        if (was == 0 || was == key)
-            return (int)at;
-    }
-    return -1;
-}
-
 static __always_inline struct connection_port *port_of(
     struct connection_head *h, const struct sock *sk, __u16 port, int take, __u32 *ret_slot)
 {
-    int slot = port_slot(h, connection_port_key(netns_of(sk), port), take);
+    int slot = connection_port_slot(h, connection_port_key(netns_of(sk), port), take);
 
     if (slot < 0) {
         if (take)
@@ -279,11 +248,11 @@ static __always_inline int destination_of(const struct sock *sk, struct destinat
 // Index of the destination in `dests`: its own, or 0 when all are taken.
 static __always_inline __u32 dest_index(struct connection_head *h, const struct destination *d)
 {
-    __u64 key = mixed(seed ^ ((__u64)d->address[0] << 32 | d->address[1]));
+    __u64 key = connection_mixed(seed ^ ((__u64)d->address[0] << 32 | d->address[1]));
     __u32 start;
 
-    key = mixed(key ^ ((__u64)d->address[2] << 32 | d->address[3]));
-    key = mixed(key ^ ((__u64)d->netns << 32 | d->port));
+    key = connection_mixed(key ^ ((__u64)d->address[2] << 32 | d->address[3]));
+    key = connection_mixed(key ^ ((__u64)d->netns << 32 | d->port));
     key |= !key;
     start = (__u32)key % n_dests;
     for (__u32 i = 0; i < n_dests && i < CONNECTION_DESTS_MAX; i++) {

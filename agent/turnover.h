@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sampler "tcp.connections": every connection of this host counted by the kernel as it opens and
+ * closes, in whatever network namespace; see bpf/connections.bpf.c for where from.
+ *
+ *     ports  tocsin_service_connections_opened_total, _closed_total{how}      [1]
+ *            tocsin_service_connection_duration_seconds (histogram, of those that are over)
+ *            tocsin_service_resets_received_total, _resets_sent_total
+ *     dests  dependency.h
+ *
+ * [1] One writer for each series, and no event twice: of a service that tcp.established carries,
+ * tcp.established writes both, and takes the kernel's numbers with turnover_take while there are any.
+ * They are exact to the last event, where its own are so only as long as no multicast was lost, and
+ * they know a timeout. When the programs are taken out it goes on from there with its own. Of ports
+ * that nobody carries - those of other network namespaces; all, where tcp.established is not
+ * available - this sampler writes them. Bytes are always tcp.established's.
+ *
+ * A port of another network namespace has a series from its first connection on, with the label
+ * netns (the namespace's inode); its service is named by the cgroup of the socket. A port without a
+ * connection for TURNOVER_KEEP_NS gives its slot back, and earlier when there is none left.
+ *
+ * Needs CAP_BPF and CAP_PERFMON at the start. Loop thread.
+ */
+#pragma once
+#include "agent/connection_slot.h"
+#include "agent/connections.h"
+#include "agent/sampler.h"
+
+#define TURNOVER_KEEP_NS  86400000000000LL // as long as a service that is down
+#define TURNOVER_SPARE_NS 60000000000LL    // when slots are short
+
+extern const struct sampler_ops turnover_sampler;
+
+struct turnover;
+// What was opened and closed at a port since the sampler began; netns 0 = the agent's own. False: it
+// does not know, or no longer. Who takes it writes it (see [1]).
+bool turnover_take(struct turnover *t, uint32_t netns, uint16_t port, uint64_t *ret_opened,
+    uint64_t ret_closed[static CLOSED_HOWS]);
+
+// The memory, for tests of the caller's.
+struct connection_memory {
+    struct connection_head *head;
+    struct connection_port *ports; // CONNECTION_PORTS
+    struct connection_dest *dests; // n_dests + 1
+    uint32_t n_dests, own_netns;
+};
+// The sampler's tick on such memory; freed by ops->close.
+int turnover_attach(struct sampler *s, const struct connection_memory *memory);
+// Buckets of the wire from those of the kernel, index and count holding CONNECTION_BUCKETS.
+void connection_read(const __u64 buckets[static CONNECTION_BUCKETS], uint64_t sum_ns, int low,
+    int32_t *index, uint64_t *count, struct wire_histogram *ret);
