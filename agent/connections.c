@@ -232,7 +232,10 @@ void connections_dump(
         }
     }
     row->walk = c->walk;
-    row->state = s->state & 0x7fu;
+    row->state = s->state & 0x3fu;
+    // Nor has one that waits to be accepted.
+    row->orphan =
+        s->inode == 0 && (s->state == SOCKDIAG_FIN_WAIT1 || s->state == SOCKDIAG_FIN_WAIT2);
     book(row->traffic, row, s, data_received(s, s->state), data_sent(s));
 }
 
@@ -245,6 +248,14 @@ static enum closed_how how_closed(const struct connection *row, const struct soc
         return CLOSED_RESET; // cleared by an abort
     return s->bytes_acked == s->bytes_sent - s->bytes_retransmitted + 1 ? CLOSED_FIN
                                                                         : CLOSED_RESET;
+}
+
+// After an orderly close: is the peer's FIN in bytes_received? Not where the service closed first and has
+// let go of the socket: the kernel then hands over to a TIME_WAIT before it comes. If it came in time,
+// nobody has read it. Unseen, the peer closed first, most likely: the error is one byte of a connection.
+static bool has_peers_fin(const struct connection *row, const struct sockdiag *s)
+{
+    return s->receive_queue == 1 || !row->orphan;
 }
 
 void connections_final(struct connections *c, struct traffic *t, const struct sockdiag *s)
@@ -264,11 +275,11 @@ void connections_final(struct connections *c, struct traffic *t, const struct so
     }
     t = row->traffic;
     enum closed_how how = how_closed(row, s);
-    // The final state is CLOSE whatever came before. After an orderly close the peer's FIN is in
-    // bytes_received unless we closed first: then the kernel hands over to TIME_WAIT before it comes.
-    bool first = row->state == SOCKDIAG_FIN_WAIT1 || row->state == SOCKDIAG_FIN_WAIT2;
-    unsigned state = how == CLOSED_FIN && !first ? SOCKDIAG_LAST_ACK : row->state;
-    book(t, row, s, data_received(s, state), data_sent(s));
+    // The final state is CLOSE whatever came before.
+    book(t, row, s,
+        data_received(
+            s, how == CLOSED_FIN && has_peers_fin(row, s) ? SOCKDIAG_LAST_ACK : row->state),
+        data_sent(s));
     t->closed[how]++;
     if (c->walking)
         row->traffic = NULL;

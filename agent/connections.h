@@ -50,7 +50,8 @@ struct connection {
     struct traffic *traffic; // NULL: closed while a walk was under way; kept so that an answer
                              // the kernel had written before does not open it again
     uint64_t received : 56, walk : 8;
-    uint64_t sent : 56, state : 7;
+    uint64_t sent : 56, state : 6;
+    uint64_t orphan : 1; // when seen last: closed first, and its process has let go of it
     uint64_t missed : 1; // by the last whole walk
     uint32_t retransmitted, segments;
 };

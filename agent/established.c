@@ -163,6 +163,10 @@ static void on_socket(void *ctx, const struct netlink_message *m)
 
     if (!c || sockdiag_parse(m->body, m->len, &k) != 0)
         return;
+    // What is left of a closed connection whose peer has not closed yet goes as FIN_WAIT2 too, with the
+    // cookie it had, but carries nothing.
+    if (k.state == SOCKDIAG_FIN_WAIT2 && !(k.have & SOCKDIAG_HAS_INFO))
+        return;
     connections_dump(&e->connections, &c->traffic, &k, c->walked || !c->service->present);
     if (!e->asking)
         few_add(&e->few, &k);

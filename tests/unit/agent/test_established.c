@@ -69,6 +69,45 @@ static void reset_keeps(void)
     connections_done(&c);
 }
 
+// Whose FIN is in bytes_received? Ours never is, the peer's depends on who closed first.
+static void peers_fin(void)
+{
+    static const struct {
+        unsigned seen; // state of the last look, 0 = none
+        uint32_t inode, unread;
+        uint64_t received;
+    } CASES[] = {
+        {0, 0, 0, 100},                    // the peer closed first
+        {0, 0, 1, 100},                    // we did, and let go; its FIN came in time
+        {SOCKDIAG_ESTABLISHED, 0, 0, 100}, // waits to be accepted
+        {SOCKDIAG_FIN_WAIT1, 7, 0, 100},   // we closed, and read on to its end
+        {SOCKDIAG_FIN_WAIT1, 0, 0, 101},   // we let go: what comes later is not ours
+        {SOCKDIAG_FIN_WAIT1, 0, 1, 100},
+        {SOCKDIAG_LAST_ACK, 0, 0, 100},
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct connections c;
+        struct traffic t = {0};
+        struct sockdiag s = sock(7, CASES[i].seen, 10, 50);
+
+        connections_init(&c, 1);
+        s.inode = CASES[i].inode;
+        if (CASES[i].seen) {
+            connections_begin(&c);
+            connections_dump(&c, &t, &s, true);
+            connections_sweep(&c, true);
+        }
+        s = sock(7, SOCKDIAG_CLOSE, 101, 50);
+        s.bytes_acked = 51;
+        s.receive_queue = CASES[i].unread;
+        connections_final(&c, &t, &s);
+        CU_ASSERT_EQUAL(t.received, CASES[i].received);
+        CU_ASSERT_EQUAL(t.closed[CLOSED_FIN], 1);
+        connections_done(&c);
+    }
+}
+
 static void late_answer(void)
 {
     struct connections c;
@@ -353,6 +392,7 @@ out:
 static const struct test TESTS[] = {
     {"books growth once and takes the FINs off", grows},
     {"keeps what an abort has cleared", reset_keeps},
+    {"takes the peer's FIN off where it has come", peers_fin},
     {"a dump's late answer does not open a closed connection again", late_answer},
     {"what is older than the agent is not growth, what is missed has closed", older_than_us},
     {"rows are found while others come and go", many_rows},

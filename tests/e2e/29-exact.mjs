@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connections too short for any sample are counted to the last one, and so are their bytes, by an agent
+// without any privilege; what the kernel's buffer had no room for is counted too.
+
+import { spawnSync } from "node:child_process";
+import { copyFileSync, chmodSync, chownSync, mkdirSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import { World, bin, check, freePort, now, root, run, until } from "./world.mjs";
+
+// In a network namespace of its own, so that nobody else's connections are lost, refused or counted.
+if (process.getuid() === 0 && !process.env.ALONE) {
+  const r = spawnSync("unshare", ["-n", "sh", "-c", 'ip link set lo up && exec "$0" "$@"', process.execPath, ...process.argv.slice(1)], {
+    stdio: "inherit",
+    env: { ...process.env, ALONE: "1" },
+  });
+  process.exit(r.status ?? 1);
+}
+
+const N = 10000;
+const REQUEST = Buffer.alloc(1000, "q");
+const REPLY = Buffer.alloc(700, "a");
+const w = new World();
+const value = async (expr) => Number((await w.query(expr))[0]?.value[1]);
+const alone = !!process.env.ALONE;
+const servers = [];
+let agent;
+
+/** The agent as nobody, from a copy that nobody may read. */
+async function agentAsNobody(name, config = "") {
+  const program = join(w.dir, "tocsin-agent");
+  copyFileSync(join(bin, "tocsin-agent"), program);
+  chmodSync(program, 0o755);
+  const state = join(w.dir, name);
+  mkdirSync(state, { recursive: true });
+  const file = w.put(`${name}.yaml`, `collector: http://127.0.0.1:${w.ingestPort}\nstate_dir: ${state}\n${config}`);
+  const rooted = process.getuid() === 0;
+  if (rooted) chownSync(state, 65534, 65534);
+  const as = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"];
+  const [first, ...rest] = [...(rooted ? as : []), program, "--config", file];
+  const a = w.spawn(name, first, rest);
+  await until("the agent's first sample", async () => (await w.query('up{job="node"} == 1')).length > 0).catch((e) => {
+    throw new Error(`${e.message}\n${w.log(a)}`);
+  });
+  return a;
+}
+
+/** A server that answers a whole request after a millisecond, by `reply`. */
+async function answering(reply) {
+  const server = createServer((s) => {
+    let got = 0;
+    s.setNoDelay(true).on("error", () => {});
+    s.on("data", (d) => {
+      got += d.length;
+      if (got === REQUEST.length) setTimeout(() => reply(s), 1);
+    });
+  });
+  const port = await freePort();
+  await new Promise((ok) => server.listen(port, "127.0.0.1", 1024, ok));
+  servers.push(server);
+  return port;
+}
+
+/** One connection: a request, its reply, and its end: by us, by the server (end), or by an abort. */
+function once(port, how) {
+  return new Promise((ok, no) => {
+    let got = 0;
+    const late = how === "late";
+    const s = connect({ port, host: "127.0.0.1", allowHalfOpen: late }).setNoDelay(true);
+    if (late) s.on("end", () => setTimeout(() => s.end(), 60));
+    s.on("error", no);
+    s.on("close", () => ok(got));
+    s.on("connect", () => s.write(REQUEST));
+    s.on("data", (d) => {
+      got += d.length;
+      if (got < REPLY.length) return;
+      if (how === "reset") s.resetAndDestroy();
+      else if (how === "client") s.end();
+    });
+  });
+}
+
+async function many(port, n, how, clients = 20) {
+  let left = n;
+  const begun = now();
+  await Promise.all(
+    Array.from({ length: clients }, async () => {
+      while (left-- > 0) check((await once(port, how)) === REPLY.length, "a reply was cut short");
+    }),
+  );
+  return now() - begun;
+}
+
+const series = async (port) => {
+  const of = async (name, more = "") => (await value(`tocsin_service_${name}{port="${port}"${more}}`)) || 0;
+  const [opened, fin, reset, unknown, received, sent, lost] = await Promise.all([
+    of("connections_opened_total"),
+    of("connections_closed_total", ',how="fin"'),
+    of("connections_closed_total", ',how="reset"'),
+    of("connections_closed_total", ',how="unknown"'),
+    of("received_bytes_total"),
+    of("sent_bytes_total"),
+    value('tocsin_agent_events_lost_total{source="tcp.destroy",netns=""}'),
+  ]);
+  return { opened, fin, reset, unknown, received, sent, lost };
+};
+// The kernel's count of connections opened here, less those we know and those whose end we lost (`unknown` are
+// both): what it was, whatever was lost in between. After some quiet, since all is of one tick.
+async function balance() {
+  await new Promise((ok) => setTimeout(ok, 2500));
+  return value(
+    `node_netstat_Tcp_PassiveOpens - scalar(sum(tocsin_service_connections_opened_total)) - scalar(tocsin_agent_events_lost_total{source="tcp.destroy"})
+     + scalar(sum(tocsin_service_connections_closed_total{how="unknown"}) or vector(0))`,
+  );
+}
+const known = (port) => until(`port ${port} to be a service`, async () => (await w.query(`tocsin_service_connections_opened_total{port="${port}"}`)).length);
+// Until all closes are heard, or what is missing was lost.
+const settled = (port, n) =>
+  until(`${n} closes`, async () => {
+    const s = await series(port);
+    return s.fin + s.reset + s.unknown + s.lost >= n && s;
+  }, 15000, 300);
+
+await run([
+  ...[
+    ["client", "the client closes", (s) => s.write(REPLY)],
+    ["server", "the server closes", (s) => s.end(REPLY)],
+    ["late", "the server closes and the client later", (s) => s.end(REPLY)],
+  ].map(([how, what, reply]) => [
+    `${N} connections of a millisecond, ${what}: opened, closed and bytes are exact`,
+    async () => {
+      if (how === "client") {
+        await w.collector();
+        agent = await agentAsNobody("agent");
+      }
+      const port = await answering(reply);
+      await known(port);
+      const took = await many(port, N, how, how === "late" ? 500 : 20);
+      const s = await settled(port, N);
+      console.log(`    ${Math.round(N / (took / 1000))} a second: ${JSON.stringify(s)}`);
+      check(s.fin + s.reset + s.lost === N, "closed and lost together are not all");
+      if (s.lost === 0) {
+        check(s.opened === N && s.fin === N, "opened or closed");
+        check(s.received === N * REQUEST.length, `received ${s.received}, ${N * REQUEST.length} were sent`);
+        check(s.sent === N * REPLY.length, `sent ${s.sent}, ${N * REPLY.length} were received`);
+      }
+      const covered = await value('tocsin_agent_coverage_ratio{netns=""}');
+      check(covered > 0.99 || s.lost > 0, `coverage ${covered}`);
+    },
+  ]),
+  [
+    "aborts and refused connects are counted, and an abort keeps the bytes that were seen",
+    async () => {
+      const port = await answering((s) => s.write(REPLY));
+      await known(port);
+      // These are seen while they live.
+      const kept = [];
+      for (let i = 0; i < 20; i++) {
+        const s = connect(port, "127.0.0.1").on("error", () => {});
+        kept.push(s);
+        s.write(REQUEST);
+      }
+      await until("they are seen", async () => (await value(`tocsin_service_received_bytes_total{port="${port}"}`)) === 20 * REQUEST.length);
+      await until("their replies too", async () => (await value(`tocsin_service_sent_bytes_total{port="${port}"}`)) === 20 * REPLY.length);
+      kept.forEach((s) => s.resetAndDestroy());
+      await settled(port, 20);
+      await many(port, 500, "reset");
+      const s = await settled(port, 520);
+      console.log(`    ${JSON.stringify(s)}`);
+      check(s.lost > 0 || (s.opened === 520 && s.reset === 520 && s.fin === 0), "500 aborts and 20 more");
+      check(s.received >= 20 * REQUEST.length && s.sent >= 20 * REPLY.length, "what was seen stays");
+
+      const failed = () => value('tocsin_connects_failed_total{error="refused",netns=""}');
+      const closed = await freePort();
+      const before = await failed();
+      for (let i = 0; i < 100; i++) await new Promise((ok) => connect(closed, "127.0.0.1").on("error", ok));
+      await until("100 refused connects", async () => (await failed()) >= before + 100, 5000);
+      check(!alone || (await failed()) === before + 100, "nobody else is refused here");
+    },
+  ],
+  [
+    "what the buffer had no room for while the agent stood still is counted to the last one",
+    async () => {
+      const port = await answering((s) => s.write(REPLY));
+      await known(port);
+      const before = await balance();
+      agent.kill("SIGSTOP");
+      await many(port, 2 * N, "client");
+      agent.kill("SIGCONT");
+      const s = await settled(port, 2 * N);
+      const covered = await value('tocsin_agent_coverage_ratio{netns=""}');
+      console.log(`    ${JSON.stringify(s)}, coverage ${covered}, balance ${before} and ${await balance()}`);
+      check(s.lost > 0, "8 MiB hold no 20,000 closes");
+      check(s.fin + s.reset + s.lost >= 2 * N, "closed and lost together are not all");
+      if (alone) await until("the balance is what it was", async () => (await balance()) === before, 20000);
+      check(covered < 1, "coverage says so");
+    },
+  ],
+]);
+for (const s of servers) s.close();
+await w.close();
