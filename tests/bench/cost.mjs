@@ -1,108 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the agent costs at its defaults, idle and with 10,000 loopback connections, beside
-// node_exporter (scraped once a second) and Netdata's minimal set where they are installed, all in
-// one run; then the collector's CPU per sample from simulated agents.
+// What the agent costs at its defaults, idle, with five probed services and with 10,000 loopback
+// connections, beside node_exporter, Netdata's minimal set, collectd and Zabbix's agent where they are
+// installed (cost_peers.mjs), all in one run; then the collector's CPU per sample from simulated agents.
 //
 //     sh tests/bench/cost.sh [seconds, 30] [connections, 10000] [agents, 1000]
 
 import { spawn } from "node:child_process";
 import { connect, createServer } from "node:net";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { World, bin, cpuSeconds, fetchText, freePort, now, privateKiB, rssKiB, sleep, until } from "../e2e/world.mjs";
+import { World, bin, cpuSeconds, freePort, now, privateKiB, rssKiB, sleep, tree } from "../e2e/world.mjs";
+import { peers } from "./cost_peers.mjs";
 
 const seconds = Number(process.argv[2] ?? 30);
 const connections = Number(process.argv[3] ?? 10000);
 const agents = Number(process.argv[4] ?? 1000);
 const w = new World();
-const counts = new Map(); // values a second, by process
+const whole = (p) => (p.whole ? tree(p.pid) : [p.pid]);
+const all = (p, of) => whole(p).reduce((sum, pid) => sum + of(pid), 0);
 
 async function measure(what, watched) {
-  const before = watched.map((p) => cpuSeconds(p.pid));
+  const before = watched.map((p) => all(p, cpuSeconds));
   const begun = now();
   await sleep(seconds * 1000);
   const took = (now() - begun) / 1000;
   console.log(what);
   watched.forEach((p, i) => {
-    const percent = ((cpuSeconds(p.pid) - before[i]) / took) * 100;
-    console.log(`  ${p.title.padEnd(26)} ${percent.toFixed(2).padStart(6)} % of a core   private ${(privateKiB(p.pid) / 1024).toFixed(1)} MiB   RSS ${(rssKiB(p.pid) / 1024).toFixed(1)} MiB   ${counts.has(p) ? `${counts.get(p)} values a second` : ""}`);
+    const percent = ((all(p, cpuSeconds) - before[i]) / took) * 100;
+    console.log(`  ${p.title.padEnd(26)} ${percent.toFixed(2).padStart(6)} % of a core   private ${(all(p, privateKiB) / 1024).toFixed(1)} MiB   RSS ${(all(p, rssKiB) / 1024).toFixed(1)} MiB   ${p.values ? `${p.values} values a second` : ""}`);
   });
 }
 
-async function scrapeEverySecond(port, child) {
-  const tick = async () => {
-    try {
-      const r = await fetchText(`http://127.0.0.1:${port}/metrics`);
-      counts.set(child, r.text.split("\n").filter((l) => l && l[0] !== "#").length);
-    } catch {
-      // ended
-    }
-  };
-  child.timer = setInterval(tick, 1000);
+/** Five services that Debian has, each with a probe of its own kind, four times a second. */
+async function services() {
+  const [redis, memcached, nats, mqtt] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+  const web = await w.nginx();
+  w.spawn("redis", "redis-server", ["--port", String(redis), "--bind", "127.0.0.1", "--save", "", "--dir", w.dir]);
+  w.spawn("memcached", "memcached", ["-l", "127.0.0.1", "-p", String(memcached), "-u", "nobody"]);
+  w.spawn("nats", "nats-server", ["-a", "127.0.0.1", "-p", String(nats)]);
+  w.spawn("mosquitto", "mosquitto", ["-p", String(mqtt)]);
+  return `probes:
+  - {name: web, http: "http://127.0.0.1:${web.port}/"}
+  - {name: redis, redis: "127.0.0.1:${redis}"}
+  - {name: memcached, memcached: "127.0.0.1:${memcached}"}
+  - {name: nats, nats: "127.0.0.1:${nats}"}
+  - {name: mqtt, mqtt: "127.0.0.1:${mqtt}"}
+`;
 }
 
 try {
   const collector = await w.collector();
-  const agent = await w.agent();
-  const watched = [agent, collector];
-  if (existsSync("/usr/bin/prometheus-node-exporter")) {
-    for (const [title, extra] of [
-      ["node_exporter", []],
-      ["node_exporter + tcpstat", ["--collector.tcpstat"]],
-    ]) {
-      const port = await freePort();
-      const c = w.spawn(title, "prometheus-node-exporter", [`--web.listen-address=127.0.0.1:${port}`, ...extra]);
-      await until(title, async () => (await fetchText(`http://127.0.0.1:${port}/metrics`)).status === 200);
-      await scrapeEverySecond(port, c);
-      watched.push(c);
-    }
-  }
-  if (existsSync("/usr/sbin/netdata")) {
-    const port = await freePort();
-    for (const d of ["cache", "lib", "log", "etc"]) w.put(`nd/${d}/.keep`, "");
-    const cfg = w.put(
-      "nd/netdata.conf",
-      `[global]
- run as user = root
-[db]
- mode = ram
- retention = 300
-[directories]
- config = ${w.dir}/nd/etc
- log = ${w.dir}/nd/log
- cache = ${w.dir}/nd/cache
- lib = ${w.dir}/nd/lib
-[web]
- default port = ${port}
- bind to = 127.0.0.1
-[health]
- enabled = no
-[ml]
- enabled = no
-[statsd]
- enabled = no
-[plugins]
- timex = no
- tc = no
- idlejitter = no
- cgroups = no
- checks = no
- apps = no
- charts.d = no
- fping = no
- node.d = no
- python.d = no
- go.d = no
- ioping = no
- slabinfo = no
- diskspace = no
-`,
-    );
-    watched.push(w.spawn("netdata minimal", "netdata", ["-D", "-c", cfg, "-P", `${w.dir}/nd/pid`]));
-  }
+  const agent = await w.agent({ host: "idle" });
+  const probing = await w.agent({ name: "agent + 5 probes", host: "probing", config: await services() });
+  const others = await peers(w);
+  const watched = [agent, probing, collector, ...others];
   await sleep(8000);
-  const samples = async () => Number((await w.query(`count({instance!="",job=~"node|service|tocsin|probe"})`))[0]?.value[1] ?? NaN);
-  counts.set(agent, await samples());
+  const samples = async () => {
+    for (const [p, host] of [[agent, "idle"], [probing, "probing"]])
+      p.values = Number((await w.query(`count({instance="${host}",job=~"node|service|tocsin|probe"})`))[0]?.value[1] ?? NaN);
+  };
+  await samples();
   await measure(`idle host, ${seconds} s`, watched);
 
   // Both ends are on this host: 2 x connections sockets. Sources are spread over 127.0.0.x.
@@ -114,9 +70,9 @@ try {
     if (i % 500 === 499) await sleep(50);
   }
   await sleep(5000);
-  counts.set(agent, await samples());
+  await samples();
   await measure(`${connections} loopback connections (${2 * connections} sockets), ${seconds} s`, watched);
-  for (const q of ["tocsin_agent_sampler_interval_seconds{sampler=~\"tcp.*\"}", `sum(tocsin_service_connections{port="${port}",state="established"})`])
+  for (const q of ["tocsin_agent_sampler_interval_seconds{instance=\"idle\",sampler=~\"tcp.*\"}", `sum(tocsin_service_connections{instance="idle",port="${port}",state="established"})`])
     console.log(`  ${q}: ${(await w.query(q)).map((r) => `${r.metric.sampler ?? ""} ${r.value[1]}`).join(", ")}`);
   socks.forEach((s) => s.destroy());
   server.close();
