@@ -181,6 +181,8 @@ static const struct config_key TOP[] = {
     {"probes", config_probes, 0, NULL},
     {"repairs", config_repairs, 0, NULL},
     {"dependencies", config_dependencies, 0, NULL},
+    {"cgroups", config_cgroups, 0, NULL},
+    {"processes", config_processes, 0, NULL},
 };
 
 static const char *default_state_dir(struct config_reader *r)
@@ -251,6 +253,7 @@ static int load(const char *text, size_t len, const char *file, bool outside,
     arena_init(&tree, 16u << 20);
     arena_init(&c->arena, 16u << 20);
     struct config_reader r = {.c = c, .d = &d};
+    config_host_defaults(c);
 
     const struct yaml_node *top = text ? yaml_parse(text, len, &tree, &d) : NULL;
     if (text && !top && !d.errors)
@@ -368,6 +371,7 @@ int config_print(const struct agent_config *c, struct buf *out)
     buf_addf(out, "\ndependencies: {top: %u}", c->dependencies);
     config_print_probes(c, out);
     config_print_repairs(c, out);
+    config_print_host(c, out);
     buf_adds(out, "\n");
     return out->failed;
 }

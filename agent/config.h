@@ -59,6 +59,7 @@ struct agent_config {
     size_t n_repairs;
     uint32_t
         dependencies; // destinations told apart; 0 = outgoing connections are not looked at
+    unsigned cgroups_max, processes_top; // 0 = off
 };
 
 // What stands above the file: from the command line. NULL = not given.

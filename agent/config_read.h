@@ -69,6 +69,11 @@ size_t config_command(
 void config_user(struct config_reader *r, const struct yaml_node *n, void *to);
 size_t config_environment(
     struct config_reader *r, const struct yaml_node *n, struct wire_label *env, size_t max);
+// The maps `cgroups` and `processes`, what they are when nothing is said, and the same printed.
+void config_cgroups(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_processes(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_host_defaults(struct agent_config *c);
+void config_print_host(const struct agent_config *c, struct buf *out);
 // Whoever may write the file says what is run: -EPERM with a problem when others than its owner may.
 int config_program_guard(const char *path, const char *what, struct buf *problems);
 void config_add_value(struct buf *out, const char *before, const char *s);

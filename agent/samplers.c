@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/cgroup.h"
 #include "agent/established.h"
 #include "agent/host.h"
 #include "agent/latency.h"
 #include "agent/listen.h"
+#include "agent/processes.h"
 #include "agent/procevents.h"
 #include "agent/sampler.h"
 #include "agent/turnover.h"
@@ -26,5 +28,7 @@ const struct sampler_ops *const samplers[] = {
     &sampler_host_tables,
     &sampler_host_netclass,
     &sampler_host_raid,
+    &sampler_host_cgroup,
+    &sampler_host_processes,
     NULL,
 };

@@ -103,6 +103,10 @@ static void names_every_mistake(void)
         {"probes: [{dns: a.test, tls: true}]\n", "a `server` has to be named"},
         {"probes: [{redis: a, answer: x}]\n", "are for `dns` probes"},
         {"probes: [{amqp: 'a:b'}]\n", "is not host:port"},
+        {"cgroups: {max: 2001}\n", "is not a number from 0 to 2000"},
+        {"cgroups: 5\n", "cgroups is a map"},
+        {"processes: {top: -1}\n", "is not a number from 0 to 100"},
+        {"processes: {topp: 1}\n", "did you mean `top`?"},
         {"- a\n", "a map of keys is wanted"},
         {"a: [\n", "error["},
     };

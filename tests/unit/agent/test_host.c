@@ -3,6 +3,7 @@
 // what we export must be there under the same name and labels, with the value of the same moment,
 // and what it exports must be ours or stand in the list of what is left out.
 #include "agent/host.h"
+#include "agent/processes.h"
 #include "base/buf.h"
 #include "tests/lib/run.h"
 #include <arpa/inet.h>
@@ -25,11 +26,12 @@ static const char *const EXPORTER = "/usr/bin/prometheus-node-exporter";
 static const struct sampler_ops *const HOST[] = {&sampler_host_cpu, &sampler_host_memory,
     &sampler_host_disk, &sampler_host_filesystem, &sampler_host_network, &sampler_host_netstat,
     &sampler_host_pressure, &sampler_host_load, &sampler_host_clock, &sampler_host_tables,
-    &sampler_host_netclass, &sampler_host_raid};
+    &sampler_host_netclass, &sampler_host_raid, &sampler_host_processes};
 enum { N_HOST = sizeof(HOST) / sizeof(HOST[0]) };
 
 static struct world {
     struct env env;
+    struct clock_manual time;
     struct sampler samplers[N_HOST];
     char *names[NAMES_MAX]; // by id: name{label="value",...} without job
     double values[NAMES_MAX];
@@ -58,7 +60,7 @@ static void open_world(const char *proc, const char *sys)
     memset(&w, 0, sizeof(w));
     w.env = (struct env){.loop = loop_new(),
         .out = output_new(),
-        .clock = clock_system(),
+        .clock = clock_manual(&w.time),
         .proc = proc,
         .sys = sys};
     for (int i = 0; i < N_HOST; i++) {
@@ -346,7 +348,8 @@ static pid_t exporter_start(uint16_t *ret_port, const char *tree)
         if (none)
             // Its own defaults, which Debian narrows and widens.
             execl(EXPORTER, EXPORTER, listen_arg, proc, sys, "--log.level=error",
-                "--no-collector.systemd", "--collector.netdev.device-exclude=",
+                "--no-collector.systemd", "--collector.processes",
+                "--collector.netdev.device-exclude=",
                 "--collector.filesystem.mount-points-exclude="
                 "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|"
                 "var/lib/containers/storage/.+)($|/)",
@@ -410,6 +413,12 @@ static bool exported(struct buf *text, const char *name, double *ret)
     return at != NULL;
 }
 
+// There only while a process is in that state.
+static bool is_passing(const char *name)
+{
+    return strncmp(name, "node_processes_state", 20) == 0;
+}
+
 // Ours alone: what tells an overload and node_exporter leaves out.
 static bool is_extra(const char *name)
 {
@@ -420,7 +429,7 @@ static bool is_extra(const char *name)
     for (size_t i = 0; i < sizeof(EXTRA) / sizeof(EXTRA[0]); i++)
         if (strcmp(EXTRA[i], name) == 0)
             return true;
-    return false;
+    return strncmp(name, "namedprocess_", 13) == 0 || is_passing(name);
 }
 
 // What host.h says is left out, by the beginning of its name.
@@ -431,12 +440,13 @@ static bool is_left_out(const char *name, double v)
         "node_hwmon_", "node_thermal_", "node_cooling_", "node_power_supply_", "node_rapl_",
         "node_edac_", "node_nvme_", "node_infiniband_", "node_fibrechannel_", "node_tape_",
         "node_nfs_", "node_nfsd_", "node_xfs_", "node_zfs_", "node_btrfs_", "node_bcache_",
-        "node_ipvs_", "node_cpu_scaling_", "node_cpu_frequency_", "node_schedstat_"};
+        "node_ipvs_", "node_cpu_scaling_", "node_cpu_frequency_", "node_schedstat_",
+        "node_processes_threads_state"};
 
     for (size_t i = 0; i < sizeof(LEFT_OUT) / sizeof(LEFT_OUT[0]); i++)
         if (strncmp(name, LEFT_OUT[i], strlen(LEFT_OUT[i])) == 0)
             return true;
-    return v < 0 && strncmp(name, "node_network_speed_bytes", 24) == 0;
+    return is_passing(name) || (v < 0 && strncmp(name, "node_network_speed_bytes", 24) == 0);
 }
 
 // Its series that are not ours.

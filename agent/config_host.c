@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What agent.yaml says of the host's samplers: how many cgroups and process groups are shown.
+#include "agent/cgroup.h"
+#include "agent/config_read.h"
+#include "agent/processes.h"
+#include "base/num.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct count_limit { // context of read_count
+    unsigned max;
+};
+
+static void read_count(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    const struct count_limit *limit = r->key->context;
+    unsigned *ret = to;
+    char *end;
+    if (!config_scalar(r, n))
+        return;
+    errno = 0;
+    unsigned long v = strtoul(n->text, &end, 10);
+    if (n->text[0] < '0' || n->text[0] > '9' || *end || errno || v > limit->max)
+        config_bad(r, n, "0 turns it off", "`%.40s` is not a number from 0 to %u", n->text,
+            limit->max);
+    else
+        *ret = (unsigned)v;
+}
+
+void config_cgroups(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    static const struct count_limit LIMIT = {CGROUP_MAX_LIMIT};
+    static const struct config_key KEYS[] = {
+        {"max", read_count, offsetof(struct agent_config, cgroups_max), &LIMIT}};
+    if (n->kind == YAML_MAP)
+        config_map(r, n, KEYS, 1, to, "cgroups");
+    else
+        config_bad(r, n, "e.g. cgroups: {max: 200}", "cgroups is a map");
+}
+
+void config_processes(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    static const struct count_limit LIMIT = {PROCESSES_TOP_LIMIT};
+    static const struct config_key KEYS[] = {
+        {"top", read_count, offsetof(struct agent_config, processes_top), &LIMIT}};
+    if (n->kind == YAML_MAP)
+        config_map(r, n, KEYS, 1, to, "processes");
+    else
+        config_bad(r, n, "e.g. processes: {top: 10}", "processes is a map");
+}
+
+void config_host_defaults(struct agent_config *c)
+{
+    c->cgroups_max = CGROUP_MAX_DEFAULT;
+    c->processes_top = PROCESSES_TOP_DEFAULT;
+}
+
+void config_print_host(const struct agent_config *c, struct buf *out)
+{
+    buf_addf(
+        out, "\ncgroups: {max: %u}\nprocesses: {top: %u}", c->cgroups_max, c->processes_top);
+}
