@@ -61,9 +61,9 @@ void listen_on_found(struct listen *l, void (*fn)(void *ctx), void *ctx);
 // Whether the kernel is to tell of sockets that close at all: above some rate that is too dear
 // (closes_limit.h), and a listener that goes is found by a look, within 70 ms, or by its owner's death.
 void listen_multicast(struct listen *l, bool on);
-// Labels job, service, port and netns (empty, which is none, in the agent's own network namespace) of a
-// service, for its series. buf holds the port's text.
-#define LISTEN_LABELS 4
+// Labels job, service, port or path, and netns (empty, which is none, in the agent's own network
+// namespace) of a service, for its series. buf holds the port's text.
+#define LISTEN_LABELS 5
 void listen_labels(const struct service *s, struct wire_label labels[static LISTEN_LABELS],
     char buf[static 8]);
 

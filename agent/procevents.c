@@ -2,6 +2,7 @@
 #include "agent/procevents.h"
 #include "agent/listen.h"
 #include "agent/netlink.h"
+#include "agent/unix_listen.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/capability.h>
@@ -99,6 +100,8 @@ static int receive(struct sampler *s, int *ret_error)
                 answered = 1;
             if (kind == 1 && s->env->listen)
                 listen_exit(s->env->listen, &e);
+            if (kind == 1 && s->env->unix_listen)
+                unix_listen_exit(s->env->unix_listen, &e);
         }
     }
     return answered;

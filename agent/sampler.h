@@ -19,6 +19,7 @@ struct listen;
 struct turnover;
 struct demand;
 struct netns;
+struct unix_listen;
 
 // What a sampler sees of the world; tests give recorded trees and a manual clock.
 struct env {
@@ -40,6 +41,7 @@ struct env {
     struct netns *netns;
     // Connections as the kernel counts them, set by tcp.connections while it is open, else NULL.
     struct turnover *turnover;
+    struct unix_listen *unix_listen; // the same of unix.listen
 };
 
 struct tick {

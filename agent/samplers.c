@@ -8,10 +8,14 @@
 #include "agent/procevents.h"
 #include "agent/sampler.h"
 #include "agent/turnover.h"
+#include "agent/udp_listen.h"
+#include "agent/unix_listen.h"
 
 // In the order in which they are opened and run: listeners are there when a death is told of them.
 const struct sampler_ops *const samplers[] = {
     &listen_sampler,
+    &unix_listen_sampler,
+    &udp_listen_sampler,
     &procevents_sampler,
     &established_sampler,
     &turnover_sampler,

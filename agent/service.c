@@ -68,10 +68,11 @@ static void end(struct services *m, struct service *s)
     free(s);
 }
 
-static struct service *find(const struct services *m, const char *name, uint16_t port)
+static struct service *find(const struct services *m, const struct service_listener *l)
 {
     for (struct service *s = m->list; s; s = s->next)
-        if (s->port == port && strcmp(s->name, name) == 0)
+        if (s->port == l->port && strcmp(s->name, l->name) == 0 &&
+            strcmp(s->path, l->path ? l->path : "") == 0)
             return s;
     return NULL;
 }
@@ -137,6 +138,7 @@ static struct service *service_new(
         return NULL;
     snprintf(s->name, sizeof(s->name), "%s", l->name);
     s->netns = m->netns;
+    snprintf(s->path, sizeof(s->path), "%s", l->path ? l->path : "");
     s->port = l->port;
     s->state = SERVICE_UP;
     s->born_ns = s->up_ns = now;
@@ -151,7 +153,7 @@ static struct service *service_new(
 struct service_socket *services_up(
     struct services *m, const struct service_listener *l, int64_t now_ns)
 {
-    struct service *s = find(m, l->name, l->port);
+    struct service *s = find(m, l);
     bool is_new = !s;
     struct service_socket *k = calloc(1, sizeof(*k));
 

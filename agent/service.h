@@ -3,7 +3,7 @@
  * What is a service, and is it up, restarting, stopped or crashed? Pure: listeners, deaths and the
  * time come in as arguments, changes go out through one callback. No system call.
  *
- * A service is a (name, port). All sockets of that pair are one service, which is down only when
+ * A service is a (name, port), or (name, path) of UNIX sockets. All sockets of that pair are one service, which is down only when
  * the last of them is gone.
  *
  *                  last listener gone                 no evidence after the grace
@@ -39,6 +39,7 @@
 #define SERVICE_SOCKETS_MAX 8192
 #define SERVICE_OWNERS      32
 #define SERVICE_NAME_MAX    128
+#define SERVICE_PATH_MAX    112
 #define SERVICE_GRACE_NS    2000000000LL
 #define SERVICE_SETTLE_NS   10000000000LL
 #define SERVICE_ANNOUNCE_NS 1000000000LL
@@ -55,7 +56,8 @@ struct service_owner {
 
 struct service {
     char name[SERVICE_NAME_MAX];
-    const char *netns; // as services.netns
+    const char *netns;           // as services.netns
+    char path[SERVICE_PATH_MAX]; // of a UNIX socket, port is 0 then; "" = TCP
     uint16_t port;
     enum service_state state;
     bool announced; // SERVICE_APPEARED was given
@@ -109,9 +111,10 @@ struct service_socket *services_seen(struct services *m, uint64_t cookie); // NU
 struct service_listener {
     uint64_t cookie;
     const char *name;
+    const char *path; // NULL: TCP
     uint16_t port;
-    bool loopback, ephemeral_port;
-    bool present; // found by the first view after the agent's start
+    bool loopback, ephemeral_port; // both: comes and goes without a word
+    bool present;                  // found by the first view after the agent's start
 };
 // NULL when refused.
 struct service_socket *services_up(

@@ -7,11 +7,15 @@
 void listen_labels(
     const struct service *s, struct wire_label labels[static LISTEN_LABELS], char buf[static 8])
 {
-    snprintf(buf, 8, "%u", s->port);
+    // A label that is empty is none: a service has a port or a path.
+    buf[0] = '\0';
+    if (!s->path[0])
+        snprintf(buf, 8, "%u", s->port);
     labels[0] = (struct wire_label){"job", "service"};
     labels[1] = (struct wire_label){"port", buf};
     labels[2] = (struct wire_label){"service", s->name};
     labels[3] = (struct wire_label){"netns", s->netns};
+    labels[4] = (struct wire_label){"path", s->path};
 }
 
 void shown_declare(struct service *s, struct output *o)

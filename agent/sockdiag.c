@@ -14,6 +14,7 @@ enum {
     ATTRIBUTE_INFO = 2,
     ATTRIBUTE_MEMORY = 7,
     ATTRIBUTE_CGROUP = 21,
+    MEMORY_RECEIVE_BUFFER = 1,
     MEMORY_DROPS = 8,
 };
 
@@ -46,6 +47,21 @@ size_t sockdiag_request(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint32_t state
         request.idiag_ext |= 1 << (ATTRIBUTE_MEMORY - 1);
     memcpy(buf, &request, sizeof(request));
     *ret_type = TCPDIAG_GETSOCK;
+    *ret_flags = NLM_F_DUMP;
+    return sizeof(request);
+}
+
+size_t sockdiag_request_udp(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint8_t family,
+    uint16_t *ret_type, uint16_t *ret_flags)
+{
+    struct inet_diag_req_v2 request = {.sdiag_family = family,
+        .sdiag_protocol = IPPROTO_UDP,
+        .idiag_ext = 1 << (ATTRIBUTE_MEMORY - 1),
+        .idiag_states = SOCKDIAG_BIT(SOCKDIAG_CLOSE)};
+
+    _Static_assert(sizeof(request) <= SOCKDIAG_REQUEST_MAX, "the request fits");
+    memcpy(buf, &request, sizeof(request));
+    *ret_type = SOCK_DIAG_BY_FAMILY;
     *ret_flags = NLM_F_DUMP;
     return sizeof(request);
 }
@@ -168,6 +184,7 @@ int sockdiag_parse(const uint8_t *body, size_t len, struct sockdiag *ret)
         case ATTRIBUTE_MEMORY:
             if (n >= (MEMORY_DROPS + 1) * 4) {
                 ret->drops = get32(value + MEMORY_DROPS * 4);
+                ret->receive_buffer = get32(value + MEMORY_RECEIVE_BUFFER * 4);
                 ret->have |= SOCKDIAG_HAS_DROPS;
             }
             break;

@@ -54,7 +54,8 @@ struct sockdiag {
     uint32_t min_rtt_us;                // UINT32_MAX = none yet
     uint32_t receive_queue, send_queue; // LISTEN: waiting to be accepted, and their limit
     uint32_t drops, inode, uid;
-    uint32_t interface; // bound to; 0 = any
+    uint32_t receive_buffer; // bytes it may have; with drops
+    uint32_t interface;      // bound to; 0 = any
     uint16_t local_port, peer_port;
     uint8_t family, state;
     uint8_t have;
@@ -65,6 +66,10 @@ struct sockdiag {
 #define SOCKDIAG_REQUEST_MAX 72
 size_t sockdiag_request(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint32_t states, bool info,
     bool memory, uint16_t *ret_type, uint16_t *ret_flags);
+// The request for one family's UDP sockets that have no peer, with their memory and drops: who serves
+// has no peer.
+size_t sockdiag_request_udp(uint8_t buf[static SOCKDIAG_REQUEST_MAX], uint8_t family,
+    uint16_t *ret_type, uint16_t *ret_flags);
 // A whole message that asks for this one socket: with tcp_info, or with its memory and drops. Its
 // nlmsg_seq is the sender's to fill in.
 #define SOCKDIAG_ASK_SIZE 72

@@ -5,7 +5,9 @@
 #include "agent/netlink.h"
 #include "agent/procevents.h"
 #include "agent/sockdiag.h"
+#include "agent/unixdiag.h"
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -22,6 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         before = at;
         if (sockdiag_parse(m.body, m.len, &k) == 0 &&
             k.local_port != sockdiag_local_port(m.body, m.len))
+            abort();
+        struct unixdiag u;
+        if (unixdiag_parse(m.body, m.len, &u) == 0 &&
+            (memchr(u.path, '\0', sizeof(u.path)) == NULL || (u.path[0] && !u.name_hash)))
             abort();
         netlink_status(&m);
         if (procevents_parse(m.body, m.len, &e, &error) == 1 && e.signal > 127)
