@@ -121,8 +121,8 @@ $(B)/gen/wire/tocsin.pb-c.o: $(G)/wire/tocsin.pb-c.c
 $(call lib_obj,wire) $(call lib_obj,agent) $(B)/agent/main.o: | $(G)/wire/tocsin.pb-c.h
 
 # Needs no kernel headers of the machine it runs on: what differs is found when it is loaded.
-$(G)/bpf/%.o: agent/bpf/%.bpf.c $(wildcard agent/bpf/*.h agent/*_slot.h) \
-    agent/kernel_cost.h agent/latency_bucket.h
+$(G)/bpf/%.o: agent/bpf/%.bpf.c $(wildcard agent/bpf/*.h agent/*_slot.h agent/latency_*.h) \
+    agent/kernel_cost.h
 	@mkdir -p $(@D)
 	@echo "  BPF   $<"
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I. -idirafter /usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<

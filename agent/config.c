@@ -183,6 +183,7 @@ static const struct config_key TOP[] = {
     {"dependencies", config_dependencies, 0, NULL},
     {"cgroups", config_cgroups, 0, NULL},
     {"processes", config_processes, 0, NULL},
+    {"tls_ports", config_tls_ports, offsetof(struct agent_config, tls_ports), NULL},
 };
 
 static const char *default_state_dir(struct config_reader *r)
@@ -369,6 +370,7 @@ int config_print(const struct agent_config *c, struct buf *out)
         config_add_value(out, "", c->labels[i].value);
     }
     buf_addf(out, "\ndependencies: {top: %u}", c->dependencies);
+    config_print_tls_ports(c, out);
     config_print_probes(c, out);
     config_print_repairs(c, out);
     config_print_host(c, out);

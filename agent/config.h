@@ -11,6 +11,7 @@
  * All text lives in the config's arena and dies with it. Immutable once loaded.
  */
 #pragma once
+#include "agent/config_tls.h"
 #include "agent/dialogue.h"
 #include "agent/repair_list.h"
 #include "base/arena.h"
@@ -60,6 +61,7 @@ struct agent_config {
     uint32_t
         dependencies; // destinations told apart; 0 = outgoing connections are not looked at
     unsigned cgroups_max, processes_top; // 0 = off
+    struct tls_ports tls_ports;
 };
 
 // What stands above the file: from the command line. NULL = not given.

@@ -65,11 +65,9 @@ static struct bpf_object *open_latency(
 {
     struct latency_bpf *skel = latency_bpf__open();
 
+    (void)o;
     (void)loaded;
-    if (!skel)
-        return NULL;
-    skel->rodata->own_netns = o->netns;
-    return skel->obj;
+    return skel ? skel->obj : NULL;
 }
 
 static const struct file FILES[KERNEL_FILES] = {
@@ -82,7 +80,7 @@ static const struct file FILES[KERNEL_FILES] = {
         },
     [KERNEL_LATENCY] =
         {
-            .tracepoints = {"sk_data_ready", "sock_send_length"},
+            .tracepoints = {"sk_data_ready", "sock_send_length", "tcp_destroy_sock"},
             .since = "Linux 6.3 and later have",
             .maps = {"shared"},
             .open = open_latency,
@@ -182,6 +180,10 @@ void kernel_load(const char *btf, const struct kernel_options *o,
 
     for (int f = 0; f < KERNEL_FILES; f++) {
         struct kernel_loaded *a = &answers[f];
+        if (!FILES[f].open) {
+            a->rc = -ENOSYS;
+            continue;
+        }
         if (!types) {
             a->rc = rc;
             memcpy(a->why, answers[0].why, sizeof(a->why));

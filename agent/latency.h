@@ -15,7 +15,7 @@
  * Needs tcp.listen, CAP_BPF and CAP_PERFMON at the start, and Linux 6.3.
  */
 #pragma once
-#include "agent/latency_bucket.h"
+#include "agent/latency_shared.h"
 #include "agent/sampler.h"
 
 extern const struct sampler_ops latency_sampler;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the kernel's and our half of the sampler "tcp.latency" share: the memory, and which bucket a
- * duration falls into. Included by C for the kernel too: no library, fixed-size types only.
+ * Which bucket a duration falls into, for the kernel's and our half of what is timed in the kernel. Included
+ * by C for the kernel too: no library, fixed-size types only.
  *
  * The kernel counts in the buckets of the wire (scale 4: bucket i reaches to 2^(i/16) seconds), not
  * in cheaper ones converted later, which would put some a bucket off. The bounds are not powers of
@@ -9,28 +9,14 @@
  * of five steps in a table.
  */
 #pragma once
-#include "agent/kernel_cost.h"
+#include <linux/types.h>
 
-#define LATENCY_BUCKETS  512    // a power of two
-#define LATENCY_SLOTS    128    // a power of two, below 256; all of it counts as memory of ours
-#define LATENCY_SHORTEST 256ull // ns; what is shorter counts as this
+#define LATENCY_BUCKETS  512             // a power of two
+#define LATENCY_SHORTEST 256ull          // ns; what is shorter counts as this
 #define LATENCY_LONGEST  (1ull << 39)    // ns, nine minutes; what is longer counts as this
 #define LATENCY_INDEX    BUCKET_INDEX(8) // the wire's number of our bucket 0
 // The wire's number of the bucket in which 2^low ns is.
 #define BUCKET_INDEX(low) (16 * ((low)-29) - 14)
-
-// One service. Written by the kernel; set to nothing by us when it is given away.
-struct latency_slot {
-    __u64 count[LATENCY_BUCKETS];
-    __u64 sum_ns;
-    __u64 rest[7]; // no cache line belongs to two services
-};
-
-struct latency_shared {
-    struct latency_slot slots[LATENCY_SLOTS];
-    struct kernel_cost cost;    // written by the kernel
-    __u8 slot_of_port[1 << 16]; // written by us: slot + 1, 0 = nobody listens
-};
 
 // Bounds of one octave, as 1.63 fixed point: those of 2^29 ns, from wire bucket -14 on.
 static const __u64 LATENCY_BOUNDS[16] = {

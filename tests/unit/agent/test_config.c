@@ -10,6 +10,7 @@ static const char FULL[] =
     "state_dir: /tmp/x\n"
     "host: web-1\n"
     "labels: {site: fra1, role: web}\n"
+    "tls_ports: [8443]\n"
     "probes:\n"
     "  - {name: db, tcp: '[::1]:5432', service: postgresql}\n"
     "  - {http: 'https://api.example.net/x?y=1', status: [204, 3xx], body: ok, slow: 100ms}\n"
@@ -20,6 +21,39 @@ static int parse(const char *text, struct agent_config **c, struct buf *problems
 {
     buf_reset(problems);
     return config_parse(text, strlen(text), "agent.yaml", c, problems);
+}
+
+static void tls_ports(void)
+{
+    struct agent_config *c = NULL;
+    struct buf b;
+    buf_init(&b, 65536);
+    CU_ASSERT_TRUE(config_is_tls(NULL, 443));
+    CU_ASSERT_FALSE(config_is_tls(NULL, 80));
+    CU_ASSERT_EQUAL_FATAL(parse(FULL, &c, &b), 0);
+    CU_ASSERT_TRUE(config_is_tls(c, 8443));
+    CU_ASSERT_FALSE(config_is_tls(c, 443)); // the list takes the place of the known ones
+    config_free(c);
+    // Of this host what is probed with TLS speaks it; where it is asked for later, not from the start.
+    CU_ASSERT_EQUAL_FATAL(
+        parse("probes:\n  - {http: 'https://127.0.0.1:7000/'}\n  - {tls: '127.0.0.1:7001'}\n"
+              "  - {websocket: 'wss://127.0.0.1:7002/'}\n  - {http: 'http://127.0.0.1:7003/'}\n"
+              "  - {http: 'https://192.0.2.1:7004/'}\n",
+            &c, &b),
+        0);
+    for (uint16_t port = 7000; port <= 7002; port++)
+        CU_ASSERT_TRUE(config_is_tls(c, port));
+    CU_ASSERT_FALSE(config_is_tls(c, 7003));
+    CU_ASSERT_FALSE(config_is_tls(c, 7004));
+    config_free(c);
+    CU_ASSERT_EQUAL_FATAL(parse("tls_ports: []\n", &c, &b), 0);
+    CU_ASSERT_FALSE(config_is_tls(c, 443));
+    config_free(c);
+    CU_ASSERT_TRUE(parse("tls_ports: [443, x, 0, 65536]\n", &c, &b) < 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&b), "agent.yaml:1:18"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&b), "`65536` is not a port"));
+    CU_ASSERT_TRUE(parse("tls_ports: 443\n", &c, &b) < 0);
+    buf_done(&b);
 }
 
 static void reads_what_is_written(void)
@@ -165,6 +199,7 @@ static void a_failed_allocation_is_an_error(void)
 int main(void)
 {
     static const struct test TESTS[] = {
+        {"ports that speak TLS: named, known, or probed", tls_ports},
         {"reads what is written", reads_what_is_written},
         {"what it prints loads to the same", what_it_prints_loads_to_the_same},
         {"names every mistake", names_every_mistake},

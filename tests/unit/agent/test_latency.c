@@ -3,6 +3,7 @@
 // the tracepoints, then a real service with planted delays.
 #include "agent/kernel.h"
 #include "agent/latency.h"
+#include "agent/latency_table.h"
 #include "agent/listen.h"
 #include "tests/lib/run.h"
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int32_t wire_index(long double s)
@@ -194,17 +196,21 @@ static void follows_services(void)
         goto out;
     CU_ASSERT_EQUAL_FATAL(latency_attach(&w.latency, &memory), 0);
     world_tick(&w, NS_PER_S);
-    unsigned slot = memory.slot_of_port[w.port];
-    CU_ASSERT_NOT_EQUAL_FATAL(slot, 0);
+    struct stat st;
+    CU_ASSERT_EQUAL_FATAL(stat("/proc/self/ns/net", &st), 0);
+    uint64_t key = latency_port_key((uint32_t)st.st_ino, w.port);
+    struct latency_port *place = latency_port_find(&memory, key);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(place);
+    unsigned slot = place->slot;
     CU_ASSERT_EQUAL(w.duration, 0); // no traffic, no series
-    memory.slots[slot - 1].count[latency_bucket(20000000)] = 3;
-    memory.slots[slot - 1].sum_ns = 60000000;
+    memory.slots[slot].count[latency_bucket(20000000)] = 3;
+    memory.slots[slot].sum_ns = 60000000;
     world_tick(&w, 2 * NS_PER_S);
     CU_ASSERT_NOT_EQUAL(w.duration, 0);
     CU_ASSERT_EQUAL(w.value, 3);
     CU_ASSERT_EQUAL(w.hist.n, 1);
     CU_ASSERT_EQUAL(w.index[0], wire_index(0.02L));
-    CU_ASSERT_EQUAL(memory.slot_of_port[w.port], slot);
+    CU_ASSERT_PTR_EQUAL(latency_port_find(&memory, key), place);
     CU_ASSERT_FALSE(w.ended);
 
     // Two seconds of CPU in ten: more than is allowed.
@@ -212,7 +218,7 @@ static void follows_services(void)
     memory.cost.sampled_ns = 2 * NS_PER_S / KERNEL_SAMPLED;
     world_tick(&w, 11 * NS_PER_S);
     CU_ASSERT_TRUE(w.ended);
-    CU_ASSERT_EQUAL(memory.slot_of_port[w.port], 0);
+    CU_ASSERT_PTR_NULL(latency_port_find(&memory, key));
     CU_ASSERT_FALSE(w.latency.available);
     CU_ASSERT_PTR_NOT_NULL(strstr(w.latency.reason, "20.0 % of a core"));
     CU_ASSERT_TRUE(w.latency.cpu_ns >= 2 * NS_PER_S);
