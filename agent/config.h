@@ -26,7 +26,7 @@
 #define CONFIG_FILE_MAX     (1u << 20)
 #define CONFIG_DEFAULT_PATH "/etc/tocsin/agent.yaml"
 
-enum probe_kind { PROBE_TALK, PROBE_HTTP };
+enum probe_kind { PROBE_TALK, PROBE_HTTP, PROBE_ICMP };
 
 struct probe_config {
     enum probe_kind kind;
@@ -38,7 +38,7 @@ struct probe_config {
     const char *name, *target; // target: "host:port" or the URL
     const char *service;       // NULL: none
     const char *host;          // of the target, brackets off; NULL: the system's name server
-    uint16_t port;
+    uint16_t port;             // 0: an `icmp` probe that names none to fall back to
     bool local;                // host is an address or a name of this host
     const char *method, *body; // HTTP; body NULL: not looked at
     struct {

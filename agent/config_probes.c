@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `probes` of agent.yaml.
 #include "agent/config_read.h"
+#include "agent/resolve.h"
 #include "agent/secure.h"
 #include "base/map.h"
 #include "base/num.h"
@@ -75,6 +76,30 @@ static void read_websocket(
     p->words.host = config_keep(r, host, len);
     p->words.path =
         host[len] == '/' ? config_keep(r, host + len, strcspn(host + len, "#")) : "/";
+}
+
+static void read_icmp(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
+{
+    uint16_t port;
+    bool address = strchr(n->text, ':') != strrchr(n->text, ':') && n->text[0] != '[';
+    if (address && endpoint_is_address(n->text))
+        p->host = config_keep(r, n->text, n->len);
+    else if (address || !config_address(r, n->text, n->len, 1, &p->host, &port) || port != 1)
+        config_bad(r, n, "e.g. 192.0.2.1, 2001:db8::1 or gw.example.net",
+            "`%.60s` is not a host", n->text);
+}
+
+static void read_port(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    uint16_t *ret = to;
+    uint64_t port;
+    if (!config_scalar(r, n))
+        return;
+    if (!num_parse_u64(n->text, n->len, &port) || !port || port > 65535)
+        config_bad(r, n, NULL, "`%.20s` is not a port", n->text);
+    else
+        *ret = (uint16_t)port;
 }
 
 // --- what is asked and expected ------------------------------------------------------------------
@@ -211,6 +236,8 @@ static const struct config_key KEYS[] = {
     {"mqtt", read_target, 0, TALK(DIALOGUE_MQTT)},
     {"websocket", read_target, 0,
         &(const struct target){PROBE_TALK, &DIALOGUE_WEBSOCKET, read_websocket}},
+    {"icmp", read_target, 0, &(const struct target){PROBE_ICMP, &DIALOGUE_ICMP, read_icmp}},
+    {"port", read_port, AT(port), NULL},
     {"dns", read_target, 0, &(const struct target){PROBE_TALK, &DIALOGUE_DNS, config_dns_name}},
     {"server", config_dns_server, 0, NULL},
     {"type", config_dns_type, AT(words.dns.type), NULL},
@@ -308,6 +335,9 @@ static void read_probe(
     }
     check_keys(r, n, p);
     config_dns_check(r, n, p);
+    if (p->kind != PROBE_ICMP && yaml_get(n, "port"))
+        config_bad(
+            r, n, NULL, "`port` is for `icmp` probes; elsewhere it is part of the target");
     if (!p->name)
         p->name = p->target;
     if (map_get(names, p->name, strlen(p->name)))
@@ -381,6 +411,8 @@ void config_print_probes(const struct agent_config *c, struct buf *out)
         config_add_value(out, ": ", p->target);
         if (p->kind == PROBE_HTTP)
             print_http(p, out);
+        if (p->kind == PROBE_ICMP && p->port)
+            buf_addf(out, "\n    port: %u", p->port);
         if (p->dialogue == &DIALOGUE_DNS)
             config_dns_print(p, out);
         if (p->words.tls && p->dialogue != &DIALOGUE_TLS && p->dialogue != &DIALOGUE_WEBSOCKET)

@@ -76,6 +76,8 @@ struct dialogue_kind {
     // Everything that came and was not taken yet. Returns how much it takes.
     size_t (*hear)(struct dialogue *d, const uint8_t *data, size_t len);
     const struct dialogue_value *values;
+    const struct wire_label
+        *value_labels; // one each, where a name is said of several; NULL: none
     size_t n_values;
 };
 
@@ -89,7 +91,7 @@ void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
 
 extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_TLS, DIALOGUE_REDIS,
     DIALOGUE_MEMCACHED, DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS,
-    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS;
+    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS, DIALOGUE_ICMP;
 #define DIALOGUE_KINDS 9
 extern const struct dialogue_kind
     *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/doctor.h"
+#include "agent/icmp.h"
 #include "agent/ladder.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -39,6 +40,19 @@ void doctor_repairs(const struct agent_config *c, struct buf *out)
     }
 }
 
+static void print_probe(struct buf *out, const struct probe_config *p)
+{
+    int family = p->host && strchr(p->host, ':') ? AF_INET6 : AF_INET;
+    bool bad = p->kind == PROBE_ICMP && !icmp_allowed(family);
+    buf_addf(out, "  %-16s %-4s %" PRId64 " ms  %s", p->name, bad && !p->port ? "NO" : "",
+        p->every_ms, p->target);
+    if (bad)
+        buf_addf(out, ": " ICMP_REASON);
+    if (bad && p->port)
+        buf_addf(out, "; it connects to port %u instead", p->port);
+    buf_addf(out, "%s\n", bad ? "\n                         fix: " ICMP_FIX : "");
+}
+
 int doctor_print(const struct schedule *s, const struct agent_config *c,
     const struct agentid *id, const char *id_error, struct buf *out)
 {
@@ -63,8 +77,7 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
     int missing = ladder_print(s, &who, out);
     buf_addf(out, "probes\n");
     for (size_t i = 0; i < c->n_probes; i++)
-        buf_addf(out, "  %-16s %-4s %" PRId64 " ms  %s\n", c->probes[i].name, "",
-            c->probes[i].every_ms, c->probes[i].target);
+        print_probe(out, &c->probes[i]);
     if (!c->n_probes)
         buf_adds(out, "  none\n");
     buf_adds(out, "repairs\n");

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/icmp.h"
 #include "agent/listen.h"
 #include "agent/probe_state.h"
 #include "agent/secure.h"
 #include "base/map.h"
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +55,9 @@ static void group_close(struct sampler *s)
 static const struct sampler_ops SAMPLER_PROBES = {
     .name = "probe", .prompt = true, .tick = group_tick, .close = group_close};
 
+// A row of the ladder while probes want it: it has no turns of its own.
+static const struct sampler_ops SAMPLER_ICMP = {.name = "probe.icmp"};
+
 // --- turns --------------------------------------------------------------------------------------
 
 static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
@@ -60,6 +65,8 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     struct probe *p = ctx;
     int64_t step = p->config->every_ms * NS_PER_MS;
     (void)due_ns;
+    if (!p->ops)
+        return;
     if (!p->interned)
         probe_intern(p);
     // What was missed by whole intervals (the host stalled) is skipped, not made up for in a bunch.
@@ -118,6 +125,18 @@ static void probe_free(struct probe *p, bool end_series)
     free(p);
 }
 
+// Decided once: an attempt is made for its way of asking.
+static const struct probe_ops *ops_for(const struct probes *e, const struct probe_config *c)
+{
+    static const struct probe_ops *const OPS[] = {[PROBE_TALK] = &PROBE_OPS_TALK,
+        [PROBE_HTTP] = &PROBE_OPS_HTTP,
+        [PROBE_ICMP] = &PROBE_OPS_ICMP};
+    int family = c->host && strchr(c->host, ':') ? AF_INET6 : AF_INET;
+    if (c->kind != PROBE_ICMP || icmp_usable(e->icmp, family))
+        return OPS[c->kind];
+    return c->port ? &PROBE_OPS_TALK : NULL;
+}
+
 static struct probe *probe_new(struct probes *e, const struct probe_config *c)
 {
     struct probe *p = calloc(1, sizeof(*p));
@@ -125,6 +144,7 @@ static struct probe *probe_new(struct probes *e, const struct probe_config *c)
         return NULL;
     p->engine = e;
     p->config = c;
+    p->ops = ops_for(e, c);
     p->timer = loop_timer_new(e->env->loop, on_start, p);
     p->extra = loop_timer_new(e->env->loop, on_extra, p);
     bool ok = p->timer && p->extra;
@@ -153,8 +173,8 @@ static bool same_config(const struct probe_config *a, const struct probe_config 
            same_text(a->words.password, b->words.password) &&
            same_text(a->words.send, b->words.send) &&
            same_text(a->words.expect, b->words.expect) && same_text(a->target, b->target) &&
-           same_text(a->server, b->server) && a->words.dns.type == b->words.dns.type &&
-           a->words.dns.rcode == b->words.dns.rcode &&
+           a->port == b->port && same_text(a->server, b->server) &&
+           a->words.dns.type == b->words.dns.type && a->words.dns.rcode == b->words.dns.rcode &&
            same_text(a->words.dns.answer, b->words.dns.answer) &&
            same_text(a->service, b->service) && same_text(a->method, b->method) &&
            same_text(a->body, b->body) && a->every_ms == b->every_ms &&
@@ -237,6 +257,27 @@ static void start_new(struct probes *e, size_t n_new)
     }
 }
 
+// With the first probe that wants it: the privilege may be gone later.
+static int open_icmp(struct probes *e, const struct agent_config *c)
+{
+    size_t i = 0;
+    while (i < c->n_probes && c->probes[i].kind != PROBE_ICMP)
+        i++;
+    if (e->icmp || i == c->n_probes)
+        return 0;
+    e->icmp = icmp_new(e->env->loop);
+    struct sampler *row = e->icmp ? schedule_add(e->schedule, &SAMPLER_ICMP, 0, NULL) : NULL;
+    if (!row)
+        return -ENOMEM;
+    row->available = icmp_usable(e->icmp, AF_INET);
+    if (row->available)
+        return 0;
+    snprintf(row->reason, sizeof(row->reason), "%s", ICMP_REASON);
+    row->fix = ICMP_FIX;
+    row->lacks = 1ull << CAP_NET_RAW;
+    return 0;
+}
+
 int probes_apply(struct probes *e, const struct agent_config *c)
 {
     struct map old;
@@ -245,6 +286,8 @@ int probes_apply(struct probes *e, const struct agent_config *c)
     int rc = by_name(e, &old);
     if (!next)
         rc = -ENOMEM;
+    if (rc == 0)
+        rc = open_icmp(e, c);
     for (size_t i = 0; rc == 0 && i < c->n_probes; i++) {
         const struct probe_config *p = &c->probes[i];
         struct probe *there = map_get(&old, p->name, strlen(p->name));
@@ -317,6 +360,7 @@ void probes_free(struct probes *e)
     resolver_free(e->resolver);
     handshakes_free(e->handshakes);
     secure_trust_free(e->trust);
+    icmp_free(e->icmp);
     free(e->groups);
     free(e->all);
     free(e);

@@ -97,7 +97,7 @@ struct probe_ops {
     // It answered, and its numbers did not come in time: tells what there is. NULL: none ever come.
     void (*cut)(struct probe_attempt *a);
 };
-extern const struct probe_ops PROBE_OPS_TALK, PROBE_OPS_HTTP;
+extern const struct probe_ops PROBE_OPS_TALK, PROBE_OPS_HTTP, PROBE_OPS_ICMP;
 
 void probe_answered(struct probe_attempt *a, int64_t at_ns); // its latency stands
 void probe_done(struct probe_attempt *a, const struct probe_result *r);

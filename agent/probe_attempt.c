@@ -7,13 +7,6 @@
 
 #define VALUES_EVERY_NS NS_PER_S
 
-static const struct probe_ops *ops_of(const struct probe *p)
-{
-    static const struct probe_ops *const OPS[] = {
-        [PROBE_TALK] = &PROBE_OPS_TALK, [PROBE_HTTP] = &PROBE_OPS_HTTP};
-    return OPS[p->config->kind];
-}
-
 static void tell(struct probe *p, int kind, const char *detail)
 {
     struct env *env = p->engine->env;
@@ -28,7 +21,7 @@ static void attempt_end(struct probe_attempt *a)
     a->active = a->looking_up = false;
     handshake_leave(a->probe->engine->handshakes, &a->handshake);
     loop_timer_stop(a->timer);
-    ops_of(a->probe)->stop(a);
+    a->probe->ops->stop(a);
 }
 
 // An older question's answer that arrives after a younger one's still counts as latency, but the
@@ -97,7 +90,7 @@ static void on_attempt_timer(void *ctx, int64_t due_ns, int64_t at_ns)
     (void)due_ns;
     if (a->answered_ns) {
         if (at_ns >= a->intended_ns + c->timeout_ms * NS_PER_MS)
-            ops_of(p)->cut(a);
+            p->ops->cut(a);
         else
             loop_timer_set(a->timer, a->intended_ns + c->timeout_ms * NS_PER_MS);
         return;
@@ -131,14 +124,14 @@ void probe_attempt_free(struct probe_attempt *a)
         return;
     if (a->timer)
         attempt_end(a);
-    ops_of(a->probe)->free(a);
+    a->probe->ops->free(a);
     loop_timer_free(a->timer);
     free(a);
 }
 
 static struct probe_attempt *attempt_new(struct probe *p)
 {
-    const struct probe_ops *ops = ops_of(p);
+    const struct probe_ops *ops = p->ops;
     struct probe_attempt *a = calloc(1, ops->size);
     if (!a)
         return NULL;
@@ -166,7 +159,7 @@ static void ask(struct probe_attempt *a)
 {
     struct probe *p = a->probe;
     struct probe_result r = {.class = CLASS_LOCAL};
-    if (ops_of(p)->start(a, &p->endpoint, r.detail, sizeof(r.detail)) < 0)
+    if (p->ops->start(a, &p->endpoint, r.detail, sizeof(r.detail)) < 0)
         probe_done(a, &r);
 }
 

@@ -18,7 +18,7 @@ static void labels_of(const struct probe *p, struct wire_label l[LABELS], char p
     const struct env *env = p->engine->env;
     const char *service = c->service;
     port[0] = '\0';
-    if (c->local) {
+    if (c->local && c->port) {
         snprintf(port, 8, "%u", c->port);
         const struct service *known =
             !service && env->listen ? listen_service(env->listen, c->port) : NULL;
@@ -92,6 +92,8 @@ void probe_take_values(struct probe *p, const struct dialogue *d)
     for (size_t i = 0; i < d->kind->n_values; i++) {
         const struct dialogue_value *v = &d->kind->values[i];
         p->values[i] = d->values[i];
+        if (d->kind->value_labels)
+            l[0] = d->kind->value_labels[i];
         if (!isnan(d->values[i]) && !p->value_ids[i])
             p->value_ids[i] =
                 output_series(p->engine->env->out, v->name, l, LABELS, v->kind, v->unit);

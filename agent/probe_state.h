@@ -27,6 +27,7 @@ enum {
 struct probe {
     struct probes *engine;
     const struct probe_config *config;
+    const struct probe_ops *ops; // NULL: it cannot be asked here, see the sampler probe.icmp
     struct probe_attempt *attempts[PROBE_FLIGHTS]; // made when first needed
     struct endpoint endpoint;
     struct secure_trust *trust; // of its own ca_file, when it was first needed
@@ -65,6 +66,7 @@ struct probes {
     struct resolver *resolver;     // NULL: the host has no name servers
     struct handshakes *handshakes; // whose turn it is
     struct secure_trust *trust;    // the system's; when first needed
+    struct icmp *icmp;             // NULL: no probe wants it
     struct probe **all;
     size_t n;
     struct group **groups;

@@ -300,7 +300,7 @@ struct sampler *schedule_add(
         return NULL;
     e->sampler.state = state;
     e->sampler.available = true;
-    if (s->started) {
+    if (s->started && interval_ms) {
         e->due_ns = next_due(s, interval_ms, loop_now_ns(s->env->loop));
         if (!s->running)
             arm(s);

@@ -15,7 +15,8 @@ static const char FULL[] =
     "  - {name: db, tcp: '[::1]:5432', service: postgresql}\n"
     "  - {http: 'https://api.example.net/x?y=1', status: [204, 3xx], body: ok, slow: 100ms}\n"
     "  - {dns: a.test, server: '127.0.0.1:5353', type: mx, answer: 10 b.test}\n"
-    "  - {name: sys, dns: a.test, rcode: NXDOMAIN}\n";
+    "  - {name: sys, dns: a.test, rcode: NXDOMAIN}\n"
+    "  - {icmp: '2001:db8::1', port: 443}\n";
 
 static int parse(const char *text, struct agent_config **c, struct buf *problems)
 {
@@ -64,7 +65,7 @@ static void reads_what_is_written(void)
     CU_ASSERT_EQUAL_FATAL(parse(FULL, &c, &b), 0);
     CU_ASSERT_STRING_EQUAL(c->collector, "http://mon.example.net:7312");
     CU_ASSERT_STRING_EQUAL(c->labels[0].name, "role");
-    CU_ASSERT_EQUAL(c->n_probes, 4);
+    CU_ASSERT_EQUAL(c->n_probes, 5);
     CU_ASSERT_STRING_EQUAL(c->probes[0].host, "::1");
     CU_ASSERT_EQUAL(c->probes[0].port, 5432);
     CU_ASSERT_EQUAL(c->probes[0].every_ms, 250); // this host
@@ -78,6 +79,8 @@ static void reads_what_is_written(void)
     CU_ASSERT_EQUAL(c->probes[2].words.dns.type, 15);
     CU_ASSERT_PTR_NULL(c->probes[3].host);
     CU_ASSERT_EQUAL(c->probes[3].words.dns.rcode, 3);
+    CU_ASSERT_STRING_EQUAL(c->probes[4].host, "2001:db8::1");
+    CU_ASSERT_EQUAL(c->probes[4].port, 443);
     config_free(c);
     buf_done(&b);
 }
@@ -135,6 +138,9 @@ static void names_every_mistake(void)
         {"probes: [{dns: a.test, server: 'a:b'}]\n", "is not the address of a server"},
         {"probes: [{dns: a.test, rcode: NXDOMAIN, answer: x}]\n", "no answer to look at"},
         {"probes: [{dns: a.test, tls: true}]\n", "a `server` has to be named"},
+        {"probes: [{icmp: 'a:80'}]\n", "is not a host"},
+        {"probes: [{icmp: a, port: 0}]\n", "`0` is not a port"},
+        {"probes: [{redis: a, port: 7}]\n", "part of the target"},
         {"probes: [{redis: a, answer: x}]\n", "are for `dns` probes"},
         {"probes: [{amqp: 'a:b'}]\n", "is not host:port"},
         {"cgroups: {max: 2001}\n", "is not a number from 0 to 2000"},
