@@ -278,8 +278,8 @@ static int cgroups_open(struct sampler *s)
     note_missing(g);
     snprintf(s->reason, sizeof(s->reason), "%s", g->missing);
     if (g->missing[0])
-        s->fix = "give cgroup v2 its controllers: systemd.unified_cgroup_hierarchy=1 on the "
-                 "kernel's command line";
+        s->fix =
+            "boot with systemd.unified_cgroup_hierarchy=1: cgroup v1 has these controllers";
     getrlimit(RLIMIT_NOFILE, &files);
     g->source = (struct cgroup_source){.root = g->root,
         .sys = s->env->sys,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/ladder.h"
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,10 +76,29 @@ static void print_row(const struct sampler *p, const struct ladder_who *who, str
         snprintf(every, sizeof(every), "%u ms", p->interval_ms);
     buf_addf(out, "  %-4s %-18s %-4s %-8s %s\n", p->ops->tier ? p->ops->tier : "", p->ops->name,
         p->available ? "ok" : "NO", every, p->reason);
-    if (p->fix)
-        buf_addf(out, FIX_HEAD "%s\n", p->fix);
     if (p->lacks)
         print_grant(out, FIX_HEAD, p->lacks, who);
+    if (p->fix)
+        buf_addf(out, FIX_HEAD "%s\n", p->fix);
+}
+
+// Whether a listener's process may be found among those of other users: no sampler of its own, but what
+// services are called hangs on it (identity.h).
+static const struct sampler_ops NAMES = {.name = "process.names", .tier = "A"};
+static void look_into_others(const struct env *env, struct sampler *names)
+{
+    char path[300];
+
+    *names = (struct sampler){.ops = &NAMES, .available = true};
+    snprintf(path, sizeof(path), "%.256s/1/fd", env->proc ? env->proc : "");
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd != -1) {
+        close(fd);
+        return;
+    }
+    names->lacks = 1ull << CAP_SYS_PTRACE | 1ull << CAP_DAC_READ_SEARCH;
+    snprintf(names->reason, sizeof(names->reason),
+        "other users' processes are not looked into: names come from units and ports");
 }
 
 int ladder_print(const struct schedule *s, const struct ladder_who *who, struct buf *out)
@@ -103,6 +123,13 @@ int ladder_print(const struct schedule *s, const struct ladder_who *who, struct 
             missing += !p->available;
             lacking += p->lacks != 0;
             lacks |= p->lacks;
+        }
+        if (next && strcmp(next, NAMES.tier) == 0) {
+            struct sampler names;
+            look_into_others(schedule_at(s, 0)->env, &names);
+            print_row(&names, who, out);
+            lacking += names.lacks != 0;
+            lacks |= names.lacks;
         }
         tier = next;
     }

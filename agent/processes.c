@@ -337,12 +337,15 @@ static int processes_open(struct sampler *s)
         "node_processes_max_processes", SERIES_GAUGE);
     host_number_open(&p->max_threads, s->env->proc, "sys/kernel/threads-max", s->env->out,
         "node_processes_max_threads", SERIES_GAUGE);
+    snprintf(path, sizeof(path), "%.256s/self/stat", s->env->proc);
+    if (access(path, R_OK) == -1)
+        return host_unavailable(s, "/proc/self/stat", -errno);
     snprintf(path, sizeof(path), "%.256s/1/stat", s->env->proc);
     if (access(path, R_OK) == -1) {
         snprintf(s->reason, sizeof(s->reason),
             "/proc hides other users' processes (hidepid): only our own are seen");
         s->lacks = 1ull << CAP_SYS_PTRACE;
-        s->fix = "or mount /proc with hidepid=0, or with gid= of a group the agent is in";
+        s->fix = "or mount -o remount,hidepid=0 /proc";
     }
     return 0;
 }

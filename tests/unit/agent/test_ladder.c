@@ -4,6 +4,7 @@
 #include "tests/lib/run.h"
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BIT(c) (1ull << (c))
@@ -65,9 +66,13 @@ static const struct sampler_ops PRESSURE = {.name = "x.pressure",
                                     .open = open_whole,
                                     .tick = tick};
 
+static bool readable; // the descriptors of process 1
 static int print(const struct ladder_who *who, struct buf *out)
 {
-    struct env env = {.loop = loop_new(), .out = output_new(), .clock = clock_system()};
+    char proc[300];
+    snprintf(proc, sizeof(proc), "%s/%s", test_tmpdir(), readable ? "readable" : "hidden");
+    struct env env = {
+        .loop = loop_new(), .out = output_new(), .clock = clock_system(), .proc = proc};
     struct schedule *s = schedule_new(&env, on_frame, NULL);
 
     buf_init(out, 1u << 16);
@@ -87,6 +92,7 @@ static void a_user(void)
 {
     static const char WANT[] =
         "  A    x.listen           ok   1000 ms  \n"
+        "  A    process.names      ok   events   \n"
         "  D    x.latency          NO   1000 ms  the kernel refuses the programs\n"
         "                         fix: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep /bin/agent\n"
         "                         fix: or in the unit: AmbientCapabilities=CAP_BPF CAP_PERFMON "
@@ -103,6 +109,10 @@ static void a_user(void)
     struct ladder_who who = {.held = BIT(CAP_SYS_PTRACE) | BIT(CAP_CHOWN), .exe = "/bin/agent"};
     struct buf out;
 
+    char command[300];
+    snprintf(command, sizeof(command), "mkdir -p %s/readable/1/fd", test_tmpdir());
+    CU_ASSERT_EQUAL(system(command), 0);
+    readable = true;
     CU_ASSERT_EQUAL(print(&who, &out), 3);
     CU_ASSERT_STRING_EQUAL(buf_cstr(&out), WANT);
     if (strcmp(buf_cstr(&out), WANT) != 0)
@@ -119,6 +129,11 @@ static void a_root(void)
     CU_ASSERT_PTR_NOT_NULL(
         strstr(buf_cstr(&out), "fix: root without CAP_BPF and CAP_PERFMON: "));
     CU_ASSERT_PTR_NULL(strstr(buf_cstr(&out), "setcap"));
+    buf_done(&out);
+    readable = false; // that degrades names, and is nothing that is missing
+    CU_ASSERT_EQUAL(print(&who, &out), 3);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(buf_cstr(&out), "fix: root without CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: "));
     buf_done(&out);
 }
 
