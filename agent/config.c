@@ -223,7 +223,7 @@ static void fill_defaults(struct config_reader *r)
         struct probe_config *p = &c->probes[i];
         p->local = p->host && config_is_this_host(p->host, c->host);
         if (!p->every_ms)
-            p->every_ms = p->local ? 250 : 1000;
+            p->every_ms = p->local && !p->page ? 250 : 1000;
     }
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 #include "agent/config_tls.h"
 #include "agent/dialogue.h"
+#include "agent/page.h"
 #include "agent/repair_list.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -26,16 +27,17 @@
 #define CONFIG_FILE_MAX     (1u << 20)
 #define CONFIG_DEFAULT_PATH "/etc/tocsin/agent.yaml"
 
-enum probe_kind { PROBE_TALK, PROBE_HTTP, PROBE_ICMP };
+enum probe_kind { PROBE_TALK, PROBE_HTTP, PROBE_ICMP, PROBE_PAGE };
 
 struct probe_config {
     enum probe_kind kind;
     const struct dialogue_kind *dialogue; // of PROBE_TALK
+    const struct page_kind *page; // of PROBE_PAGE, and of a dialogue whose answer is one
     struct dialogue_words words;
     const char *password_file;
     const char *server;        // of `dns`, as written; NULL: the system's
     const char *ca_file;       // whom its certificate must come from; NULL: the system's
-    const char *name, *target; // target: "host:port" or the URL
+    const char *name, *target; // target: "host:port", the URL, the path of a socket
     const char *service;       // NULL: none
     const char *host;          // of the target, brackets off; NULL: the system's name server
     uint16_t port;             // 0: an `icmp` probe that names none to fall back to

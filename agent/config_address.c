@@ -61,6 +61,8 @@ bool config_is_this_host(const char *host, const char *own)
 {
     struct in_addr v4;
     struct in6_addr v6;
+    if (*host == '/')
+        return true; // a socket's path
     bool is_v4 = inet_pton(AF_INET, host, &v4) == 1;
     bool is_v6 = !is_v4 && inet_pton(AF_INET6, host, &v6) == 1;
     if (!is_v4 && !is_v6)

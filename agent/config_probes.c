@@ -18,6 +18,7 @@
 struct target {
     enum probe_kind kind;
     const struct dialogue_kind *dialogue; // of PROBE_TALK
+    const struct page_kind *page;         // of PROBE_PAGE
     void (*read)(struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
 };
 
@@ -27,6 +28,7 @@ static void read_target(struct config_reader *r, const struct yaml_node *n, void
     struct probe_config *p = to;
     p->kind = t->kind;
     p->dialogue = t->dialogue;
+    p->page = t->page;
     if (!config_scalar(r, n))
         return;
     if (p->target)
@@ -56,6 +58,20 @@ static void read_http(
         !config_url(r, n->text, &p->host, &p->port))
         config_bad(r, n, "e.g. http://127.0.0.1:8080/healthz",
             "`%.60s` is not an http or https URL", n->text);
+}
+
+// Its clients' port, or with http:// its monitoring port.
+static void read_nats(
+    struct config_reader *r, const struct yaml_node *n, struct probe_config *p)
+{
+    if (strncmp(n->text, "http", 4) != 0) {
+        read_address(r, n, p);
+        return;
+    }
+    p->kind = PROBE_PAGE;
+    p->dialogue = NULL;
+    p->page = &PAGE_NATS;
+    config_page(r, n, p);
 }
 
 // An http URL but for its first letters.
@@ -219,26 +235,33 @@ static void read_ca_file(struct config_reader *r, const struct yaml_node *n, voi
 
 // --- a probe -------------------------------------------------------------------------------------
 
-#define TALK(dialogue_) (&(const struct target){PROBE_TALK, &(dialogue_), read_address})
-#define AT(field)       offsetof(struct probe_config, field)
+#define TALK(dialogue_)    (&(const struct target){PROBE_TALK, &(dialogue_), NULL, read_address})
+#define PAGE(page_, read_) (&(const struct target){PROBE_PAGE, NULL, &(page_), read_})
+#define AT(field)          offsetof(struct probe_config, field)
 static const struct config_key KEYS[] = {
     {"name", config_text, AT(name), NULL},
     // Targets in the order people see them.
     {"tcp", read_target, 0, TALK(DIALOGUE_LINE)},
-    {"http", read_target, 0, &(const struct target){PROBE_HTTP, NULL, read_http}},
+    {"http", read_target, 0, &(const struct target){PROBE_HTTP, NULL, NULL, read_http}},
     {"tls", read_tls, 0, TALK(DIALOGUE_TLS)},
     {"redis", read_target, 0, TALK(DIALOGUE_REDIS)},
     {"memcached", read_target, 0, TALK(DIALOGUE_MEMCACHED)},
     {"postgresql", read_target, 0, TALK(DIALOGUE_POSTGRES)},
     {"mysql", read_target, 0, TALK(DIALOGUE_MYSQL)},
     {"amqp", read_target, 0, TALK(DIALOGUE_AMQP)},
-    {"nats", read_target, 0, TALK(DIALOGUE_NATS)},
+    {"rabbitmq", read_target, 0, PAGE(PAGE_RABBITMQ, config_page)},
+    {"nats", read_target, 0,
+        &(const struct target){PROBE_TALK, &DIALOGUE_NATS, NULL, read_nats}},
     {"mqtt", read_target, 0, TALK(DIALOGUE_MQTT)},
     {"websocket", read_target, 0,
-        &(const struct target){PROBE_TALK, &DIALOGUE_WEBSOCKET, read_websocket}},
-    {"icmp", read_target, 0, &(const struct target){PROBE_ICMP, &DIALOGUE_ICMP, read_icmp}},
+        &(const struct target){PROBE_TALK, &DIALOGUE_WEBSOCKET, NULL, read_websocket}},
+    {"nginx", read_target, 0, PAGE(PAGE_NGINX, config_page)},
+    {"haproxy", read_target, 0, PAGE(PAGE_HAPROXY, config_haproxy)},
+    {"icmp", read_target, 0,
+        &(const struct target){PROBE_ICMP, &DIALOGUE_ICMP, NULL, read_icmp}},
     {"port", read_port, AT(port), NULL},
-    {"dns", read_target, 0, &(const struct target){PROBE_TALK, &DIALOGUE_DNS, config_dns_name}},
+    {"dns", read_target, 0,
+        &(const struct target){PROBE_TALK, &DIALOGUE_DNS, NULL, config_dns_name}},
     {"server", config_dns_server, 0, NULL},
     {"type", config_dns_type, AT(words.dns.type), NULL},
     {"rcode", config_dns_rcode, AT(words.dns.rcode), NULL},
@@ -285,7 +308,10 @@ static void check_keys(
         config_bad(r, n, NULL, "an answer to HEAD has no body to look at");
     if (p->dialogue != &DIALOGUE_LINE && (p->words.send || p->words.expect))
         config_bad(r, n, NULL, "`send` and `expect` are for `tcp` probes");
-    if ((!p->dialogue || !p->dialogue->has_login) && (p->words.user || p->words.password))
+    bool has_login = p->kind == PROBE_PAGE ? p->page->has_login
+                     : p->dialogue         ? p->dialogue->has_login
+                                           : false;
+    if (!has_login && (p->words.user || p->words.password))
         config_bad(r, n, NULL, "`user` and `password_file` are for probes with a login");
     if (p->words.tls && (!p->dialogue || p->dialogue->tls == DIALOGUE_TLS_NEVER))
         config_bad(r, n, p->kind == PROBE_HTTP ? "write https://" : NULL,
@@ -378,6 +404,8 @@ void config_probes(struct config_reader *r, const struct yaml_node *n, void *to)
 
 const char *probe_config_kind(const struct probe_config *p)
 {
+    if (p->page)
+        return p->page->name;
     return p->kind == PROBE_HTTP ? "http" : p->dialogue->name;
 }
 

@@ -57,6 +57,9 @@ void config_dns_rcode(struct config_reader *r, const struct yaml_node *n, void *
 void config_dns_check(
     struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
 void config_dns_print(const struct probe_config *p, struct buf *out);
+// Targets that are a page, and of HAProxy also the path of its socket; p->page is set.
+void config_page(struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
+void config_haproxy(struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
 // The map `dependencies`; `to` is the configuration.
 void config_dependencies(struct config_reader *r, const struct yaml_node *n, void *to);
 // The list `repairs`, and the same printed.

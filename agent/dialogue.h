@@ -45,6 +45,7 @@ struct dialogue_words {          // what the configuration says; text borrowed
     struct dns_words dns;        // of `dns`
     bool tls;                    // not in the clear
 };
+struct page_sink;
 enum dialogue_state { DIALOGUE_GOES_ON, DIALOGUE_DONE, DIALOGUE_FAILED };
 // How a protocol comes to TLS: it does not, before the first word, or by asking for it in the clear.
 enum dialogue_tls { DIALOGUE_TLS_NEVER, DIALOGUE_TLS_FIRST, DIALOGUE_TLS_ASKED };
@@ -53,7 +54,8 @@ struct dialogue {
     const struct dialogue_kind *kind;
     struct dialogue_words words;
     bool wants_values;
-    struct buf say; // to be sent; whoever sends it takes it out
+    const struct page_sink *sink; // takes the values of a kind that has pages; NULL: not now
+    struct buf say;               // to be sent; whoever sends it takes it out
     unsigned step;
     bool answered;
     bool turns_secure;             // said by the kind: TLS from here on, then begin once more
@@ -91,8 +93,8 @@ void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
 
 extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_TLS, DIALOGUE_REDIS,
     DIALOGUE_MEMCACHED, DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS,
-    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS, DIALOGUE_ICMP;
-#define DIALOGUE_KINDS 9
+    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS, DIALOGUE_ICMP, DIALOGUE_HAPROXY;
+#define DIALOGUE_KINDS 10
 extern const struct dialogue_kind
     *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own
 

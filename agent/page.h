@@ -31,6 +31,7 @@ struct page_round {
     double ready, unacked, messages, consumers; // RabbitMQ: of all queues
 };
 struct page_kind {
+    const char *example;          // of a target, for a hint
     const char *name;             // key of the configuration
     const char *pages[PAGES_MAX]; // added to the URL; NULL ends them
     size_t limit_bytes;           // of each

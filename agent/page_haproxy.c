@@ -207,6 +207,7 @@ static bool haproxy_read(struct page_round *round, size_t nth, const char *text,
 }
 
 const struct page_kind PAGE_HAPROXY = {.name = "haproxy",
+    .example = "e.g. http://127.0.0.1:8404/stats;csv, or /run/haproxy/admin.sock",
     .pages = {""},
     .limit_bytes = PAGE_LIMIT_BYTES,
     .has_login = true, // of the page: `stats auth`

@@ -37,6 +37,7 @@ static bool nats_read(struct page_round *round, size_t nth, const char *text, si
 }
 
 const struct page_kind PAGE_NATS = {.name = "nats",
+    .example = "e.g. http://127.0.0.1:8222",
     .pages = {"/varz"},
     .limit_bytes = 64 << 10,
     .values_ms = 1000,

@@ -63,5 +63,9 @@ static bool nginx_read(struct page_round *round, size_t nth, const char *text, s
     return true;
 }
 
-const struct page_kind PAGE_NGINX = {
-    .name = "nginx", .pages = {""}, .limit_bytes = 4096, .values_ms = 1000, .read = nginx_read};
+const struct page_kind PAGE_NGINX = {.name = "nginx",
+    .example = "e.g. http://127.0.0.1/nginx_status",
+    .pages = {""},
+    .limit_bytes = 4096,
+    .values_ms = 1000,
+    .read = nginx_read};

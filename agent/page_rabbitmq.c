@@ -126,6 +126,7 @@ static bool rabbitmq_read(struct page_round *round, size_t nth, const char *text
 
 // Without `columns` the answers are ten times as long.
 const struct page_kind PAGE_RABBITMQ = {.name = "rabbitmq",
+    .example = "e.g. http://127.0.0.1:15672",
     .pages = {[NODES] =
                   "/api/nodes?columns=name,running,mem_used,mem_limit,mem_alarm,disk_free,"
                   "disk_free_limit,disk_free_alarm,fd_used,fd_total,sockets_used,"

@@ -23,6 +23,11 @@ struct env *probe_env(const struct probe *p)
     return p->engine->env;
 }
 
+const struct endpoint *probe_endpoint(const struct probe *p)
+{
+    return &p->endpoint;
+}
+
 struct transfers *probe_transfers(const struct probe *p)
 {
     return p->engine->transfers;
@@ -118,6 +123,8 @@ static void probe_free(struct probe *p, bool end_series)
     loop_timer_free(p->timer);
     loop_timer_free(p->extra);
     secure_trust_free(p->trust);
+    int64_t wall_ms = end_series ? clock_wall_ms(&p->engine->env->clock) : 0;
+    numbers_free(p->numbers, wall_ms);
     if (end_series)
         probe_end_series(p);
     free(p->value_ids);
@@ -130,6 +137,7 @@ static const struct probe_ops *ops_for(const struct probes *e, const struct prob
 {
     static const struct probe_ops *const OPS[] = {[PROBE_TALK] = &PROBE_OPS_TALK,
         [PROBE_HTTP] = &PROBE_OPS_HTTP,
+        [PROBE_PAGE] = &PROBE_OPS_PAGE,
         [PROBE_ICMP] = &PROBE_OPS_ICMP};
     int family = c->host && strchr(c->host, ':') ? AF_INET6 : AF_INET;
     if (c->kind != PROBE_ICMP || icmp_usable(e->icmp, family))
@@ -167,9 +175,9 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_config(const struct probe_config *a, const struct probe_config *b)
 {
-    return a->kind == b->kind && a->dialogue == b->dialogue && same_text(a->name, b->name) &&
-           a->words.tls == b->words.tls && same_text(a->ca_file, b->ca_file) &&
-           same_text(a->words.user, b->words.user) &&
+    return a->kind == b->kind && a->dialogue == b->dialogue && a->page == b->page &&
+           same_text(a->name, b->name) && a->words.tls == b->words.tls &&
+           same_text(a->ca_file, b->ca_file) && same_text(a->words.user, b->words.user) &&
            same_text(a->words.password, b->words.password) &&
            same_text(a->words.send, b->words.send) &&
            same_text(a->words.expect, b->words.expect) && same_text(a->target, b->target) &&

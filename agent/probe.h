@@ -97,7 +97,7 @@ struct probe_ops {
     // It answered, and its numbers did not come in time: tells what there is. NULL: none ever come.
     void (*cut)(struct probe_attempt *a);
 };
-extern const struct probe_ops PROBE_OPS_TALK, PROBE_OPS_HTTP, PROBE_OPS_ICMP;
+extern const struct probe_ops PROBE_OPS_TALK, PROBE_OPS_HTTP, PROBE_OPS_ICMP, PROBE_OPS_PAGE;
 
 void probe_answered(struct probe_attempt *a, int64_t at_ns); // its latency stands
 void probe_done(struct probe_attempt *a, const struct probe_result *r);
@@ -106,6 +106,8 @@ struct env *probe_env(const struct probe *p);
 struct transfers *probe_transfers(const struct probe *p);
 // Whom its certificate must come from; NULL: that cannot be read, with detail filled.
 struct secure_trust *probe_trust(struct probe *p, char *detail, size_t size);
+const struct endpoint *probe_endpoint(const struct probe *p);
+struct numbers *probe_numbers(struct probe *p); // of one with pages; NULL: memory
 // Whether to ask what the service tells of itself, which is done at most once a second.
 bool probe_wants_values(struct probe *p);
 // What it told.

@@ -101,6 +101,16 @@ void probe_take_values(struct probe *p, const struct dialogue *d)
     }
 }
 
+struct numbers *probe_numbers(struct probe *p)
+{
+    struct wire_label l[LABELS];
+    char port[8];
+    if (p->numbers)
+        return p->numbers;
+    labels_of(p, l, port);
+    return p->numbers = numbers_new(p->engine->env->out, p->config->name, l, LABELS);
+}
+
 double probe_in_flight_s(const struct probe *p, int64_t at_ns)
 {
     int64_t oldest = at_ns;

@@ -6,6 +6,7 @@
 #pragma once
 #include "agent/probe.h"
 #include "agent/probe_latency.h"
+#include "agent/probe_numbers.h"
 
 enum verdict { UNKNOWN, FAILED, SUCCEEDED };
 
@@ -46,7 +47,8 @@ struct probe {
     uint32_t *value_ids; // of the dialogue's values; NULL = it has none
     double *values;
     bool values_fresh;
-    int64_t values_ns; // when they were last asked for
+    struct numbers *numbers; // of its pages; NULL = it has none, or never asked
+    int64_t values_ns;       // when they were last asked for
     struct probe_latency latency;
     bool interned;
     bool kept; // during apply

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Probes that are a dialogue over a connection.
 #include "agent/probe.h"
+#include "agent/probe_numbers.h"
 #include "agent/talk.h"
 #include <errno.h>
 #include <stddef.h>
@@ -9,7 +10,16 @@
 struct talk_attempt {
     struct probe_attempt attempt;
     struct talk talk;
+    struct page_sink sink; // of the numbers, when this attempt asks for them
+    bool numbers;
 };
+
+static void numbers_over(struct talk_attempt *a, bool whole)
+{
+    if (a->numbers)
+        numbers_end(probe_numbers(a->attempt.probe), a, whole);
+    a->numbers = false;
+}
 
 static struct talk_attempt *of(struct probe_attempt *a)
 {
@@ -28,6 +38,7 @@ static void talk_over(struct probe_attempt *a)
         snprintf(r.detail, sizeof(r.detail), "%s", d->detail);
     if (d->wants_values && d->answered)
         probe_take_values(a->probe, d);
+    numbers_over(of(a), d->state == DIALOGUE_DONE);
     probe_done(a, &r);
 }
 
@@ -50,6 +61,18 @@ static int talk_attempt_init(struct probe_attempt *a)
     return talk_init(&of(a)->talk, probe_env(a->probe)->loop, on_answered, on_talked);
 }
 
+// Whether this attempt asks for the numbers of an answer that is a page.
+static void ask_numbers(struct talk_attempt *a, const struct probe_config *c)
+{
+    struct env *env = probe_env(a->attempt.probe);
+    struct numbers *n = c->page ? probe_numbers(a->attempt.probe) : NULL;
+    a->numbers = n && numbers_begin(n, a, clock_mono_ns(&env->clock),
+                          clock_wall_ms(&env->clock), c->page->values_ms);
+    if (a->numbers)
+        a->sink = numbers_sink(n);
+    a->talk.dialogue.sink = a->numbers ? &a->sink : NULL;
+}
+
 static int talk_attempt_start(
     struct probe_attempt *a, const struct endpoint *to, char *detail, size_t size)
 {
@@ -58,12 +81,14 @@ static int talk_attempt_start(
     if (c->words.tls && !(where.trust = probe_trust(a->probe, detail, size)))
         return -EINVAL;
     talk_start(&of(a)->talk, &where, c->dialogue, &c->words, probe_wants_values(a->probe));
+    ask_numbers(of(a), c);
     return 0;
 }
 
 static void talk_attempt_stop(struct probe_attempt *a)
 {
     talk_stop(&of(a)->talk);
+    numbers_over(of(a), false);
 }
 
 static void talk_attempt_free(struct probe_attempt *a)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/un.h>
 
 #define SOCKETS_MAX 64 // c-ares keeps one or two a server
 
@@ -45,7 +46,13 @@ static socklen_t parse(const char *host, uint16_t port, struct sockaddr_storage 
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)to;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+    struct sockaddr_un *path = (struct sockaddr_un *)to;
     memset(to, 0, sizeof(*to));
+    if (*host == '/' && strlen(host) < sizeof(path->sun_path)) {
+        path->sun_family = AF_UNIX;
+        strcpy(path->sun_path, host);
+        return sizeof(*path);
+    }
     if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(port);

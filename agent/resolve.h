@@ -23,7 +23,7 @@ struct resolver *resolver_new(
     struct loop *loop);                 // NULL: memory, or no configuration of name servers
 void resolver_free(struct resolver *r); // tells no lookup any more; NULL allowed
 
-// A name and where it led. An address as text is its own, for ever.
+// A name and where it led. An address as text, or the path of a socket, is its own, for ever.
 struct endpoint {
     const char *host; // borrowed; NULL: see resolver_server
     uint16_t port;

@@ -13,7 +13,8 @@
 enum probe_class talk_class(int error)
 {
     switch (error) {
-    case ECONNREFUSED: return CLASS_REFUSED;
+    case ECONNREFUSED:
+    case ENOENT: return CLASS_REFUSED;
     case ECONNRESET:
     case EPIPE: return CLASS_CLOSED;
     case ETIMEDOUT: return CLASS_TIMEOUT;

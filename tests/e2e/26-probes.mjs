@@ -2,11 +2,12 @@
 // Probes beside the real servers of Debian: up with their numbers, hanging, refusing, answering wrong,
 // refusing a login, overloaded, with an expired certificate: the right verdict and class each time.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
 import { createServer as createTls } from "node:tls";
-import { mkdirSync, readFileSync, existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as servers from "./servers.mjs";
 import { World, check, freePort, run, until } from "./world.mjs";
 
 const w = new World();
@@ -14,28 +15,19 @@ const port = {};
 const server = {};
 const password = w.put("password", "right\n", 0o600);
 const wrong = w.put("wrong", "wrong\n", 0o600);
-const has = (program) => spawnSync("sh", ["-c", `PATH=$PATH:/usr/sbin command -v ${program}`]).status === 0;
-const folder = (name) => {
-  const dir = join(w.dir, name);
-  mkdirSync(dir, { recursive: true });
-  return dir;
-};
 
 async function start() {
-  for (const name of ["redis", "locked", "memcached", "mysql", "nats", "mqtt", "tls", "full", "banner", "silent", "nobody"]) port[name] = await freePort();
-  server.redis = w.spawn("redis", "redis-server", ["--port", String(port.redis), "--bind", "127.0.0.1", "--save", "", "--dir", folder("redis")]);
-  server.locked = w.spawn("locked", "redis-server", ["--port", String(port.locked), "--bind", "127.0.0.1", "--save", "", "--requirepass", "right", "--dir", folder("locked")]);
-  server.memcached = w.spawn("memcached", "memcached", ["-u", "root", "-l", "127.0.0.1", "-p", String(port.memcached), "-U", "0"]);
-  server.nats = w.spawn("nats", "/usr/sbin/nats-server", ["-a", "127.0.0.1", "-p", String(port.nats), "--user", "u", "--pass", "right"]);
-  w.put("mosquitto.conf", `listener ${port.mqtt} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n`);
-  server.mqtt = w.spawn("mqtt", "/usr/sbin/mosquitto", ["-c", join(w.dir, "mosquitto.conf")]);
-  const data = folder("mysql");
-  const mysql = ["--no-defaults", `--datadir=${data}`, "--user=root"];
-  execFileSync("mariadb-install-db", [...mysql, "--auth-root-authentication-method=normal", "--skip-test-db"], { stdio: "ignore" });
-  w.put("init.sql", "CREATE USER 'u'@'%' IDENTIFIED BY 'right';\nDELETE FROM mysql.global_priv WHERE User = '';\nFLUSH PRIVILEGES;\n");
-  server.mysql = w.spawn("mysql", "mariadbd", [...mysql, "--bind-address=127.0.0.1", `--port=${port.mysql}`, `--socket=${data}/s`, `--init-file=${join(w.dir, "init.sql")}`, "--skip-name-resolve"]);
-  server.postgres = await w.postgres();
-  port.postgres = server.postgres.port;
+  for (const name of ["tls", "full", "banner", "silent", "nobody"]) port[name] = await freePort();
+  const started = {
+    redis: await servers.redis(w),
+    locked: await servers.redis(w, "locked", "--requirepass", "right"),
+    memcached: await servers.memcached(w),
+    nats: await servers.nats(w),
+    mqtt: await servers.mosquitto(w),
+    mysql: await servers.mariadb(w),
+    postgres: await w.postgres(),
+  };
+  for (const [name, of] of Object.entries(started)) [port[name], server[name]] = [of.port, of.child];
 
   const key = join(w.dir, "key.pem");
   const cert = join(w.dir, "cert.pem");

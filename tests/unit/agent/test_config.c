@@ -104,6 +104,43 @@ static void what_it_prints_loads_to_the_same(void)
     buf_done(&two);
 }
 
+static void pages_and_sockets_are_targets(void)
+{
+    static const char TEXT[] =
+        "probes:\n"
+        "  - {name: n, nginx: 'http://127.0.0.1/status'}\n"
+        "  - {name: s, haproxy: /run/haproxy/admin.sock}\n"
+        "  - {name: h, haproxy: 'https://lb.example.net:8404/stats;csv', user: u}\n"
+        "  - {name: r, rabbitmq: 'http://127.0.0.1:15672', user: mon}\n"
+        "  - {name: m, nats: 'http://127.0.0.1:8222'}\n"
+        "  - {name: c, nats: 127.0.0.1}\n";
+    struct agent_config *c = NULL, *again = NULL;
+    struct buf problems, text;
+    buf_init(&problems, 65536);
+    buf_init(&text, 65536);
+    CU_ASSERT_EQUAL_FATAL(parse(TEXT, &c, &problems), 0);
+    CU_ASSERT_EQUAL(config_print(c, &text), 0);
+    CU_ASSERT_EQUAL_FATAL(parse(buf_cstr(&text), &again, &problems), 0);
+    for (int i = 0; i < 2; i++) {
+        const struct probe_config *p = i ? again->probes : c->probes;
+        CU_ASSERT_PTR_EQUAL(p[0].page, &PAGE_NGINX);
+        CU_ASSERT_EQUAL(p[0].every_ms, 1000); // a page is no quick question
+        CU_ASSERT_EQUAL(p[1].kind, PROBE_TALK);
+        CU_ASSERT_STRING_EQUAL(p[1].host, "/run/haproxy/admin.sock");
+        CU_ASSERT_TRUE(p[1].local);
+        CU_ASSERT_EQUAL(p[2].kind, PROBE_PAGE);
+        CU_ASSERT_EQUAL(p[2].port, 8404);
+        CU_ASSERT_PTR_EQUAL(p[3].page, &PAGE_RABBITMQ);
+        CU_ASSERT_PTR_EQUAL(p[4].page, &PAGE_NATS);
+        CU_ASSERT_PTR_EQUAL(p[5].dialogue, &DIALOGUE_NATS);
+        CU_ASSERT_PTR_NULL(p[5].page);
+    }
+    config_free(c);
+    config_free(again);
+    buf_done(&problems);
+    buf_done(&text);
+}
+
 static void names_every_mistake(void)
 {
     static const struct {
@@ -130,6 +167,15 @@ static void names_every_mistake(void)
         {"probes: [{http: 'http://a/', tls: true}]\n", "write https://"},
         {"probes: [{amqp: a, tls: true}]\n", "is not for `amqp`"},
         {"probes: [{tls: 'a:1', redis: a}]\n", "one target"},
+        {"probes: [{nginx: 'a:80'}]\n", "http://127.0.0.1/nginx_status"},
+        {"probes: [{rabbitmq: 'a:80'}]\n", "http://127.0.0.1:15672"},
+        {"probes: [{haproxy: 'a:80'}]\n", "/run/haproxy/admin.sock"},
+        {"probes: [{haproxy: /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}]\n",
+            "at most 107 bytes"},
+        {"probes: [{nginx: 'http://a/s', user: x}]\n", "probes with a login"},
+        {"probes: [{nats: 'http://a:8222', user: x}]\n", "probes with a login"},
+        {"probes: [{haproxy: 'http://a/s;csv', tls: true}]\n", "`tls: true` is not for"},
         {"probes: [{redis: a, ca_file: /dev/null}]\n", "/dev/null: "},
         {"probes: [{tls: a}]\n", "mail.example.net:993"},
         {"probes: [{dns: a..b}]\n", "is no name in DNS"},
@@ -208,6 +254,7 @@ int main(void)
         {"ports that speak TLS: named, known, or probed", tls_ports},
         {"reads what is written", reads_what_is_written},
         {"what it prints loads to the same", what_it_prints_loads_to_the_same},
+        {"pages and sockets are targets", pages_and_sockets_are_targets},
         {"names every mistake", names_every_mistake},
         {"an empty text is the defaults", an_empty_text_is_the_defaults},
         {"a named file must be there", a_named_file_must_be_there},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conversations byte by byte: each is heard whole and in pieces of one byte, and must come to the same.
 #include "agent/dialogue.h"
+#include "agent/page.h"
 #include "tests/lib/run.h"
 #include <math.h>
 #include <string.h>
@@ -142,6 +143,13 @@ static const struct conversation {
     {"websocket is closed", &DIALOGUE_WEBSOCKET, {.host = "h", .path = "/"},
         TEXT("HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: " ACCEPTED "\r\n\r\n\x88\x02\x03\xf3"),
         false, DIALOGUE_FAILED, CLASS_CLOSED, NULL},
+    {"haproxy", &DIALOGUE_HAPROXY, {0},
+        TEXT("# pxname,svname,type,status\nweb,FRONTEND,0,OPEN\n\n"), true, DIALOGUE_DONE,
+        CLASS_NONE, "show stat\n"},
+    {"haproxy refuses", &DIALOGUE_HAPROXY, {0}, TEXT("Permission denied\n"), false,
+        DIALOGUE_FAILED, CLASS_LOGIN, NULL},
+    {"no haproxy", &DIALOGUE_HAPROXY, {0}, TEXT("220 mail\r\n"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
     {"any, asked", &DIALOGUE_LINE, {.send = "HI\r\n", .expect = "LO"}, TEXT("HEL\r\nLO"), true,
         DIALOGUE_DONE, CLASS_NONE, "HI\r\n"},
     {"any, taken", &DIALOGUE_LINE, {0}, TEXT(""), true, DIALOGUE_DONE, CLASS_NONE, NULL},
@@ -205,6 +213,35 @@ static void takes_numbers(void)
     close_heard(&h);
 }
 
+static void note_value(void *ctx, const char *name, const struct wire_label *labels, size_t n,
+    enum series_kind kind, const char *unit, double value)
+{
+    (void)labels;
+    (void)n;
+    (void)kind;
+    (void)unit;
+    if (strcmp(name, "haproxy_frontend_current_sessions") == 0)
+        *(double *)ctx = value;
+}
+
+static void takes_a_page_in_pieces(void)
+{
+    static const char CSV[] = "# pxname,svname,scur,type,status\nweb,FRONTEND,7,0,OPEN\n\n";
+    struct dialogue_words none = {0};
+    double value = 0;
+    struct page_sink sink = {.value = note_value, .ctx = &value};
+    struct heard h;
+    open_heard(&h, &DIALOGUE_HAPROXY, &none);
+    h.d.sink = &sink;
+    hear(&h, CSV, sizeof(CSV) - 3, 5);
+    CU_ASSERT_TRUE(h.d.answered); // by its first line; the rest is no part of the latency
+    CU_ASSERT_EQUAL(h.d.state, DIALOGUE_GOES_ON);
+    hear(&h, "\n\n", 2, 1);
+    CU_ASSERT_EQUAL(h.d.state, DIALOGUE_DONE);
+    CU_ASSERT_EQUAL(value, 7);
+    close_heard(&h);
+}
+
 static void a_peer_that_hangs_up_has_not_answered(void)
 {
     struct dialogue_words none = {0};
@@ -226,6 +263,7 @@ static void every_class_has_a_name(void)
 static const struct test TESTS[] = {
     {"comes to a verdict, in pieces too", comes_to_a_verdict},
     {"takes numbers", takes_numbers},
+    {"takes a page in pieces", takes_a_page_in_pieces},
     {"a peer that hangs up has not answered", a_peer_that_hangs_up_has_not_answered},
     {"every class has a name", every_class_has_a_name},
 };

@@ -29,7 +29,7 @@ static void ask_at_a_fixed_rate(const struct service *s, int64_t step_ns, int64_
 {
     struct {
         int64_t due, over;
-    } flights[PROBE_FLIGHTS];
+    } flights[PROBE_FLIGHTS] = {{0}};
     size_t flying = 0;
     for (size_t k = 0; k <= n; k++) {
         int64_t due = (int64_t)k * step_ns;
