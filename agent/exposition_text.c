@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Lines of Prometheus's text 0.0.4 and of OpenMetrics 1.0. The two differ in what may stand between the
+ * parts of a line: blanks and tabs at will, or exactly one blank.
+ */
+#include "agent/exposition_state.h"
+#include "base/num.h"
+#include "base/rune.h"
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define NORMAL_NAN 0x7ff8000000000001ULL // any other would be one of Prometheus's own signs
+
+struct line {
+    const char *at, *end;
+};
+
+static bool letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static void skip_blanks(struct line *l)
+{
+    while (l->at < l->end && blank(*l->at))
+        l->at++;
+}
+
+static struct span take_name(struct line *l, bool colons)
+{
+    const char *s = l->at;
+    if (s < l->end && (letter(*s) || (colons && *s == ':')))
+        while (++s < l->end && (letter(*s) || digit(*s) || (colons && *s == ':')))
+            ;
+    struct span name = {l->at, (size_t)(s - l->at)};
+    l->at = s;
+    return name;
+}
+
+static bool take(struct line *l, char c)
+{
+    if (l->at == l->end || *l->at != c)
+        return false;
+    l->at++;
+    return true;
+}
+
+bool exposition_utf8_ok(const char *s, size_t len)
+{
+    size_t at = 0;
+    while (at < len && (uint8_t)s[at] < 0x80)
+        at++;
+    while (at < len) {
+        size_t begun = at;
+        if (rune_decode(s, len, &at) == RUNE_BROKEN && at - begun != 3)
+            return false;
+    }
+    return true;
+}
+
+// --- numbers ---------------------------------------------------------------------------------------
+
+// Up to 15 digits and a small exponent are exact in a double: what pages are full of.
+static bool short_number(const char *s, size_t len, double *ret)
+{
+    static const double POWERS[] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const char *end = s + len;
+    bool minus = s < end && *s == '-';
+    uint64_t digits = 0;
+    int n = 0, behind = 0;
+    s += minus;
+    for (; s < end && digit(*s) && n <= 15; s++, n++)
+        digits = digits * 10 + (uint64_t)(*s - '0');
+    if (n > 0 && s < end && *s == '.')
+        for (s++; s < end && digit(*s) && n <= 15; s++, n++, behind++)
+            digits = digits * 10 + (uint64_t)(*s - '0');
+    if (s != end || n == 0 || n > 15)
+        return false;
+    double v = (double)digits / POWERS[behind];
+    *ret = minus ? -v : v;
+    return true;
+}
+
+bool exposition_number(const char *s, size_t len, double *ret)
+{
+    if (short_number(s, len, ret))
+        return true;
+    for (size_t i = 0; i < len; i++)
+        if (strchr("pPxX_", s[i]))
+            return false;
+    bool sign = len && (*s == '+' || *s == '-');
+    if ((sign && len > 1 && (s[1] == 'n' || s[1] == 'N')) || !num_parse(s, len, ret))
+        return false;
+    if (isnan(*ret)) {
+        uint64_t bits = NORMAL_NAN;
+        memcpy(ret, &bits, sizeof(bits));
+    }
+    return true;
+}
+
+// --- labels ----------------------------------------------------------------------------------------
+
+// Behind the closing brace of labels that were looked at before, or that are looked at later. False:
+// there is none.
+static bool skip_labels(struct line *l)
+{
+    for (const char *s = l->at; s < l->end; s++) {
+        if (*s == '}') {
+            l->at = s + 1;
+            return true;
+        }
+        if (*s != '"')
+            continue;
+        for (s++; s < l->end && *s != '"'; s++)
+            s += *s == '\\';
+    }
+    return false;
+}
+
+// Behind the quote of a value that began.
+static bool take_value(struct line *l, struct span *ret)
+{
+    const char *s = l->at;
+    while (s < l->end && *s != '"')
+        s += *s == '\\' ? 2 : 1;
+    if (s >= l->end)
+        return false;
+    *ret = (struct span){l->at, (size_t)(s - l->at)};
+    l->at = s + 1;
+    return true;
+}
+
+// \" \\ and \n; anything else that is escaped stays as it is.
+static bool keep_label(
+    struct exposition *x, struct span name, struct span value, struct err *err)
+{
+    char *text = NULL;
+    if (memchr(value.at, '\\', value.len)) {
+        size_t n = 0;
+        text = arena_alloc(&x->text, value.len);
+        for (size_t i = 0; text && i < value.len; i++) {
+            char c = value.at[i], then = i + 1 < value.len ? value.at[i + 1] : '\0';
+            bool escape = c == '\\' && (then == '\\' || then == '"' || then == 'n');
+            text[n++] = !escape ? c : then == 'n' ? '\n' : then;
+            i += escape;
+        }
+        if (!text) {
+            err_set(err, "out of memory");
+            return false;
+        }
+        value = (struct span){text, n};
+    }
+    return exposition_add_label(x, name.at, name.len, value.at, value.len, err);
+}
+
+// One name="value". keep: into the labels of x.
+static int one_label(struct exposition *x, struct line *l, bool keep, struct err *err)
+{
+    bool om = x->format == EXPOSITION_OPENMETRICS;
+    struct span name = take_name(l, false), value;
+    if (!name.len)
+        return exposition_bad(x, err, "a label's name is wanted at `%.*s`",
+            (int)(l->end - l->at < 20 ? l->end - l->at : 20), l->at);
+    if (!om)
+        skip_blanks(l);
+    if (!take(l, '='))
+        return exposition_bad(x, err, "= is wanted behind label `%.*s`",
+            (int)(name.len < 60 ? name.len : 60), name.at);
+    if (!om)
+        skip_blanks(l);
+    if (!take(l, '"') || !take_value(l, &value))
+        return exposition_bad(x, err, "label `%.*s` has no value in quotes",
+            (int)(name.len < 60 ? name.len : 60), name.at);
+    if (!exposition_utf8_ok(value.at, value.len) || memchr(value.at, '\0', value.len))
+        return exposition_bad(
+            x, err, "label `%.*s` is not UTF-8", (int)(name.len < 60 ? name.len : 60), name.at);
+    return keep && !keep_label(x, name, value, err) ? -EBADMSG : 0;
+}
+
+// Behind the brace that opens them, to that which closes them.
+static int read_labels(struct exposition *x, struct line *l, bool keep, struct err *err)
+{
+    bool om = x->format == EXPOSITION_OPENMETRICS;
+    for (bool first = true;; first = false) {
+        if (!om)
+            skip_blanks(l);
+        if (take(l, '}'))
+            return 0;
+        if (om && !first && !take(l, ','))
+            return exposition_bad(x, err, "a comma is wanted between labels");
+        int rc = one_label(x, l, keep, err);
+        if (rc < 0)
+            return rc;
+        if (om)
+            continue;
+        skip_blanks(l);
+        take(l, ','); // Prometheus does not insist on it
+    }
+}
+
+bool exposition_text_labels(
+    struct exposition *x, const char *key, size_t len, const char **ret_name, struct err *err)
+{
+    struct line l = {key, key + len};
+    struct span name = take_name(&l, true);
+    *ret_name = arena_strndup(&x->text, name.at, name.len);
+    if (!*ret_name) {
+        err_set(err, "out of memory");
+        return false;
+    }
+    if (x->format == EXPOSITION_TEXT)
+        skip_blanks(&l);
+    return !take(&l, '{') || read_labels(x, &l, true, err) == 0;
+}
+
+// --- samples ---------------------------------------------------------------------------------------
+
+static struct span take_word(struct line *l)
+{
+    const char *s = l->at;
+    while (s < l->end && !blank(*s))
+        s++;
+    struct span word = {l->at, (size_t)(s - l->at)};
+    l->at = s;
+    return word;
+}
+
+static int give(struct exposition *x, struct span key, struct span name, double value,
+    bool has_stamp, int64_t stamp_ms, struct err *err)
+{
+    // When a series began is of no use here.
+    if (x->format == EXPOSITION_OPENMETRICS && name.len == x->family.len + strlen("_created") &&
+        x->family.type != FAMILY_GAUGE && x->family.type != FAMILY_UNKNOWN &&
+        memcmp(name.at, x->family.name, x->family.len) == 0 &&
+        memcmp(name.at + x->family.len, "_created", strlen("_created")) == 0)
+        return 0;
+    x->at = key;
+    struct exposition_sample s = {.key = key.at,
+        .key_len = key.len,
+        .value = value,
+        .has_stamp = has_stamp,
+        .stamp_ms = stamp_ms,
+        .kind = exposition_kind(&x->family, name.at, name.len),
+        .unit = exposition_unit(name.at, name.len)};
+    return x->sample(x->ctx, x, &s, err) ? 0 : -EBADMSG;
+}
+
+static int bad_number(struct exposition *x, const char *what, struct span word, struct err *err)
+{
+    return exposition_bad(
+        x, err, "%s `%.*s` is no number", what, (int)(word.len < 40 ? word.len : 40), word.at);
+}
+
+// The name and, in braces, the labels.
+static int take_key(
+    struct exposition *x, struct line *l, struct span *name, struct span *key, struct err *err)
+{
+    const char *begun = l->at;
+    *name = take_name(l, true);
+    if (!name->len)
+        return exposition_bad(x, err, "the name of a metric is wanted at `%.*s`",
+            (int)(l->end - begun < 20 ? l->end - begun : 20), begun);
+    *key = *name;
+    if (x->format == EXPOSITION_TEXT)
+        skip_blanks(l);
+    if (!take(l, '{'))
+        return 0;
+    struct line whole = *l;
+    if (!skip_labels(l)) {
+        int rc = read_labels(x, &whole, false, err); // says what is wrong
+        return rc < 0 ? rc : exposition_bad(x, err, "the braces are not closed");
+    }
+    key->len = (size_t)(l->at - begun);
+    return 0;
+}
+
+static int text_sample(struct exposition *x, struct line *l, struct err *err)
+{
+    struct span name, key;
+    double value;
+    uint64_t stamp = 0;
+    int rc = take_key(x, l, &name, &key, err);
+    if (rc < 0)
+        return rc;
+    skip_blanks(l);
+    struct span word = take_word(l);
+    if (!exposition_number(word.at, word.len, &value))
+        return bad_number(x, "value", word, err);
+    skip_blanks(l);
+    bool stamped = l->at < l->end;
+    if (stamped) {
+        word = take_word(l);
+        if (!num_parse_u64(word.at, word.len, &stamp) || stamp > INT64_MAX)
+            return bad_number(x, "timestamp", word, err);
+        skip_blanks(l);
+        if (l->at < l->end)
+            return exposition_bad(x, err, "something is left behind the timestamp");
+    }
+    return give(x, key, name, value, stamped, (int64_t)stamp, err);
+}
+
+static int seconds(struct exposition *x, struct span word, int64_t *ret_ms, struct err *err)
+{
+    double s;
+    if (!exposition_number(word.at, word.len, &s) || !(fabs(s) < 1e15))
+        return bad_number(x, "timestamp", word, err);
+    *ret_ms = (int64_t)(s * 1000);
+    return 0;
+}
+
+// Behind " # ": looked at and passed over.
+static int pass_exemplar(struct exposition *x, struct line *l, struct err *err)
+{
+    double value;
+    int64_t stamp;
+    if (!take(l, '{'))
+        return exposition_bad(x, err, "an exemplar begins with its labels");
+    int rc = read_labels(x, l, false, err);
+    if (rc < 0)
+        return rc;
+    struct span word = {l->at, 0};
+    if (take(l, ' '))
+        word = take_word(l);
+    if (!exposition_number(word.at, word.len, &value))
+        return bad_number(x, "value of an exemplar", word, err);
+    if (take(l, ' '))
+        rc = seconds(x, take_word(l), &stamp, err);
+    if (rc == 0 && l->at < l->end)
+        rc = exposition_bad(x, err, "something is left behind the exemplar");
+    return rc;
+}
+
+static int openmetrics_sample(struct exposition *x, struct line *l, struct err *err)
+{
+    struct span name, key, word = {l->at, 0};
+    double value;
+    int64_t stamp = 0;
+    bool stamped = false;
+    int rc = take_key(x, l, &name, &key, err);
+    if (rc < 0)
+        return rc;
+    if (take(l, ' '))
+        word = take_word(l);
+    if (!exposition_number(word.at, word.len, &value))
+        return bad_number(x, "value", word, err);
+    if (l->at < l->end && l->end - l->at > 1 && l->at[0] == ' ' && l->at[1] != '#') {
+        l->at++;
+        stamped = true;
+        rc = seconds(x, take_word(l), &stamp, err);
+    }
+    if (rc == 0 && l->at < l->end) {
+        if (l->end - l->at < 3 || memcmp(l->at, " # ", 3) != 0)
+            return exposition_bad(x, err, "something is left behind the value");
+        l->at += 3;
+        rc = pass_exemplar(x, l, err);
+    }
+    return rc < 0 ? rc : give(x, key, name, value, stamped, stamp, err);
+}
+
+// --- what is said of families ------------------------------------------------------------------------
+
+static bool is(struct span s, const char *word)
+{
+    return s.len == strlen(word) && memcmp(s.at, word, s.len) == 0;
+}
+
+static bool type_of(const struct exposition *x, struct span word, enum family_type *ret)
+{
+    static const struct {
+        const char *name;
+        enum family_type type;
+        bool text, openmetrics;
+    } TYPES[] = {{"counter", FAMILY_COUNTER, true, true}, {"gauge", FAMILY_GAUGE, true, true},
+        {"histogram", FAMILY_HISTOGRAM, true, true}, {"summary", FAMILY_SUMMARY, true, true},
+        {"untyped", FAMILY_UNKNOWN, true, false}, {"unknown", FAMILY_UNKNOWN, false, true},
+        {"gaugehistogram", FAMILY_GAUGE_HISTOGRAM, false, true},
+        {"info", FAMILY_INFO, false, true}, {"stateset", FAMILY_STATESET, false, true}};
+    for (size_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++)
+        if (is(word, TYPES[i].name) &&
+            (x->format == EXPOSITION_TEXT ? TYPES[i].text : TYPES[i].openmetrics)) {
+            *ret = TYPES[i].type;
+            return true;
+        }
+    return false;
+}
+
+static int set_type(struct exposition *x, struct span name, struct span word, struct err *err)
+{
+    enum family_type type;
+    if (!type_of(x, word, &type))
+        return exposition_bad(x, err, "`%.*s` is no type of metrics",
+            (int)(word.len < 40 ? word.len : 40), word.at);
+    x->family.len = 0;
+    x->family.type = FAMILY_UNKNOWN;
+    if (name.len <= EXPOSITION_NAME_MAX) {
+        memcpy(x->family.name, name.at, name.len);
+        x->family.len = name.len;
+        x->family.type = type;
+    }
+    return 0;
+}
+
+static bool unit_ends(struct span name, struct span unit)
+{
+    return name.len > unit.len && name.at[name.len - unit.len - 1] == '_' &&
+           memcmp(name.at + name.len - unit.len, unit.at, unit.len) == 0;
+}
+
+// Behind the word HELP, TYPE or UNIT and its blank.
+static int metadata(struct exposition *x, struct line *l, char what, struct err *err)
+{
+    struct span name = take_name(l, true);
+    if (!name.len)
+        return exposition_bad(x, err, "the name of a metric is wanted behind `# %s`",
+            what == 'H'   ? "HELP"
+            : what == 'T' ? "TYPE"
+                          : "UNIT");
+    if (x->format == EXPOSITION_OPENMETRICS && (l->at == l->end || *l->at != ' '))
+        return exposition_bad(x, err, "a blank is wanted behind the name of the metric");
+    l->at += l->at < l->end;
+    struct span text = {l->at, (size_t)(l->end - l->at)};
+    if (what == 'T')
+        return set_type(x, name, text, err);
+    if (what == 'U' && text.len && !unit_ends(name, text))
+        return exposition_bad(x, err, "unit `%.*s` is not how the name ends",
+            (int)(text.len < 40 ? text.len : 40), text.at);
+    if (what == 'H' && !exposition_utf8_ok(text.at, text.len))
+        return exposition_bad(x, err, "the help text is not UTF-8");
+    return 0;
+}
+
+static bool begins(const struct line *l, const char *word)
+{
+    size_t n = strlen(word);
+    return (size_t)(l->end - l->at) >= n && memcmp(l->at, word, n) == 0;
+}
+
+static int text_comment(struct exposition *x, struct line *l, struct err *err)
+{
+    if (l->at == l->end || !blank(*l->at))
+        return 0;
+    skip_blanks(l);
+    if ((!begins(l, "HELP") && !begins(l, "TYPE")) || l->end - l->at < 5 || !blank(l->at[4]))
+        return 0;
+    char what = *l->at;
+    l->at += 4;
+    skip_blanks(l);
+    return metadata(x, l, what, err);
+}
+
+static int openmetrics_comment(struct exposition *x, struct line *l, struct err *err)
+{
+    if (is((struct span){l->at, (size_t)(l->end - l->at)}, " EOF")) {
+        x->ended = true;
+        return 0;
+    }
+    if (!begins(l, " HELP ") && !begins(l, " TYPE ") && !begins(l, " UNIT "))
+        return exposition_bad(x, err, "OpenMetrics knows no such comment");
+    char what = l->at[1];
+    l->at += 6;
+    return metadata(x, l, what, err);
+}
+
+int exposition_line(struct exposition *x, const char *line, size_t len, struct err *err)
+{
+    struct line l = {line, line + len};
+    if (x->format == EXPOSITION_OPENMETRICS) {
+        if (x->ended)
+            return exposition_bad(x, err, "something is left behind # EOF");
+        return take(&l, '#') ? openmetrics_comment(x, &l, err) : openmetrics_sample(x, &l, err);
+    }
+    skip_blanks(&l);
+    if (l.at == l.end)
+        return 0;
+    return take(&l, '#') ? text_comment(x, &l, err) : text_sample(x, &l, err);
+}
