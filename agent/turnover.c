@@ -218,8 +218,8 @@ static size_t labels_of(const struct holder *h, const struct service *v, bool ow
     labels[0] = (struct wire_label){"job", "service"};
     labels[1] = (struct wire_label){"service", h->name};
     labels[2] = (struct wire_label){"port", port};
-    labels[3] = (struct wire_label){"netns", own ? "" : netns};
-    return LISTEN_LABELS;
+    labels[3] = (struct wire_label){"netns", netns};
+    return own ? 3 : 4;
 }
 
 static void declare(struct turnover *t, struct holder *h, const struct service *v, bool own)
