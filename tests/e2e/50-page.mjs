@@ -146,7 +146,7 @@ await run([
   [
     "a service and a host have pages of their own",
     async () => {
-      await page.click(`.services a:text-is("nginx")`);
+      await page.click(`.services tr:has(td:text-is("${nginx.port}")) a`); // others may have an nginx here too
       await page.waitForSelector("h1:has-text('nginx')");
       await page.waitForSelector(".chart canvas");
       await sleep(1500);

@@ -4,10 +4,9 @@
 import { useState } from "preact/hooks";
 import type { Alert } from "./live.ts";
 import { now } from "./use.ts";
-import { duration } from "./format.ts";
+import { remaining } from "./format.ts";
+import { HoldForm, type Held } from "./hold.tsx";
 import { call } from "./silences.tsx";
-
-const HOURS = [0.5, 1, 2, 8, 24];
 
 /** In the alert's head. */
 export function AckMark({ a }: { a: Alert }) {
@@ -31,7 +30,7 @@ export function AckFacts({ a, take }: { a: Alert; take: () => void }) {
         <>
           <dt>Taken on by</dt>
           <dd>
-            {a.ack.owner}, for {duration(Math.max(0, a.ack.until_ms - now.value))}
+            {a.ack.owner}, for {remaining(a.ack.until_ms - now.value)}
             {a.ack.note ? `: ${a.ack.note}` : ""}
           </dd>
         </>
@@ -45,35 +44,12 @@ export function AckFacts({ a, take }: { a: Alert; take: () => void }) {
 }
 
 export function AckForm({ a, done }: { a: Alert; done: () => void }) {
-  const [hours, setHours] = useState(1);
-  const [note, setNote] = useState("");
-  const [by, setBy] = useState(localStorage.getItem("tocsin-name") ?? "");
-  const [error, setError] = useState("");
-  const submit = async (e: Event) => {
-    e.preventDefault();
-    localStorage.setItem("tocsin-name", by);
-    try {
-      await call("tocsin/acks", "POST", { fingerprint: a.fingerprint, owner: by, note, for: `${hours * 60}m` });
-      done();
-    } catch (why) {
-      setError((why as Error).message);
-    }
+  const submit = async ({ hours, text, by }: Held) => {
+    await call("tocsin/acks", "POST", { fingerprint: a.fingerprint, owner: by, note: text, for: `${hours * 60}m` });
   };
   return (
-    <form class="silence-form" aria-label="Acknowledge" onSubmit={submit}>
+    <HoldForm name="Acknowledge" hours={1} text="Note" submit={submit} done={done}>
       <p>Nobody is reminded of it meanwhile. That it is over is told; if it still fires when the time is up, it is told again.</p>
-      <label>
-        For{" "}
-        <select value={hours} onChange={(e) => setHours(Number(e.currentTarget.value))}>
-          {HOURS.map((h) => (
-            <option key={h} value={h}>{duration(h * 3600000)}</option>
-          ))}
-        </select>
-      </label>{" "}
-      <label>Note <input value={note} autoFocus onInput={(e) => setNote(e.currentTarget.value)} /></label>{" "}
-      <label>Who <input required value={by} onInput={(e) => setBy(e.currentTarget.value)} /></label>{" "}
-      <button>Acknowledge</button> <button type="button" onClick={done}>Cancel</button>
-      {error ? <p class="error" role="alert">{error}</p> : null}
-    </form>
+    </HoldForm>
   );
 }

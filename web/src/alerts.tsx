@@ -13,6 +13,7 @@ import { SilenceForm, Silences, silencedBy, silences } from "./silences.tsx";
 const RANK = { firing: 0, pending: 1, resolved: 2 };
 export const SHAPE = { firing: "▲", pending: "◆", resolved: "●" };
 const ROWS_MAX = 200;
+const RESOLVED_MAX = 5; // unless asked for: what is over must not bury what is
 
 export function sortAlerts(list: Alert[]): Alert[] {
   return [...list].sort(
@@ -99,11 +100,15 @@ function Row({ a }: { a: Alert }) {
 
 export function Alerts() {
   const [filter, setFilter] = useState("");
+  const [over, setOver] = useState(false);
   const s = state.value;
   if (!s) return <p class="note">Waiting for the collector…</p>;
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const text = (a: Alert) => (a.alertname + " " + Object.values(a.labels).join(" ")).toLowerCase();
   const all = sortAlerts(s.alerts).filter((a) => words.every((w) => text(a).includes(w)));
+  const resolved = all.filter((a) => a.state === "resolved").length;
+  const more = over || words.length ? 0 : Math.max(0, resolved - RESOLVED_MAX);
+  const rows = all.slice(0, all.length - more);
   return (
     <section aria-label="Alerts">
       <h2>
@@ -112,7 +117,7 @@ export function Alerts() {
       </h2>
       {all.length ? (
         <ul class="alerts">
-          {all.slice(0, ROWS_MAX).map((a) => (
+          {rows.slice(0, ROWS_MAX).map((a) => (
             <Row key={a.fingerprint + a.active_at_ms} a={a} />
           ))}
         </ul>
@@ -121,7 +126,12 @@ export function Alerts() {
           <span aria-hidden="true">●</span> {words.length ? "Nothing matches." : `All quiet. ${s.rules.total} rules are being watched.`}
         </p>
       )}
-      {all.length > ROWS_MAX ? <p class="note">{all.length - ROWS_MAX} more: narrow the filter.</p> : null}
+      {rows.length > ROWS_MAX ? <p class="note">{rows.length - ROWS_MAX} more: narrow the filter.</p> : null}
+      {more || over ? (
+        <p class="note">
+          <button onClick={() => setOver(!over)}>{over ? "Only the newest that are over" : `${more} more that are over`}</button>
+        </p>
+      ) : null}
       <Silences />
       {s.rules.unhealthy.map((r) => (
         <p class="error" key={r.group + r.name}>

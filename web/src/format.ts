@@ -56,6 +56,15 @@ export function duration(ms: number): string {
   return Math.floor(ms / 86400000) + " d";
 }
 
+/** How long something goes on, to the minute, never less than is left: "1 h", "1 h 59 min", "2 d 3 h". */
+export function remaining(ms: number): string {
+  const minutes = Math.max(0, Math.ceil(ms / 60000));
+  const h = Math.floor(minutes / 60);
+  const two = (a: number, unit: string, b: number, rest: string) => `${a} ${unit}${b ? ` ${b} ${rest}` : ""}`;
+  if (h >= 24) return two(Math.floor(h / 24), "d", h % 24, "h");
+  return h ? two(h, "h", minutes % 60, "min") : `${minutes} min`;
+}
+
 export function clock(ms: number): string {
   const d = new Date(ms);
   const two = (n: number) => String(n).padStart(2, "0");

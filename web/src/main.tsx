@@ -57,7 +57,7 @@ function Announce() {
 function route(hash: string) {
   const [, kind, ...rest] = hash.replace(/^#/, "").split("/");
   const arg = rest.map(decodeURIComponent);
-  if (kind === "s" && arg.length === 3) return <ServicePage instance={arg[0]} service={arg[1]} port={arg[2]} />;
+  if (kind === "s" && (arg.length === 3 || arg.length === 4)) return <ServicePage instance={arg[0]} service={arg[1]} place={arg[2]} netns={arg[3] ?? ""} />;
   if (kind === "h" && arg.length === 1) return <HostPage instance={arg[0]} />;
   return <Home />;
 }

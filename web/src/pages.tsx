@@ -91,15 +91,26 @@ export function Home() {
   );
 }
 
-export function ServicePage(props: { instance: string; service: string; port: string }) {
-  const m = `instance=${quote(props.instance)},service=${quote(props.service)},port=${quote(props.port)}`;
+/** place: a port, or the path of a UNIX socket; netns "": the host's own. */
+export function ServicePage(props: { instance: string; service: string; place: string; netns: string }) {
+  const tcp = /^\d+$/.test(props.place);
+  const m = `instance=${quote(props.instance)},service=${quote(props.service)},${tcp ? "port" : "path"}=${quote(props.place)},netns=${quote(props.netns)}`;
   const one = (expr: string, name: string) => ({ expr, name: () => name });
   return (
     <>
       <h1>
-        {props.service} <small>port {props.port} on {props.instance}</small>
+        {props.service} <small>{tcp ? "port " : ""}{props.place} on {props.instance}{props.netns ? `, ${props.netns}` : ""}</small>
       </h1>
       <section class="charts" aria-label="Charts">
+        <Chart
+          title="Request to first byte of the reply"
+          unit="seconds"
+          lines={[
+            one(`histogram_quantile(0.5, rate(tocsin_service_request_duration_seconds{${m}}[5s]))`, "p50"),
+            one(`histogram_quantile(0.99, rate(tocsin_service_request_duration_seconds{${m}}[5s]))`, "p99"),
+          ]}
+        />
+        <Chart title="Requests" unit="per second" lines={[one(`rate(tocsin_service_exchanges_total{${m}}[5s])`, "exchanges")]} />
         <Chart title="Connections by state" unit="count" lines={[{ expr: `tocsin_service_connections{${m}}`, name: (l) => l.state }]} />
         <Chart
           title="Throughput"

@@ -8,7 +8,7 @@ import { Spark } from "./spark.tsx";
 import { value } from "./format.ts";
 
 const WINDOW = 60000;
-const by = "by (instance, service, port)";
+const by = "by (instance, service, port, path, netns)";
 const EXPRS = [
   "tocsin_service_state == 1",
   `sum ${by} (tocsin_service_connections{state="established"})`,
@@ -17,11 +17,14 @@ const EXPRS = [
   `sum ${by} (rate(tocsin_service_sent_bytes_total[10s]))`,
   `max ${by} (tocsin_service_rtt_seconds)`,
   `max ${by} (tocsin_service_accept_queue_length_max)`,
+  `histogram_quantile(0.99, sum ${by} (rate(tocsin_service_request_duration_seconds[10s])))`,
 ];
 const STATES = ["crashed", "stopped", "starting", "up"];
 const SHAPES: Record<string, string> = { crashed: "▲", stopped: "▬", starting: "◆", up: "●" };
 
-export const serviceKey = (l: Labels): string => `${l.instance} ${l.service} ${l.port}`;
+/** Where it listens: a port, or the path of a UNIX socket; in another network namespace that stands before. */
+const place = (l: Labels): string => (l.netns ? `${l.netns} ` : "") + (l.port ?? l.path ?? "");
+const serviceKey = (l: Labels): string => `${l.instance} ${l.service} ${place(l)}`;
 
 interface Service {
   labels: Labels;
@@ -47,8 +50,9 @@ export function Services(props: { instance?: string }) {
   if (!subs) return null;
   const rows = services(subs[0]).filter((s) => !props.instance || s.labels.instance === props.instance);
   const cell = (i: number, l: Labels) => {
+    const key = serviceKey(l);
     const t = subs[i].table;
-    const c = t.find({ instance: l.instance, service: l.service, port: l.port });
+    const c = [...t.columns.values()].find((x) => serviceKey(x.labels) === key);
     return { v: t.last(c), c, t };
   };
   return (
@@ -64,9 +68,10 @@ export function Services(props: { instance?: string }) {
                 <th>State</th>
                 <th>Service</th>
                 <th>Host</th>
-                <th class="n">Port</th>
+                <th class="n">Port or path</th>
                 <th class="n">Connections</th>
                 <th class="n">New</th>
+                <th class="n" title="From the arrival of a request to the first byte of the reply">Latency, p99</th>
                 <th class="n">In</th>
                 <th class="n">Out</th>
                 <th>Out, last minute</th>
@@ -83,12 +88,13 @@ export function Services(props: { instance?: string }) {
                       <span aria-hidden="true">{SHAPES[state] ?? "▒"}</span> {state}
                     </td>
                     <td>
-                      <a href={`#/s/${[l.instance, l.service, l.port].map(encodeURIComponent).join("/")}`}>{l.service}</a>
+                      <a href={`#/s/${[l.instance, l.service, l.port ?? l.path ?? "", ...(l.netns ? [l.netns] : [])].map(encodeURIComponent).join("/")}`}>{l.service}</a>
                     </td>
                     <td>{l.instance}</td>
-                    <td class="n">{l.port}</td>
+                    <td class="n">{place(l)}</td>
                     <td class="n">{value(cell(1, l).v, "count")}</td>
                     <td class="n">{value(cell(2, l).v, "per second")}</td>
+                    <td class="n">{value(cell(7, l).v, "seconds")}</td>
                     <td class="n">{value(cell(3, l).v, "bytes/s")}</td>
                     <td class="n">{value(out.v, "bytes/s")}</td>
                     <td>{out.c ? <Spark times={out.t.times} values={out.c.values} windowMs={WINDOW} version={out.t.version} /> : null}</td>

@@ -6,11 +6,11 @@ import { useEffect, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { state, type Alert } from "./live.ts";
 import { now } from "./use.ts";
-import { duration } from "./format.ts";
+import { remaining } from "./format.ts";
+import { HoldForm, type Held } from "./hold.tsx";
 
 const LOOK_MS = 5000;
 const SOON_MS = 15 * 60000; // that one ends is pointed out
-const HOURS = [0.5, 1, 2, 8, 24];
 
 export interface Matcher {
   name: string;
@@ -94,10 +94,6 @@ function useDay(matchers: Matcher[]): number | null {
 /** Made from an alert: its labels, those that tell it apart ticked. */
 export function SilenceForm({ a, done }: { a: Alert; done: () => void }) {
   const [names, setNames] = useState(() => new Set(Object.keys(a.labels).filter((n) => n !== "severity" && n !== "job")));
-  const [hours, setHours] = useState(2);
-  const [comment, setComment] = useState("");
-  const [by, setBy] = useState(localStorage.getItem("tocsin-name") ?? "");
-  const [error, setError] = useState("");
   const chosen = Object.entries(a.labels).filter(([n]) => names.has(n));
   const matchers = chosen.map(([name, value]) => ({ name, value, isRegex: false, isEqual: true }));
   const held = state.value?.alerts.filter((x) => x.state === "firing" && matchers.every((m) => matches(m, x.labels))) ?? [];
@@ -107,25 +103,18 @@ export function SilenceForm({ a, done }: { a: Alert; done: () => void }) {
     if (!next.delete(name)) next.add(name);
     setNames(next);
   };
-  const submit = async (e: Event) => {
-    e.preventDefault();
-    localStorage.setItem("tocsin-name", by);
-    try {
-      await call("silences", "POST", {
-        matchers,
-        startsAt: new Date(now.value).toISOString(),
-        endsAt: new Date(now.value + hours * 3600000).toISOString(),
-        createdBy: by,
-        comment,
-      });
-      await look();
-      done();
-    } catch (why) {
-      setError((why as Error).message);
-    }
+  const submit = async ({ hours, text, by }: Held) => {
+    await call("silences", "POST", {
+      matchers,
+      startsAt: new Date(now.value).toISOString(),
+      endsAt: new Date(now.value + hours * 3600000).toISOString(),
+      createdBy: by,
+      comment: text,
+    });
+    await look();
   };
   return (
-    <form class="silence-form" onSubmit={submit}>
+    <HoldForm name="Silence" hours={2} text="Why" required disabled={!matchers.length} submit={submit} done={done}>
       <p class="labels">
         {Object.entries(a.labels).map(([n, v]) => (
           <label key={n}>
@@ -138,19 +127,7 @@ export function SilenceForm({ a, done }: { a: Alert; done: () => void }) {
         {held.length ? `: ${[...new Set(held.map((x) => x.alertname))].join(", ")}` : ""}.
         {day === null ? "" : ` In the last 24 h it would have held back ${day}.`}
       </p>
-      <label>
-        For{" "}
-        <select value={hours} onChange={(e) => setHours(Number(e.currentTarget.value))}>
-          {HOURS.map((h) => (
-            <option key={h} value={h}>{duration(h * 3600000)}</option>
-          ))}
-        </select>
-      </label>{" "}
-      <label>Why <input required value={comment} onInput={(e) => setComment(e.currentTarget.value)} /></label>{" "}
-      <label>Who <input required value={by} onInput={(e) => setBy(e.currentTarget.value)} /></label>{" "}
-      <button disabled={!matchers.length}>Silence</button> <button type="button" onClick={done}>Cancel</button>
-      {error ? <p class="error" role="alert">{error}</p> : null}
-    </form>
+    </HoldForm>
   );
 }
 
@@ -185,7 +162,7 @@ export function Silences() {
             </p>
             <p>
               {s.comment}, {s.createdBy},{" "}
-              {s.status.state === "pending" ? `begins in ${duration(Date.parse(s.startsAt) - now.value)}` : `for ${duration(Math.max(0, Date.parse(s.endsAt) - now.value))}${s.untilQuiet ? `, or until quiet for ${s.untilQuiet}` : ""}`}{" "}
+              {s.status.state === "pending" ? `begins in ${remaining(Date.parse(s.startsAt) - now.value)}` : `for ${remaining(Date.parse(s.endsAt) - now.value)}${s.untilQuiet ? `, or until quiet for ${s.untilQuiet}` : ""}`}{" "}
               {s.status.state === "active" && Date.parse(s.endsAt) - now.value < SOON_MS ? <span class="severity">ends soon</span> : null}{" "}
               <button onClick={() => end(s.id)}>End</button>
             </p>

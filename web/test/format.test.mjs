@@ -3,7 +3,7 @@ import test from "node:test";
 import assert from "node:assert/strict";
 import { load } from "./load.mjs";
 
-const { value, duration } = await load("../src/format.ts");
+const { value, duration, remaining } = await load("../src/format.ts");
 
 test("three digits and a unit", () => {
   assert.equal(value(0, "bytes/s"), "0 B/s");
@@ -20,4 +20,14 @@ test("durations", () => {
   assert.equal(duration(4200), "4.20 s");
   assert.equal(duration(185000), "3 min");
   assert.equal(duration(-1500), "-1.50 s");
+});
+
+test("what is left is never said to be less", () => {
+  assert.equal(remaining(7200000), "2 h");
+  assert.equal(remaining(7199000), "2 h");
+  assert.equal(remaining(7140000), "1 h 59 min");
+  assert.equal(remaining(3599000), "1 h");
+  assert.equal(remaining(61000), "2 min");
+  assert.equal(remaining(-5), "0 min");
+  assert.equal(remaining(90000000), "1 d 1 h");
 });
