@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/config.h"
+#include "base/auth.h"
 #include "base/log.h"
-#include "collector/auth.h"
 #include "collector/config_read.h"
 #include <errno.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `receivers` of the configuration: who is told, and how. What a kind's keys are stands in its table.
-#include "collector/auth.h"
+#include "base/auth.h"
 #include "collector/config_read.h"
 #include "collector/receiver_text.h"
 #include <stdio.h>

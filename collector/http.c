@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/http.h"
+#include "base/listener.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/thread.h"
@@ -8,7 +9,6 @@
 #include "collector/api_hooks.h"
 #include "collector/archive.h"
 #include "collector/hub.h"
-#include "collector/listener.h"
 #include "collector/notify.h"
 #include "collector/params.h"
 #include <errno.h>

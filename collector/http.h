@@ -15,10 +15,10 @@
  * every request, the token where auth.h demands one; /-/healthy and /-/ready need none.
  */
 #pragma once
+#include "base/auth.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "collector/auth.h"
 #include "collector/board.h"
 #include "collector/shard.h"
 

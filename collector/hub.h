@@ -14,8 +14,8 @@
  */
 #pragma once
 #include "base/clock.h"
+#include "base/listener.h"
 #include "base/loop.h"
-#include "collector/listener.h"
 #include "collector/request.h"
 #include "collector/shard.h"
 

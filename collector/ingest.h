@@ -14,10 +14,10 @@
  * closes, the shard is told.
  */
 #pragma once
+#include "base/auth.h"
 #include "base/clock.h"
-#include "collector/auth.h"
+#include "base/listener.h"
 #include "collector/demands.h"
-#include "collector/listener.h"
 #include "collector/session.h"
 #include "collector/shard.h"
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/receiver_wire.h"
+#include "base/auth.h"
 #include "base/secret.h"
-#include "collector/auth.h"
 #include "collector/mask.h"
 #include "collector/message_text.h"
 #include "collector/sign.h"

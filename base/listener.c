@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/listener.h"
+#include "base/listener.h"
 #include "base/map.h"
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/auth.h"
+#include "base/auth.h"
 #include "tests/lib/run.h"
 #include <errno.h>
 #include <string.h>

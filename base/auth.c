@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/auth.h"
+#include "base/auth.h"
+#include "base/listener.h"
 #include "base/secret.h"
-#include "collector/listener.h"
 #include <errno.h>
 #include <string.h>
 #include <strings.h>

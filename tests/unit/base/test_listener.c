@@ -3,7 +3,7 @@
  * A real listener in the test's own thread, driven by loop_once; peers are plain sockets. Deadlines
  * are made short, and what is waited for is an event, never a time.
  */
-#include "collector/listener.h"
+#include "base/listener.h"
 #include "tests/lib/run.h"
 #include <arpa/inet.h>
 #include <errno.h>
