@@ -184,6 +184,8 @@ static const struct config_key TOP[] = {
     {"cgroups", config_cgroups, 0, NULL},
     {"processes", config_processes, 0, NULL},
     {"tls_ports", config_tls_ports, offsetof(struct agent_config, tls_ports), NULL},
+    {"exec", config_exec, 0, NULL},
+    {"statsd", config_statsd, offsetof(struct agent_config, statsd), NULL},
 };
 
 static const char *default_state_dir(struct config_reader *r)
@@ -307,6 +309,12 @@ int config_parse(const char *text, size_t len, const char *file, struct agent_co
     return load(text, len, file, false, NULL, ret, problems);
 }
 
+static int guard_programs(const struct agent_config *c, struct buf *problems)
+{
+    const char *what = c->n_repairs ? "repairs" : c->n_plugins ? "exec" : NULL;
+    return what ? config_program_guard(c->path, what, problems) : 0;
+}
+
 int config_load(const char *path, const struct config_override *over, struct agent_config **ret,
     struct buf *problems)
 {
@@ -323,8 +331,7 @@ int config_load(const char *path, const struct config_override *over, struct age
             rc == -EMSGSIZE ? "file too large" : strerror(-rc));
     } else {
         rc = load(buf_cstr(&text), text.len, path, true, over, ret, problems);
-        if (rc == 0 && (*ret)->n_repairs &&
-            (rc = config_program_guard(path, "repairs", problems)) < 0) {
+        if (rc == 0 && (rc = guard_programs(*ret, problems)) < 0) {
             config_free(*ret);
             *ret = NULL;
         }
@@ -374,6 +381,8 @@ int config_print(const struct agent_config *c, struct buf *out)
     config_print_probes(c, out);
     config_print_repairs(c, out);
     config_print_host(c, out);
+    config_print_exec(c, out);
+    config_print_statsd(c, out);
     buf_adds(out, "\n");
     return out->failed;
 }

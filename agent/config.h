@@ -14,7 +14,9 @@
 #include "agent/config_tls.h"
 #include "agent/dialogue.h"
 #include "agent/page.h"
+#include "agent/plugin.h"
 #include "agent/repair_list.h"
+#include "agent/statsd.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "wire/batch.h"
@@ -64,6 +66,9 @@ struct agent_config {
         dependencies; // destinations told apart; 0 = outgoing connections are not looked at
     unsigned cgroups_max, processes_top; // 0 = off
     struct tls_ports tls_ports;
+    struct plugin_config *plugins; // NULL: none
+    size_t n_plugins;
+    struct statsd_config statsd;
 };
 
 // What stands above the file: from the command line. NULL = not given.

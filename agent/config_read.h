@@ -65,6 +65,19 @@ void config_dependencies(struct config_reader *r, const struct yaml_node *n, voi
 // The list `repairs`, and the same printed.
 void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_repairs(const struct agent_config *c, struct buf *out);
+// The list `exec`, and the same printed.
+void config_exec(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_print_exec(const struct agent_config *c, struct buf *out);
+// The map `statsd`, and the same printed.
+void config_statsd(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_print_statsd(const struct agent_config *c, struct buf *out);
+// size_t, 1 to OUTPUT_SERIES_MAX.
+void config_series_limit(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_flag(struct config_reader *r, const struct yaml_node *n, void *to); // bool
+// An address of this host to listen on, not a name. Off loopback it has to be `insecure_plaintext`.
+bool config_listen(struct config_reader *r, const struct yaml_node *n, uint16_t port,
+    const char **ret_host, uint16_t *ret_port);
+bool config_host_loopback(const char *host);
 // Of a program to run: its words, argv[0] an absolute path; returns how many. Its user (struct child_user).
 // Its environment; returns how many.
 size_t config_command(

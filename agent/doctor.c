@@ -22,6 +22,31 @@ bool doctor_open_wire(const char *url)
     return strncmp(url, "http://", 7) == 0;
 }
 
+// Why it cannot be run. NULL: it can.
+static const char *program_fault(const char *path, const struct child_user *user)
+{
+    if (access(path, X_OK) == -1)
+        return strerror(errno);
+    return user->name && geteuid() != 0 && user->uid != geteuid()
+               ? "only root can be another user"
+               : NULL;
+}
+
+static void print_exec(const struct agent_config *c, struct buf *out)
+{
+    buf_adds(out, "exec\n");
+    for (size_t i = 0; i < c->n_plugins; i++) {
+        const struct plugin_config *p = &c->plugins[i];
+        const char *fault = program_fault(p->argv[0], &p->user);
+        buf_addf(out, "  %-16s %-4s %" PRId64 " ms  %s %s%s%s%s%s\n", p->name,
+            fault ? "NO" : "ok", p->every_ms, plugin_format_name(p->format), p->argv[0],
+            p->user.name ? " as " : "", p->user.name ? p->user.name : "", fault ? ": " : "",
+            fault ? fault : "");
+    }
+    if (!c->n_plugins)
+        buf_adds(out, "  none\n");
+}
+
 void doctor_repairs(const struct agent_config *c, struct buf *out)
 {
     if (c->n_repairs && doctor_open_wire(c->collector))
@@ -29,10 +54,7 @@ void doctor_repairs(const struct agent_config *c, struct buf *out)
             out, "  over plain http whoever is on the way to the collector can ask for:\n");
     for (size_t i = 0; i < c->n_repairs; i++) {
         const struct repair_action *a = &c->repairs[i];
-        const char *fault = access(a->argv[0], X_OK) == -1 ? strerror(errno)
-                            : a->user.name && geteuid() != 0 && a->user.uid != geteuid()
-                                ? "only root can be another user"
-                                : NULL;
+        const char *fault = program_fault(a->argv[0], &a->user);
         buf_addf(out, "  %-16s %-4s %u/hour, %" PRId64 " s  %s%s%s%s%s\n", a->name,
             fault ? "NO" : "ok", a->max_per_hour, (a->timeout_ms + 999) / 1000, a->argv[0],
             a->user.name ? " as " : "", a->user.name ? a->user.name : "", fault ? ": " : "",
@@ -80,6 +102,7 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
         print_probe(out, &c->probes[i]);
     if (!c->n_probes)
         buf_adds(out, "  none\n");
+    print_exec(c, out);
     buf_adds(out, "repairs\n");
     doctor_repairs(c, out);
     if (!c->n_repairs)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parts.h"
+#include "agent/plugin.h"
 #include "agent/probe.h"
+#include "agent/statsd.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,8 @@
 // In the order in which they are opened.
 static const struct part_ops *const PARTS[] = {
     &probes_part,
+    &plugins_part,
+    &statsd_part,
     NULL,
 };
 

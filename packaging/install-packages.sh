@@ -23,7 +23,7 @@ wanted='gcc make pkg-config libc6-dev libcurl4-openssl-dev libprotobuf-c-dev pro
     prometheus-alertmanager:amtool prometheus-node-exporter:prometheus-node-exporter chromium:chromium memcached:memcached nats-server:nats-server
     mosquitto:mosquitto mariadb-server:mariadbd openssl:openssl dnsmasq-base:dnsmasq iproute2:ip
     rabbitmq-server:rabbitmqctl haproxy:haproxy
-    clang-14:clang-14 libbpf-dev bpftool:bpftool"
+    monitoring-plugins-basic clang-14:clang-14 libbpf-dev bpftool:bpftool"
 
 missing=
 for want in $wanted; do

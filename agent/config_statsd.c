@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// `statsd` of agent.yaml, and what the parts that listen have in common.
+#include "agent/config_read.h"
+#include "agent/intake.h"
+#include "base/num.h"
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/un.h>
+
+void config_series_limit(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    uint64_t v;
+    if (!config_scalar(r, n))
+        return;
+    if (num_parse_u64(n->text, n->len, &v) && v >= 1 && v <= OUTPUT_SERIES_MAX)
+        *(size_t *)to = v;
+    else
+        config_bad(r, n, NULL, "series_limit is 1 to %d", OUTPUT_SERIES_MAX);
+}
+
+bool config_host_loopback(const char *host)
+{
+    struct in_addr in;
+    struct in6_addr in6;
+    if (inet_pton(AF_INET, host, &in) == 1)
+        return ntohl(in.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, host, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
+}
+
+bool config_listen(struct config_reader *r, const struct yaml_node *n, uint16_t port,
+    const char **ret_host, uint16_t *ret_port)
+{
+    struct in_addr in;
+    struct in6_addr in6;
+    const char *host;
+    if (!config_scalar(r, n))
+        return false;
+    if (!config_address(r, n->text, n->len, port, &host, ret_port) ||
+        (inet_pton(AF_INET, host, &in) != 1 && inet_pton(AF_INET6, host, &in6) != 1)) {
+        config_bad(r, n, "a literal address of this host, e.g. 127.0.0.1 or [::1]",
+            "`%.60s` is not an address to listen on", n->text);
+        return false;
+    }
+    *ret_host = host;
+    return true;
+}
+
+static void read_listen(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct statsd_config *s = to;
+    s->host = NULL; // not the default one
+    if (config_scalar(r, n) && strcmp(n->text, "none") != 0)
+        config_listen(r, n, STATSD_PORT, &s->host, &s->port);
+}
+
+static void read_socket(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    struct statsd_config *s = to;
+    if (!config_scalar(r, n))
+        return;
+    if (n->text[0] != '/' || n->len >= sizeof(((struct sockaddr_un *)0)->sun_path))
+        config_bad(r, n, "e.g. /run/tocsin/statsd.sock",
+            "`%.60s` is not an absolute path of under %zu bytes", n->text,
+            sizeof(((struct sockaddr_un *)0)->sun_path));
+    else
+        s->socket = config_keep(r, n->text, n->len);
+}
+
+void config_flag(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    if (!config_scalar(r, n))
+        return;
+    if (strcmp(n->text, "true") == 0 || strcmp(n->text, "false") == 0)
+        *(bool *)to = n->text[0] == 't';
+    else
+        config_bad(r, n, NULL, "true or false is wanted here");
+}
+
+void config_statsd(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    static const struct config_range AGE = {10 * 1000, 24 * 3600 * 1000};
+    static const struct config_key KEYS[] = {
+        {"listen", read_listen, 0, NULL},
+        {"socket", read_socket, 0, NULL},
+        {"age", config_duration, offsetof(struct statsd_config, age_ms), &AGE},
+        {"series_limit", config_series_limit, offsetof(struct statsd_config, series_limit),
+            NULL},
+        {"insecure_plaintext", config_flag, offsetof(struct statsd_config, insecure_plaintext),
+            NULL},
+    };
+    struct statsd_config *s = to;
+    *s = (struct statsd_config){.host = "127.0.0.1",
+        .port = STATSD_PORT,
+        .age_ms = STATSD_AGE_MS,
+        .series_limit = INTAKE_SERIES_DEFAULT};
+    if (n->kind != YAML_MAP) {
+        config_bad(r, n, "e.g. statsd: {listen: \"127.0.0.1:8125\"}", "statsd is a map");
+        return;
+    }
+    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), s, "`statsd`");
+    s->wanted = s->host || s->socket;
+    if (!s->wanted && !r->oom && !r->d->errors)
+        config_bad(r, n, NULL, "statsd listens on an address or a `socket`");
+    if (s->host && !config_host_loopback(s->host) && !s->insecure_plaintext)
+        config_bad(r, n, "set insecure_plaintext: true where the network is trusted",
+            "anybody who reaches %.60s can send numbers: StatsD has no secret", s->host);
+}
+
+void config_print_statsd(const struct agent_config *c, struct buf *out)
+{
+    const struct statsd_config *s = &c->statsd;
+    char age[NUM_TEXT_MAX + 1];
+    if (!s->wanted) {
+        buf_adds(out, "\nstatsd: null");
+        return;
+    }
+    age[duration_print(s->age_ms, age)] = 0;
+    bool v6 = s->host && strchr(s->host, ':');
+    if (s->host)
+        buf_addf(out, "\nstatsd:\n  listen: \"%s%s%s:%u\"", v6 ? "[" : "", s->host,
+            v6 ? "]" : "", s->port);
+    else
+        buf_adds(out, "\nstatsd:\n  listen: none");
+    if (s->socket)
+        config_add_value(out, "\n  socket: ", s->socket);
+    buf_addf(out, "\n  age: %s\n  series_limit: %zu\n  insecure_plaintext: %s", age,
+        s->series_limit, s->insecure_plaintext ? "true" : "false");
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/statsd_line.h"
+#include "base/num.h"
+#include "wire/name.h"
+#include <math.h>
+#include <string.h>
+
+#define SECTIONS_MAX 8
+#define TIMES_MAX    1000000 // of a timer whose rate is next to nothing
+
+const char *statsd_fault_name(enum statsd_fault f)
+{
+    static const char *const NAMES[] = {
+        [STATSD_MALFORMED_LINE] = "malformed_line",
+        [STATSD_MIXED_TAGS] = "mixed_tagging_styles",
+        [STATSD_NO_TYPE] = "no_type",
+        [STATSD_BAD_VALUE] = "malformed_value",
+        [STATSD_BAD_TYPE] = "unknown_type",
+        [STATSD_BAD_RATE] = "invalid_sample_rate",
+        [STATSD_BAD_SECTION] = "malformed_section",
+        [STATSD_BAD_TAG] = "malformed_tag",
+        [STATSD_NEGATIVE] = "negative",
+        [STATSD_TOO_LONG] = "too_long",
+        [STATSD_UNSUPPORTED] = "unsupported",
+        [STATSD_CONFLICT] = "type_conflict",
+        [STATSD_LIMIT] = "limit",
+    };
+    return f < STATSD_FAULTS ? NAMES[f] : "";
+}
+
+struct text {
+    const char *at;
+    size_t len;
+};
+struct tag {
+    struct text name, value;
+};
+// One line while it is read.
+struct reading {
+    uint64_t *faults;
+    statsd_fn *fn;
+    void *ctx;
+    size_t told;
+    struct text name[2]; // two pieces: SignalFx has its tags in the middle
+    struct tag tags[STATSD_TAGS_MAX];
+    size_t n_tags;
+    bool too_many;
+    char key[STATSD_KEY_MAX];
+    size_t key_len;
+    size_t keyed_tags; // those the key was made of
+};
+
+static const struct text NONE = {"", 0};
+
+static struct text cut(struct text *rest, char at)
+{
+    const char *end = memchr(rest->at, at, rest->len);
+    struct text piece = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
+    *rest = end ? (struct text){end + 1, rest->len - piece.len - 1} : NONE;
+    return piece;
+}
+
+static bool is(struct text t, const char *s)
+{
+    return strlen(s) == t.len && memcmp(t.at, s, t.len) == 0;
+}
+
+// --- tags ----------------------------------------------------------------------------------------
+
+static void add_tag(struct reading *r, struct text name, struct text value)
+{
+    if (r->n_tags == STATSD_TAGS_MAX)
+        r->too_many = true;
+    else
+        r->tags[r->n_tags++] = (struct tag){name, value};
+}
+
+static void read_tags(struct reading *r, struct text list, char separator)
+{
+    while (list.len) {
+        struct text tag = cut(&list, ',');
+        if (separator == ':' && tag.len && tag.at[0] == '#')
+            tag = (struct text){tag.at + 1, tag.len - 1};
+        struct text name = cut(&tag, separator);
+        if (!name.len || !tag.len)
+            r->faults[STATSD_BAD_TAG]++;
+        else
+            add_tag(r, name, tag);
+    }
+}
+
+// What stands before the first colon: the name, with tags in three dialects.
+static void read_name(struct reading *r, struct text whole)
+{
+    const char *open = memchr(whole.at, '[', whole.len),
+               *close = memchr(whole.at, ']', whole.len), *end = whole.at + whole.len;
+    r->name[0] = whole;
+    r->name[1] = NONE;
+    if (open && close && open < close) {
+        read_tags(r, (struct text){open + 1, (size_t)(close - open) - 1}, '=');
+        r->name[0].len = (size_t)(open - whole.at);
+        r->name[1] = (struct text){close + 1, (size_t)(end - close) - 1};
+        return;
+    }
+    r->faults[STATSD_BAD_TAG] += open || close;
+    for (size_t i = 0; i < whole.len && !open && !close; i++)
+        if (whole.at[i] == '#' || whole.at[i] == ',') {
+            r->name[0].len = i;
+            read_tags(r, (struct text){whole.at + i + 1, whole.len - i - 1}, '=');
+            return;
+        }
+}
+
+// --- the key -------------------------------------------------------------------------------------
+
+// Copies made Prometheus's: one `_` for each character that may not be in a name. False: no room, or
+// not UTF-8.
+static bool put_name(struct reading *r, struct text t, bool first)
+{
+    if (r->key_len + t.len + 2 > STATSD_KEY_MAX)
+        return false;
+    char *to = r->key + r->key_len, *from = to;
+    if (first && t.len && t.at[0] >= '0' && t.at[0] <= '9')
+        *to++ = '_';
+    bool high = false;
+    for (size_t i = 0; i < t.len; i++) {
+        char c = t.at[i];
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        high = high || c & 0x80;
+        if (((unsigned char)c & 0xc0) != 0x80) // the rest of a character is none of its own
+            *to++ = ok ? c : '_';
+    }
+    r->key_len += (size_t)(to - from);
+    if (!high)
+        return true;
+    char copy[STATSD_KEY_MAX];
+    memcpy(copy, t.at, t.len);
+    copy[t.len] = '\0';
+    return strlen(copy) == t.len && wire_text_ok(copy, 0, STATSD_KEY_MAX);
+}
+
+static bool put_value(struct reading *r, struct text t)
+{
+    if (r->key_len + t.len + 1 > STATSD_KEY_MAX)
+        return false;
+    char *to = r->key + r->key_len;
+    memcpy(to, t.at, t.len);
+    to[t.len] = '\0';
+    r->key_len += t.len + 1;
+    return memchr(to, '\0', t.len) == NULL && wire_text_ok(to, 1, STATSD_KEY_MAX);
+}
+
+// By the name it has in Prometheus; of two the later one counts.
+static int compare_tags(const struct tag *a, const struct tag *b)
+{
+    size_t n = a->name.len < b->name.len ? a->name.len : b->name.len;
+    int d = memcmp(a->name.at, b->name.at, n);
+    return d ? d : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+}
+
+static enum statsd_fault build_key(struct reading *r)
+{
+    char names[STATSD_KEY_MAX];
+    size_t used = 0, kept = 0;
+    struct tag sorted[STATSD_TAGS_MAX];
+    r->key_len = 0;
+    if (r->too_many)
+        return STATSD_TOO_LONG;
+    for (size_t i = 0; i < r->n_tags; i++) {
+        r->key_len = 0;
+        if (!put_name(r, r->tags[i].name, true))
+            return r->tags[i].name.len + 2 > STATSD_KEY_MAX ? STATSD_TOO_LONG
+                                                            : STATSD_MALFORMED_LINE;
+        if (used + r->key_len > sizeof(names))
+            return STATSD_TOO_LONG;
+        memcpy(names + used, r->key, r->key_len);
+        struct tag t = {{names + used, r->key_len}, r->tags[i].value};
+        used += r->key_len;
+        size_t at = kept;
+        while (at > 0 && compare_tags(&sorted[at - 1], &t) > 0)
+            at--;
+        if (at > 0 && compare_tags(&sorted[at - 1], &t) == 0) {
+            sorted[at - 1] = t;
+            continue;
+        }
+        memmove(sorted + at + 1, sorted + at, (kept++ - at) * sizeof(*sorted));
+        sorted[at] = t;
+    }
+    r->key_len = 0;
+    for (int i = 0; i < 2; i++)
+        if (!put_name(r, r->name[i], r->key_len == 0))
+            return r->name[i].len + r->key_len + 2 > STATSD_KEY_MAX ? STATSD_TOO_LONG
+                                                                    : STATSD_MALFORMED_LINE;
+    if (!r->key_len)
+        return STATSD_MALFORMED_LINE;
+    if (r->key_len > WIRE_NAME_MAX)
+        return STATSD_TOO_LONG;
+    r->key[r->key_len++] = '\0';
+    for (size_t i = 0; i < kept; i++) {
+        if (r->key_len + sorted[i].name.len + sorted[i].value.len + 2 > STATSD_KEY_MAX)
+            return STATSD_TOO_LONG;
+        memcpy(r->key + r->key_len, sorted[i].name.at, sorted[i].name.len);
+        r->key_len += sorted[i].name.len;
+        r->key[r->key_len++] = '\0';
+        if (!put_value(r, sorted[i].value))
+            return STATSD_MALFORMED_LINE;
+    }
+    r->keyed_tags = r->n_tags;
+    return STATSD_FAULTS;
+}
+
+// --- samples -------------------------------------------------------------------------------------
+
+// Digits with a point go without the general reader: exact while both parts are exact doubles.
+static bool read_number(struct text t, double *ret)
+{
+    static const double POWERS[] = {
+        1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    uint64_t n = 0;
+    size_t i = t.len && (t.at[0] == '-' || t.at[0] == '+'), digits = 0, behind = 0;
+    bool point = false;
+    for (; i < t.len && digits <= 15; i++) {
+        if (t.at[i] == '.' && !point) {
+            point = true;
+        } else if (t.at[i] >= '0' && t.at[i] <= '9') {
+            n = n * 10 + (uint64_t)(t.at[i] - '0');
+            digits++;
+            behind += point;
+        } else {
+            break;
+        }
+    }
+    if (i == t.len && digits && digits <= 15) {
+        double v = (double)n / POWERS[behind];
+        *ret = t.at[0] == '-' ? -v : v;
+        return true;
+    }
+    return num_parse(t.at, t.len, ret) && isfinite(*ret);
+}
+
+static bool type_of(struct text t, enum statsd_type *ret, double *divisor)
+{
+    *divisor = 1;
+    if (is(t, "c")) {
+        *ret = STATSD_COUNTER;
+    } else if (is(t, "g")) {
+        *ret = STATSD_GAUGE;
+    } else if (is(t, "h") || is(t, "d")) {
+        *ret = STATSD_TIMER;
+    } else if (is(t, "ms")) {
+        *ret = STATSD_TIMER;
+        *divisor = 1000;
+    } else if (is(t, "s")) {
+        *ret = STATSD_SET;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool is_time(struct text t)
+{
+    size_t i = t.len && t.at[0] == '-';
+    size_t digits = t.len - i;
+    for (; i < t.len && t.at[i] >= '0' && t.at[i] <= '9'; i++)
+        ;
+    return i == t.len && digits;
+}
+
+// Everything behind the type. False: the sample does not count.
+static bool read_sections(struct reading *r, struct text sections, double *rate)
+{
+    struct text rest = sections;
+    size_t n = 2;
+    // All are looked at before one is believed.
+    for (bool more = true; more; n++) {
+        more = memchr(rest.at, '|', rest.len) != NULL;
+        if (!cut(&rest, '|').len || n >= SECTIONS_MAX) {
+            r->faults[STATSD_BAD_SECTION]++;
+            return false;
+        }
+    }
+    while (sections.len) {
+        struct text s = cut(&sections, '|'), body = {s.at + 1, s.len - 1};
+        switch (s.at[0]) {
+        case '@':
+            if (!read_number(body, rate) || *rate < 0) {
+                r->faults[STATSD_BAD_RATE]++;
+                *rate = 1;
+            }
+            if (*rate == 0)
+                *rate = 1;
+            break;
+        case '#': read_tags(r, body, ':'); break;
+        case 'T':
+            if (!is_time(body)) {
+                r->faults[STATSD_BAD_SECTION]++;
+                return false;
+            }
+            break; // when it was counted is not when it arrives, and here arrival counts
+        case 'c':
+            if (body.len < 2 || body.at[0] != ':') {
+                r->faults[STATSD_BAD_SECTION]++;
+                return false;
+            }
+            add_tag(
+                r, (struct text){"container_id", 12}, (struct text){body.at + 1, body.len - 1});
+            break;
+        default: r->faults[STATSD_BAD_SECTION]++; return false;
+        }
+    }
+    return true;
+}
+
+static enum statsd_fault read_value(
+    struct statsd_sample *s, struct text value, double divisor, double rate)
+{
+    if (s->type == STATSD_SET) {
+        s->member = value.at;
+        s->member_len = value.len;
+        return value.len ? STATSD_FAULTS : STATSD_BAD_VALUE;
+    }
+    if (!read_number(value, &s->value))
+        return STATSD_BAD_VALUE;
+    s->relative = s->type == STATSD_GAUGE && (value.at[0] == '+' || value.at[0] == '-');
+    if (s->type != STATSD_GAUGE && s->value < 0)
+        return STATSD_NEGATIVE;
+    s->value /= s->type == STATSD_COUNTER ? rate : divisor;
+    // As the peer has it: a rate of 0.3 is three times.
+    double times = s->type == STATSD_TIMER ? 1 / rate : 1;
+    s->times = times > TIMES_MAX ? TIMES_MAX : (uint64_t)times;
+    return isfinite(s->value) ? STATSD_FAULTS : STATSD_BAD_VALUE;
+}
+
+// "VALUES|TYPE|SECTIONS": values is one, or several with a colon between them.
+static void read_sample(struct reading *r, struct text sample)
+{
+    double divisor, rate = 1;
+    struct statsd_sample s = {.times = 1};
+    struct text values = cut(&sample, '|');
+    bool sections = memchr(sample.at, '|', sample.len) != NULL;
+    struct text type = cut(&sample, '|');
+    if (!type_of(type, &s.type, &divisor)) {
+        r->faults[type.len ? STATSD_BAD_TYPE : STATSD_NO_TYPE]++;
+        return;
+    }
+    if (sections && !read_sections(r, sample, &rate))
+        return;
+    if (!r->key_len || r->keyed_tags != r->n_tags) {
+        enum statsd_fault f = build_key(r);
+        if (f != STATSD_FAULTS) {
+            r->key_len = 0;
+            r->faults[f]++;
+            return;
+        }
+    }
+    s.key = r->key;
+    s.key_len = r->key_len;
+    for (bool more = true; more;) {
+        more = s.type != STATSD_SET && memchr(values.at, ':', values.len) != NULL;
+        struct text value = s.type == STATSD_SET ? values : cut(&values, ':');
+        enum statsd_fault f = read_value(&s, value, divisor, rate);
+        if (f != STATSD_FAULTS) {
+            r->faults[f]++;
+        } else {
+            r->fn(r->ctx, &s);
+            r->told++;
+        }
+    }
+}
+
+static bool has_tags(struct text t)
+{
+    for (size_t i = 0; i + 1 < t.len; i++)
+        if (t.at[i] == '|' && t.at[i + 1] == '#')
+            return true;
+    return false;
+}
+
+size_t statsd_line(const char *line, size_t len, uint64_t faults[static STATSD_FAULTS],
+    statsd_fn *fn, void *ctx)
+{
+    struct reading r;
+    struct text rest = {line, len};
+    if (!len)
+        return 0;
+    r.faults = faults;
+    r.fn = fn;
+    r.ctx = ctx;
+    r.told = r.n_tags = r.key_len = r.keyed_tags = 0;
+    r.too_many = false;
+    if (len > 3 && (memcmp(line, "_e{", 3) == 0 || memcmp(line, "_sc|", 4) == 0)) {
+        faults[STATSD_UNSUPPORTED]++;
+        return 0;
+    }
+    bool colon = memchr(line, ':', len) != NULL;
+    struct text whole = cut(&rest, ':');
+    if (!colon || !whole.len) {
+        faults[STATSD_MALFORMED_LINE]++;
+        return 0;
+    }
+    read_name(&r, whole);
+    bool tagged = has_tags(rest);
+    const char *bar = memchr(rest.at, '|', rest.len);
+    if (tagged && r.n_tags) {
+        faults[STATSD_MIXED_TAGS]++;
+    } else if (!bar) {
+        faults[STATSD_NO_TYPE]++;
+    } else if (tagged || memchr(rest.at, ':', (size_t)(bar - rest.at))) {
+        read_sample(&r, rest); // colons are in values or tags
+    } else {
+        while (rest.len)
+            read_sample(&r, cut(&rest, ':'));
+    }
+    return r.told;
+}
