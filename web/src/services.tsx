@@ -91,7 +91,7 @@ export function Services(props: { instance?: string }) {
                       <a href={`#/s/${[l.instance, l.service, l.port ?? l.path ?? "", ...(l.netns ? [l.netns] : [])].map(encodeURIComponent).join("/")}`}>{l.service}</a>
                     </td>
                     <td>{l.instance}</td>
-                    <td class="n">{place(l)}</td>
+                    <td class="n place">{place(l)}</td>
                     <td class="n">{value(cell(1, l).v, "count")}</td>
                     <td class="n">{value(cell(2, l).v, "per second")}</td>
                     <td class="n">{value(cell(7, l).v, "seconds")}</td>
