@@ -65,7 +65,7 @@ endif
 $(B)/agent/kernel_load.o: $(B)/bpf.$(BPF_USED)
 
 # --- what is in each folder ------------------------------------------------------------------
-MAINS := agent/main.c collector/main.c cli/main.c
+MAINS := agent/main.c agent/netns_helper.c collector/main.c cli/main.c
 lib_src = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
 lib_obj = $(patsubst %.c,$(B)/%.o,$(call lib_src,$(1)))
 LIBS  := base wire rules agent collector cli
@@ -81,7 +81,7 @@ use_cli       := cli rules wire base
 use_flow      := collector rules agent wire base
 archives = $(foreach l,$(use_$(1)),$(B)/lib$(l).a)
 
-PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-collector $(B)/tocsin
+PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-agent-netns $(B)/tocsin-collector $(B)/tocsin
 
 .PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e drills
 all: $(PROGRAMS)
@@ -90,6 +90,8 @@ ifneq ($(BPF_USED),yes)
 endif
 
 $(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
+$(B)/tocsin-agent-netns: $(B)/agent/netns_helper.o
+$(B)/tocsin-agent-netns: LDLIBS = # small enough to be read before it gets its capabilities
 $(B)/tocsin-collector: $(B)/collector/main.o $(call archives,collector) $(B)/collector/assets.o
 $(B)/tocsin: $(B)/cli/main.o $(call archives,cli)
 $(PROGRAMS):

@@ -183,6 +183,8 @@ static const struct config_key TOP[] = {
     {"dependencies", config_dependencies, 0, NULL},
     {"cgroups", config_cgroups, 0, NULL},
     {"processes", config_processes, 0, NULL},
+    {"network_namespaces", config_network_namespaces, 0, NULL},
+    {"connections", config_connections, 0, NULL},
     {"tls_ports", config_tls_ports, offsetof(struct agent_config, tls_ports), NULL},
     {"exec", config_exec, 0, NULL},
     {"statsd", config_statsd, offsetof(struct agent_config, statsd), NULL},
@@ -257,6 +259,7 @@ static int load(const char *text, size_t len, const char *file, bool outside,
     arena_init(&c->arena, 16u << 20);
     struct config_reader r = {.c = c, .d = &d};
     config_host_defaults(c);
+    config_net_defaults(c);
 
     const struct yaml_node *top = text ? yaml_parse(text, len, &tree, &d) : NULL;
     if (text && !top && !d.errors)
@@ -383,6 +386,7 @@ int config_print(const struct agent_config *c, struct buf *out)
     config_print_host(c, out);
     config_print_exec(c, out);
     config_print_statsd(c, out);
+    config_print_net(c, out);
     buf_adds(out, "\n");
     return out->failed;
 }

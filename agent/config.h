@@ -65,6 +65,8 @@ struct agent_config {
     uint32_t
         dependencies; // destinations told apart; 0 = outgoing connections are not looked at
     unsigned cgroups_max, processes_top; // 0 = off
+    unsigned netns_max;         // other network namespaces that are looked into; 0 = none
+    unsigned closes_per_second; // above it connections are only sampled; 0 = no limit
     struct tls_ports tls_ports;
     struct plugin_config *plugins; // NULL: none
     size_t n_plugins;

@@ -8,13 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct count_limit { // context of read_count
-    unsigned max;
-};
-
-static void read_count(struct config_reader *r, const struct yaml_node *n, void *to)
+void config_count(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    const struct count_limit *limit = r->key->context;
+    const struct config_limit *limit = r->key->context;
     unsigned *ret = to;
     char *end;
     if (!config_scalar(r, n))
@@ -30,9 +26,9 @@ static void read_count(struct config_reader *r, const struct yaml_node *n, void 
 
 void config_cgroups(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    static const struct count_limit LIMIT = {CGROUP_MAX_LIMIT};
+    static const struct config_limit LIMIT = {CGROUP_MAX_LIMIT};
     static const struct config_key KEYS[] = {
-        {"max", read_count, offsetof(struct agent_config, cgroups_max), &LIMIT}};
+        {"max", config_count, offsetof(struct agent_config, cgroups_max), &LIMIT}};
     if (n->kind == YAML_MAP)
         config_map(r, n, KEYS, 1, to, "cgroups");
     else
@@ -41,9 +37,9 @@ void config_cgroups(struct config_reader *r, const struct yaml_node *n, void *to
 
 void config_processes(struct config_reader *r, const struct yaml_node *n, void *to)
 {
-    static const struct count_limit LIMIT = {PROCESSES_TOP_LIMIT};
+    static const struct config_limit LIMIT = {PROCESSES_TOP_LIMIT};
     static const struct config_key KEYS[] = {
-        {"top", read_count, offsetof(struct agent_config, processes_top), &LIMIT}};
+        {"top", config_count, offsetof(struct agent_config, processes_top), &LIMIT}};
     if (n->kind == YAML_MAP)
         config_map(r, n, KEYS, 1, to, "processes");
     else

@@ -22,6 +22,9 @@ struct config_key {
     size_t offset;       // into the struct the map fills
     const void *context; // of the reader, which is one for many keys
 };
+struct config_limit { // context of config_count
+    unsigned max;
+};
 struct config_range { // context of config_duration
     int64_t low_ms, high_ms;
 };
@@ -36,6 +39,8 @@ bool config_scalar(struct config_reader *r, const struct yaml_node *n); // else 
 void config_text(struct config_reader *r, const struct yaml_node *n, void *to); // const char *
 // int64_t of milliseconds, within the struct config_range that is the key's context.
 void config_duration(struct config_reader *r, const struct yaml_node *n, void *to);
+// unsigned, from 0 to what the struct config_limit says that is the key's context.
+void config_count(struct config_reader *r, const struct yaml_node *n, void *to);
 // "host:port" or "[v6]:port"; without a port def (0: one is wanted).
 bool config_address(struct config_reader *r, const char *s, size_t len, uint16_t def,
     const char **ret_host, uint16_t *ret_port);
@@ -92,5 +97,10 @@ void config_host_defaults(struct agent_config *c);
 void config_print_host(const struct agent_config *c, struct buf *out);
 // Whoever may write the file says what is run: -EPERM with a problem when others than its owner may.
 int config_program_guard(const char *path, const char *what, struct buf *problems);
+// The maps `network_namespaces` and `connections`, likewise.
+void config_network_namespaces(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_connections(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_net_defaults(struct agent_config *c);
+void config_print_net(const struct agent_config *c, struct buf *out);
 void config_add_value(struct buf *out, const char *before, const char *s);
 void config_add_duration(struct buf *out, const char *key, int64_t ms);

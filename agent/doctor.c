@@ -2,6 +2,7 @@
 #include "agent/doctor.h"
 #include "agent/icmp.h"
 #include "agent/ladder.h"
+#include "agent/netns_watch.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -97,6 +98,8 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
     buf_adds(out, "samplers\n");
     ladder_self(&who, exe);
     int missing = ladder_print(s, &who, out);
+    buf_adds(out, "network namespaces\n");
+    netns_watch_doctor(schedule_at(s, 0)->env->netns_door, c, out);
     buf_addf(out, "probes\n");
     for (size_t i = 0; i < c->n_probes; i++)
         print_probe(out, &c->probes[i]);

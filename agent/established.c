@@ -3,6 +3,7 @@
 #include "agent/carried.h"
 #include "agent/closes.h"
 #include "agent/closes_limit.h"
+#include "agent/config.h"
 #include "agent/connections.h"
 #include "agent/coverage.h"
 #include "agent/few.h"
@@ -211,6 +212,9 @@ static bool ask(struct established *e, int64_t now)
 // Are closes too many to be told of each, or few enough again?
 static void limit(struct established *e, int64_t now)
 {
+    const struct agent_config *config = e->sampler->env->config;
+
+    e->limit.per_s = config ? config->closes_per_second : CLOSES_PER_S;
     if (!e->opens.known ||
         !closes_limit_step(&e->limit, e->opens.passive + e->opens.active, now))
         return;

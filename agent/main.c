@@ -9,6 +9,7 @@
 #include "agent/doctor.h"
 #include "agent/feed.h"
 #include "agent/kernel.h"
+#include "agent/netns_door.h"
 #include "agent/parts.h"
 #include "agent/push.h"
 #include "agent/repair_relay.h"
@@ -67,6 +68,7 @@ struct core {
     struct agent_config *config, *first_config; // in force; that of the start
     struct agentid id;
     struct env env;
+    struct netns_door netns_door;
     struct wire_session session;
     struct wire_sampler session_samplers[WIRE_SAMPLERS_MAX];
     struct spool *spool;
@@ -378,6 +380,7 @@ static int run(struct core *c)
         .cgroup = "/sys/fs/cgroup",
         .config = c->config,
         .demand = &c->demand,
+        .netns_door = &c->netns_door,
         .flush = on_flush,
         .core = c,
         .loop = loop_new(),
@@ -501,6 +504,7 @@ int main(int argc, char **argv)
 
     parse_options(argc, argv, &core.options);
     log_open("tocsin-agent", core.options.level);
+    netns_door_open(&core.netns_door); // before there is a child to inherit it
     // One heap for the resolver threads of libcurl and us: memory is counted in megabytes here.
     // And what is large goes back when it is freed: without a fixed threshold glibc raises it to the
     // size of the first large block freed.
@@ -548,6 +552,7 @@ int main(int argc, char **argv)
     curl_global_cleanup();
     if (core.renew) {
         signal(SIGCHLD, SIG_IGN); // nobody will wait for the executor of this run
+        netns_door_keep(&core.netns_door);
         execv("/proc/self/exe", argv);
         log_error("renew_failed", "error=%s", log_q(strerror(errno)));
         return EXIT_FAILURE;

@@ -5,7 +5,7 @@
  * A netlink socket stays in the namespace it was made in, so whoever holds it reads that namespace's
  * tables without privilege and without going there. The samplers of TCP ask here for their sockets
  * and know nothing else of it: env->netns is NULL for the agent's own namespace, which opens them
- * itself; for another the descriptors came from netns_client.h.
+ * itself; for another the descriptors came through netns_door.h.
  *
  *     env->netns NULL   socket(AF_NETLINK)         label netns absent
  *     env->netns ns     one of ns->fds, once       label netns="shop-db-1"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parts.h"
+#include "agent/netns_watch.h"
 #include "agent/plugin.h"
 #include "agent/probe.h"
 #include "agent/statsd.h"
@@ -14,6 +15,7 @@ static const struct part_ops *const PARTS[] = {
     &probes_part,
     &plugins_part,
     &statsd_part,
+    &netns_part,
     NULL,
 };
 

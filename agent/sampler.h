@@ -19,6 +19,7 @@ struct listen;
 struct turnover;
 struct demand;
 struct netns;
+struct netns_door;
 struct unix_listen;
 
 // What a sampler sees of the world; tests give recorded trees and a manual clock.
@@ -39,6 +40,8 @@ struct env {
     struct kernel *kernel;
     // NULL = the agent's own network namespace; the samplers of another one have an env of their own.
     struct netns *netns;
+    // To the program that can look into the others; NULL: none.
+    const struct netns_door *netns_door;
     // Connections as the kernel counts them, set by tcp.connections while it is open, else NULL.
     struct turnover *turnover;
     struct unix_listen *unix_listen; // the same of unix.listen

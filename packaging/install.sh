@@ -8,11 +8,13 @@ d=${DESTDIR:-}
 put() { mkdir -p "$d$(dirname "$3")" && install -m "$1" "$2" "$d$3"; }
 keep() { [ -e "$d$3" ] || put "$1" "$2" "$3"; }
 
-for p in tocsin tocsin-agent tocsin-collector; do put 755 "$B/$p" "$PREFIX/bin/$p"; done
+for p in tocsin tocsin-agent tocsin-agent-netns tocsin-collector; do put 755 "$B/$p" "$PREFIX/bin/$p"; done
 for u in tocsin-agent tocsin-collector; do
     sed "s|@BINDIR@|$PREFIX/bin|" "packaging/systemd/$u.service" >"$B/$u.service"
     put 644 "$B/$u.service" "/etc/systemd/system/$u.service"
 done
+sed "s|@BINDIR@|$PREFIX/bin|" packaging/systemd/tocsin-agent.netns.conf >"$B/tocsin-agent.netns.conf"
+put 644 "$B/tocsin-agent.netns.conf" "$PREFIX/share/tocsin/systemd/tocsin-agent.netns.conf"
 for r in starter.yaml starter.overrides.yaml; do put 644 "rules/stock/$r" "$PREFIX/share/tocsin/rules/$r"; done
 sed "s|@PREFIX@|$PREFIX|" packaging/conf/collector.yaml >"$B/collector.yaml"
 keep 644 "$B/collector.yaml" /etc/tocsin/collector.yaml

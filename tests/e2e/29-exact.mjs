@@ -4,9 +4,10 @@
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, chmodSync, chownSync, mkdirSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
-import { World, bin, check, freePort, now, root, run, until } from "./world.mjs";
+import { REPLY, REQUEST, answering, many } from "./short.mjs";
+import { World, bin, check, freePort, run, until } from "./world.mjs";
 
 // In a network namespace of its own, so that nobody else's connections are lost, refused or counted.
 if (process.getuid() === 0 && !process.env.ALONE) {
@@ -18,8 +19,6 @@ if (process.getuid() === 0 && !process.env.ALONE) {
 }
 
 const N = 10000;
-const REQUEST = Buffer.alloc(1000, "q");
-const REPLY = Buffer.alloc(700, "a");
 const w = new World();
 const value = async (expr) => Number((await w.query(expr))[0]?.value[1]);
 const alone = !!process.env.ALONE;
@@ -45,50 +44,11 @@ async function agentAsNobody(name, config = "") {
   return a;
 }
 
-/** A server that answers a whole request after a millisecond, by `reply`. */
-async function answering(reply) {
-  const server = createServer((s) => {
-    let got = 0;
-    s.setNoDelay(true).on("error", () => {});
-    s.on("data", (d) => {
-      got += d.length;
-      if (got === REQUEST.length) setTimeout(() => reply(s), 1);
-    });
-  });
+/** A server of its own port that answers by `reply`. */
+async function serve(reply) {
   const port = await freePort();
-  await new Promise((ok) => server.listen(port, "127.0.0.1", 1024, ok));
-  servers.push(server);
+  servers.push(await answering(port, reply));
   return port;
-}
-
-/** One connection: a request, its reply, and its end: by us, by the server (end), or by an abort. */
-function once(port, how) {
-  return new Promise((ok, no) => {
-    let got = 0;
-    const late = how === "late";
-    const s = connect({ port, host: "127.0.0.1", allowHalfOpen: late }).setNoDelay(true);
-    if (late) s.on("end", () => setTimeout(() => s.end(), 60));
-    s.on("error", no);
-    s.on("close", () => ok(got));
-    s.on("connect", () => s.write(REQUEST));
-    s.on("data", (d) => {
-      got += d.length;
-      if (got < REPLY.length) return;
-      if (how === "reset") s.resetAndDestroy();
-      else if (how === "client") s.end();
-    });
-  });
-}
-
-async function many(port, n, how, clients = 20) {
-  let left = n;
-  const begun = now();
-  await Promise.all(
-    Array.from({ length: clients }, async () => {
-      while (left-- > 0) check((await once(port, how)) === REPLY.length, "a reply was cut short");
-    }),
-  );
-  return now() - begun;
 }
 
 const series = async (port) => {
@@ -133,7 +93,7 @@ await run([
         await w.collector();
         agent = await agentAsNobody("agent");
       }
-      const port = await answering(reply);
+      const port = await serve(reply);
       await known(port);
       const took = await many(port, N, how, how === "late" ? 500 : 20);
       const s = await settled(port, N);
@@ -151,7 +111,7 @@ await run([
   [
     "aborts and refused connects are counted, and an abort keeps the bytes that were seen",
     async () => {
-      const port = await answering((s) => s.write(REPLY));
+      const port = await serve((s) => s.write(REPLY));
       await known(port);
       // These are seen while they live.
       const kept = [];
@@ -181,7 +141,7 @@ await run([
   [
     "what the buffer had no room for while the agent stood still is counted to the last one",
     async () => {
-      const port = await answering((s) => s.write(REPLY));
+      const port = await serve((s) => s.write(REPLY));
       await known(port);
       const before = await balance();
       agent.kill("SIGSTOP");

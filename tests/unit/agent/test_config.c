@@ -146,6 +146,9 @@ static void names_every_mistake(void)
     static const struct {
         const char *text, *says;
     } CASES[] = {
+        {"network_namespaces: {max: 65}\n", "`65` is not a number from 0 to 64"},
+        {"network_namespaces: 3\n", "network_namespaces is a map"},
+        {"connections: {closes_per_second: -1}\n", "`-1` is not a number"},
         {"colector: x\n", "did you mean `collector`?"},
         {"collector: ftp://x\n", "is not the address of a collector"},
         {"labels: {instance: x}\n", "label `instance`"},
