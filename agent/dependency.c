@@ -92,9 +92,11 @@ static bool name_of(
     *ret = (struct row){0};
     inet_ntop(
         v4 ? AF_INET : AF_INET6, v4 ? &p->address[3] : p->address, address, sizeof(address));
-    if (!p->netns && env->listen &&
-        config_is_this_host(address, env->config ? env->config->host : "")) {
-        const struct service *v = listen_service(env->listen, p->port);
+    if (p->netns)
+        snprintf(ret->netns, sizeof(ret->netns), "%u", p->netns);
+    struct listen *l = p->netns && env->listen ? listen_in(env->listen, p->netns) : env->listen;
+    if (l && config_is_this_host(address, env->config ? env->config->host : "")) {
+        const struct service *v = listen_service(l, p->port);
         if (v) {
             snprintf(ret->dest, sizeof(ret->dest), "%s", v->name);
             snprintf(ret->port, sizeof(ret->port), "%u", p->port);
@@ -104,8 +106,6 @@ static bool name_of(
             return false;
     }
     snprintf(ret->dest, sizeof(ret->dest), v4 ? "%s:%u" : "[%s]:%u", address, p->port);
-    if (p->netns)
-        snprintf(ret->netns, sizeof(ret->netns), "%u", p->netns);
     return true;
 }
 

@@ -40,6 +40,7 @@ struct turnover {
     struct dependencies *dependencies;
     struct kernel_guard guard;
     uint64_t refused;
+    uint32_t refused_id;
 };
 
 void connection_read(const __u64 buckets[static CONNECTION_BUCKETS], uint64_t sum_ns, int low,
@@ -114,7 +115,7 @@ static void services_claim(struct turnover *t)
     if (!t->sampler->env->listen)
         return;
     for (const struct service *v = listen_services(t->sampler->env->listen); v; v = v->next)
-        if (v->announced && v->sockets > 0)
+        if (v->announced && v->sockets > 0 && v->port)
             connection_port_slot(
                 t->memory.head, connection_port_key(t->memory.own_netns, v->port), 1);
 }
@@ -292,6 +293,7 @@ static void take_out(struct turnover *t)
     for (size_t i = 0; i < CONNECTION_PORTS; i++)
         if (t->holders[i].key)
             series_end(&t->holders[i], s->env->out);
+    output_end(s->env->out, t->refused_id);
     if (t->dependencies)
         dependencies_end(t->dependencies, s->env->out);
     kernel_part_close(t->kernel);
@@ -309,6 +311,7 @@ static void sampler_tick(struct sampler *s, const struct tick *tick)
         return;
     services_claim(t);
     bool is_short = slots_short(t);
+    output_set(s->env->out, t->refused_id, (double)t->refused);
     for (size_t i = 0; i < CONNECTION_PORTS; i++)
         slot_follow(t, i, is_short, tick->now_ns);
     for (size_t i = 0; i < CONNECTION_PORTS; i++)
@@ -357,6 +360,9 @@ static int attach(
         return -ENOMEM;
     }
     t->kernel = part;
+    t->refused_id = output_series(s->env->out, "tocsin_agent_events_lost_total",
+        (const struct wire_label[]){{"job", "tocsin"}, {"source", "tcp.connections"}}, 2,
+        SERIES_COUNTER, "");
     s->env->turnover = t;
     return 0;
 }

@@ -15,6 +15,9 @@
  * that nobody carries - those of other network namespaces; all, where tcp.established is not
  * available - this sampler writes them. Bytes are always tcp.established's.
  *
+ * tocsin_agent_events_lost_total{source="tcp.connections"} counts connections accepted at ports there
+ * was no slot for: nothing else is lost.
+ *
  * A port of another network namespace has a series from its first connection on, with the label
  * netns (the namespace's inode); its service is named by the cgroup of the socket. A port without a
  * connection for TURNOVER_KEEP_NS gives its slot back, and earlier when there is none left.

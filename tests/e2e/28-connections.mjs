@@ -80,6 +80,18 @@ function expected(labels, dest) {
 
 const known = (labels) => until(`a service ${labels}`, async () => (await total("tocsin_service_connections_opened_total", labels)) >= 0, 15000, 100);
 
+// A link of a network namespace on which nobody answers, and a neighbour there who need not be looked for.
+// A connect is given
+// up after one repetition, the search after a tenth of a second.
+const PREPARE = [
+  "ip link set lo up",
+  "ip link add v0 type veth peer name v1 && ip addr add 10.9.0.1/24 dev v0 && ip link set v0 up && ip link set v1 up",
+  "ip neigh add 10.9.0.66 lladdr 02:00:00:00:00:66 dev v0",
+  "echo 1 >/proc/sys/net/ipv4/tcp_syn_retries",
+  "echo 1 >/proc/sys/net/ipv4/neigh/v0/mcast_solicit && echo 100 >/proc/sys/net/ipv4/neigh/v0/retrans_time_ms",
+  'exec "$0" "$@"',
+].join(" && ");
+
 await run([
   [
     "11,000 connections of 1 ms: opened, closed and how, resets, refused connects and bytes are exact",
@@ -137,6 +149,28 @@ await run([
       await s.ask("fin 10000");
       await work(s);
       await exactly(expected(labels, { service: `dest="127.0.0.1:${port}",netns="${netns}"`, nobody: `dest="127.0.0.1:${port + 1}",netns="${netns}"` }));
+    },
+  ],
+  [
+    "each way in which connecting fails, and clients that vanish",
+    async () => {
+      const port = await freePort();
+      const s = await service(port, ["unshare", "-n", "sh", "-c", PREPARE]);
+      const netns = readlinkSync(`/proc/${s.child.pid}/ns/net`).match(/\d+/)[0];
+      const failures = (dest, error) => `sum(tocsin_dependency_connect_failures_total{dest="${dest}:${port}",error="${error}"})`;
+      await s.ask("unreachable 4");
+      await s.ask("unanswered 4");
+      await s.ask("leave 6");
+      await s.ask("ports 3");
+      await s.ask("vanish 5");
+      await exactly({
+        [failures("10.9.0.77", "unreachable")]: 4,
+        [failures("10.9.0.66", "timeout")]: 4,
+        [failures("10.9.0.66", "abandoned")]: 6,
+        [failures("127.0.0.1", "no_port")]: 3,
+        [`sum(tocsin_service_connections_opened_total{port="${port}",netns="${netns}"})`]: 7,
+        [`sum(tocsin_service_connections_closed_total{port="${port}",netns="${netns}",how="timeout"})`]: 5,
+      });
     },
   ],
 ]);

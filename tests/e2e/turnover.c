@@ -11,11 +11,19 @@
  *     refused N   N connects to PORT + 1, where nobody listens
  *     hold N      N connections that stay open until the next line
  *
+ * and, in a network namespace of its own, prepared by 28-connections.mjs:
+ *
+ *     unanswered N, unreachable N   connects to addresses that are not there
+ *     leave N                       the same, but the socket is closed at once
+ *     ports N                       N connects when all local ports are taken
+ *     vanish N                      N connections whose service finds that the client is gone
+ *
  * Each line is answered with "done" or what went wrong.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,11 +34,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLIENTS  4
-#define HOLD_MAX 4096
+#define CLIENTS     4
+#define HOLD_MAX    4096
+#define UNANSWERED  "10.9.0.66"
+#define UNREACHABLE "10.9.0.77"
+#define RANGE       "/proc/sys/net/ipv4/ip_local_port_range"
+
+static bool cut_off; // the clients cannot be reached any more
 
 struct job {
-    char what; // 'f', 's', 'r', 'a', 'c' (refused)
+    char what; // first letter of the line; 'c' refused, 'n' unreachable
     int n;
     uint16_t port;
     const char *failed;
@@ -52,6 +65,13 @@ static void *serve_one(void *ctx)
         char what = text[0];
         nanosleep(&(struct timespec){0, 1000000}, NULL);
         send(fd, text, sizeof(text), MSG_NOSIGNAL);
+        if (what == 'v') {
+            int ms = 500;
+            while (!__atomic_load_n(&cut_off, __ATOMIC_ACQUIRE))
+                usleep(1000);
+            setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+            send(fd, text, sizeof(text), MSG_NOSIGNAL);
+        }
         if (what == 'a')
             abort_on_close(fd);
         if (what != 's' && what != 'a')
@@ -75,13 +95,12 @@ static void *serve(void *ctx)
     return NULL;
 }
 
-static int reach(uint16_t port)
+static int reach_at(const char *address, uint16_t port, int flags)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-        .sin_port = htons(port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
+    inet_pton(AF_INET, address, &a.sin_addr);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0) {
         int error = errno;
         close(fd);
@@ -91,9 +110,26 @@ static int reach(uint16_t port)
     return fd;
 }
 
+static int reach(uint16_t port)
+{
+    return reach_at("127.0.0.1", port, 0);
+}
+
+static const char *fails(const char *address, uint16_t port, int flags, int expected)
+{
+    return reach_at(address, port, flags) == -1 && errno == expected ? NULL : strerror(errno);
+}
+
 static const char *one(const struct job *j)
 {
     char text[20] = {j->what};
+
+    if (j->what == 'u')
+        return fails(UNANSWERED, j->port, 0, ETIMEDOUT);
+    if (j->what == 'n')
+        return fails(UNREACHABLE, j->port, 0, EHOSTUNREACH);
+    if (j->what == 'l') // reach_at closes what is not connected
+        return fails(UNANSWERED, j->port, SOCK_NONBLOCK, EINPROGRESS);
     int fd = reach(j->port);
 
     if (j->what == 'c')
@@ -116,6 +152,46 @@ static void *client(void *ctx)
 
     for (int i = 0; i < j->n && !j->failed; i++)
         j->failed = one(j);
+    return NULL;
+}
+
+static void range_write(const char *range)
+{
+    FILE *f = fopen(RANGE, "w");
+
+    if (!f || fputs(range, f) < 0 || fclose(f) != 0)
+        exit(1);
+}
+
+static const char *no_ports(int n, uint16_t port)
+{
+    const char *failed = NULL;
+
+    range_write("40000 40001");
+    int one_fd = reach(port), two_fd = reach(port);
+    for (int i = 0; i < n && !failed; i++)
+        failed = fails("127.0.0.1", port, 0, EADDRNOTAVAIL);
+    close(one_fd);
+    close(two_fd);
+    range_write("32768 60999");
+    return failed;
+}
+
+static const char *vanish(int n, uint16_t port)
+{
+    char text[20] = "v";
+
+    for (int i = 0; i < n; i++) {
+        int fd = reach(port);
+        if (fd == -1 || send(fd, text, 10, MSG_NOSIGNAL) != 10 ||
+            recv(fd, text, 20, MSG_WAITALL) != 20)
+            return "no answer";
+        text[0] = 'v';
+    }
+    // Until the service has given up: a client that could be reached would answer it.
+    if (system("ip link set lo down") != 0)
+        return "lo stays up";
+    __atomic_store_n(&cut_off, true, __ATOMIC_RELEASE);
     return NULL;
 }
 
@@ -170,8 +246,15 @@ int main(int argc, char **argv)
                     n_held++;
                 else
                     failed = strerror(errno);
+        else if (strcmp(what, "ports") == 0)
+            failed = no_ports(n, port);
+        else if (strcmp(what, "vanish") == 0)
+            failed = vanish(n, port);
         else
-            failed = work(strcmp(what, "refused") == 0 ? 'c' : what[0], n, port);
+            failed = work(strcmp(what, "refused") == 0       ? 'c'
+                          : strcmp(what, "unreachable") == 0 ? 'n'
+                                                             : what[0],
+                n, port);
         puts(failed ? failed : "done");
         fflush(stdout);
     }

@@ -255,6 +255,7 @@ static void short_of_slots(void)
     CU_ASSERT_PTR_NOT_NULL(find(&w, OPENED, "port=1 "));
     w.memory.head->refused++; // somebody found none
     world_tick(&w, 1);
+    CU_ASSERT_EQUAL(value(&w, "tocsin_agent_events_lost_total", "source=tcp.connections"), 1);
     CU_ASSERT_PTR_NULL(find(&w, OPENED, "port=1 "));
     CU_ASSERT_PTR_NOT_NULL(find(&w, OPENED, "port=2 "));
     world_done(&w);
@@ -463,6 +464,62 @@ static void out_of_memory(void)
     world_done(&w);
 }
 
+// A description of types that names these tracepoints and nothing else, as a kernel without the others has.
+static void types_write(const char *path, const char *const *names, size_t n)
+{
+    struct {
+        uint16_t magic;
+        uint8_t version, flags;
+        uint32_t header, types, types_bytes, strings, strings_bytes;
+    } h = {.magic = 0xeb9f, .version = 1, .header = 24};
+    struct {
+        uint32_t name, info, type;
+    } types[8] = {0};
+    char strings[512] = "";
+    uint32_t at = 1;
+
+    for (size_t i = 0; i < n; i++) {
+        types[i].name = at;
+        types[i].info = 8u << 24; // a typedef
+        at += (uint32_t)snprintf(strings + at, sizeof(strings) - at, "btf_trace_%s", names[i]);
+        at++;
+    }
+    h.types_bytes = (uint32_t)(n * sizeof(types[0]));
+    h.strings = h.types_bytes;
+    h.strings_bytes = at;
+    FILE *f = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fwrite(&h, sizeof(h), 1, f);
+    fwrite(types, sizeof(types[0]), n, f);
+    fwrite(strings, 1, at, f);
+    fclose(f);
+}
+
+static void old_kernels(void)
+{
+    static const char *const ALL[] = {
+        "inet_sock_set_state", "tcp_receive_reset", "tcp_send_reset", "sk_data_ready"};
+    char path[300], why[160] = "";
+
+    snprintf(path, sizeof(path), "%s/vmlinux", test_tmpdir());
+    for (size_t n = 0; n < 3; n++) {
+        types_write(path, ALL, n);
+        int rc = kernel_check(path, KERNEL_CONNECTIONS, why, sizeof(why));
+        if (rc == -ENOTSUP) { // a build without eBPF
+            printf("    skipped: %s\n", why);
+            return;
+        }
+        CU_ASSERT_EQUAL(rc, -ENOSYS);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why, ALL[n]));
+        CU_ASSERT_PTR_NOT_NULL(strstr(why, "Linux 4.16"));
+    }
+    // As Linux 6.1: these are all there, and request latency is not, which is no hindrance.
+    types_write(path, ALL, 3);
+    CU_ASSERT_EQUAL(kernel_check(path, KERNEL_CONNECTIONS, why, sizeof(why)), 0);
+    CU_ASSERT_EQUAL(kernel_check(path, KERNEL_LATENCY, why, sizeof(why)), -ENOSYS);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why, "sk_data_ready"));
+}
+
 static void the_kernel(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -520,6 +577,7 @@ static const struct test TESTS[] = {
     {"destinations and why connecting failed", destinations},
     {"the least busy destinations make room and nothing is lost", making_room},
     {"out of memory", out_of_memory},
+    {"a kernel without the tracepoints is a reason, for each file its own", old_kernels},
     {"the kernel counts what was done", the_kernel}, // last: it gives up capabilities
 };
 
