@@ -97,7 +97,8 @@ static void use_view(struct listen *l)
     services_end(&l->services, now);
     l->first = false;
     for (struct service *s = l->services.list; s; s = s->next)
-        shown_look_end(s->data[0]);
+        if (shown_look_end(s->data[0]))
+            news_drops(&l->news, s);
     queues_learn(&l->queues, l->view.sockets, l->view.n);
     for (size_t i = 0; i < l->queues.n; i++)
         l->asked[i] = services_seen(&l->services, l->queues.cookies[i]);
@@ -198,8 +199,8 @@ bool listen_queues(struct listen *l)
             shown_look_add(
                 l->asked[i]->service->data[0], &l->view.sockets[i], &l->asked[i]->drops);
     for (size_t i = 0; i < l->queues.n; i++)
-        if (l->asked[i])
-            shown_look_end(l->asked[i]->service->data[0]);
+        if (l->asked[i] && shown_look_end(l->asked[i]->service->data[0]))
+            news_drops(&l->news, l->asked[i]->service);
     int64_t now = now_ns(l);
     if (now >= l->services.due_ns)
         services_advance(&l->services, now);

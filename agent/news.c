@@ -109,6 +109,21 @@ void news_change(struct news *n, struct service *s, enum service_change change,
     }
 }
 
+void news_drops(struct news *n, const struct service *s)
+{
+    int64_t now_ms = clock_wall_ms(&n->env->clock);
+    struct shown *w = s->data[0];
+    bool first = now_ms - w->drops_told_ms >= NEWS_DROPS_MS || now_ms < w->drops_told_ms;
+
+    w->drops_told_ms = now_ms;
+    if (!first)
+        return;
+    output_group(n->env->out, 0, 0, now_ms);
+    output_set(n->env->out, w->drops, (double)w->drops_total);
+    output_hurry(n->env->out);
+    n->told = true;
+}
+
 void news_flush(struct news *n)
 {
     loop_timer_stop(n->hold);

@@ -16,6 +16,7 @@
 
 #define NEWS_HOLD_NS    (1 * NS_PER_MS)
 #define NEWS_TURNED_MAX 32
+#define NEWS_DROPS_MS   1000
 
 struct news {
     struct env *env;
@@ -35,6 +36,8 @@ void news_done(struct news *n);
 // As service_change_fn; a service that ended loses its series here.
 void news_change(struct news *n, struct service *s, enum service_change change,
     enum service_state from, const char *detail);
+// Connections to the service were dropped: the first ones after a quiet second leave at once.
+void news_drops(struct news *n, const struct service *s);
 // Sends what was told, and then asks the ports that turned.
 void news_flush(struct news *n);
 void news_flush_unless_held(struct news *n);

@@ -591,6 +591,12 @@ void output_event(
         .id = o->next_event++, .kind = kind, .wall_us = wall_us, .service = s, .detail = d};
 }
 
+void output_hurry(struct output *o)
+{
+    begin(o);
+    o->urgent = true;
+}
+
 void output_repair(struct output *o, const struct wire_repair_result *r)
 {
     begin(o);

@@ -48,6 +48,7 @@ void output_histogram(struct output *o, uint32_t id, const struct wire_histogram
 // output_group(o, 0, ...) in the same turn, so they travel in the same frame.
 void output_event(
     struct output *o, int kind, int64_t wall_us, const char *service, const char *detail);
+void output_hurry(struct output *o); // as an event, for samples of group 0 alone
 bool output_urgent(const struct output *o);
 // Who writes from now on: 0 nobody in particular. And whether that writer was the last to write a series of
 // a wanted name.

@@ -89,15 +89,21 @@ void shown_look_add(struct shown *w, const struct sockdiag *k, uint32_t *drops)
     w->limit_now += k->send_queue;
     if (k->have & SOCKDIAG_HAS_DROPS) {
         w->drops_total += (uint32_t)(k->drops - *drops);
+        w->dropped |= w->drops_known && k->drops != *drops;
         w->drops_known = true;
         *drops = k->drops;
     }
 }
 
-void shown_look_end(struct shown *w)
+bool shown_look_end(struct shown *w)
 {
-    if (w && w->queue_now > w->queue_top)
+    if (!w)
+        return false;
+    if (w->queue_now > w->queue_top)
         w->queue_top = w->queue_now;
+    bool dropped = w->dropped;
+    w->dropped = false;
+    return dropped;
 }
 
 void shown_queues(struct shown *w, struct output *o)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is shorter than a frame is still seen: 100 ms spikes of the accept queue show in the _max
-// series, 20 of 20 (SPIKES to change).
+// series, 20 of 20 (SPIKES to change). And connections that are turned away page at once.
 
 import { connect } from "node:net";
-import { World, check, freePort, run, sleep, until } from "./world.mjs";
+import { World, check, freePort, now, run, sleep, until } from "./world.mjs";
 
 const spikes = Number(process.env.SPIKES ?? 20);
 const w = new World();
@@ -34,6 +34,21 @@ await run([
       }
       console.log(`      seen ${seen} of ${spikes}`);
       check(seen === spikes, `${seen} of ${spikes}`);
+    },
+  ],
+  [
+    "connections dropped at a full accept queue page at once",
+    async () => {
+      const port = await freePort();
+      w.spawn("full", "python3", ["-c", `import socket, time; s = socket.create_server(("127.0.0.1", ${port}), backlog=2); time.sleep(60)`]);
+      await until("its series", async () => (await w.query(`tocsin_service_listen_drops_total{port="${port}"}`)).length);
+      const begun = now();
+      const socks = Array.from({ length: 8 }, () => connect(port, "127.0.0.1").on("error", () => {}));
+      const page = await w.hook((h) => h.body.alerts?.some((a) => a.labels.alertname === "ConnectionsDropped" && a.labels.port === String(port)), begun, 8000);
+      socks.forEach((s) => s.destroy());
+      check(page, "no page");
+      console.log(`      first connection to page: ${(page.at - begun).toFixed(0)} ms`);
+      check(page.at - begun < 700, "not at once: a tick is a second");
     },
   ],
 ]);
