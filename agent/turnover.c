@@ -4,6 +4,7 @@
 #include "agent/identity.h"
 #include "agent/kernel.h"
 #include "agent/listen.h"
+#include "agent/netns_door.h"
 #include "base/log.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -14,6 +15,8 @@
 #define INTERVAL_MS 1000
 // A port nobody has taken the counts of for so many ticks is ours to write.
 #define UNCARRIED_TICKS 3
+// A namespace that is looked into is found within some seconds (netns_watch.h): its services have names.
+#define UNFOUND_TICKS 10
 
 static const char *const HOW[CONNECTION_ENDS] = {
     [CONNECTION_FIN] = "fin", [CONNECTION_RESET] = "reset", [CONNECTION_TIMEOUT] = "timeout"};
@@ -120,6 +123,40 @@ static void services_claim(struct turnover *t)
                 t->memory.head, connection_port_key(t->memory.own_netns, v->port), 1);
 }
 
+static size_t labels_of(const struct holder *h, const struct service *v, bool own,
+    struct wire_label labels[static LISTEN_LABELS], char port[static 8], char netns[static 12])
+{
+    if (v) {
+        listen_labels(v, labels, port);
+        return LISTEN_LABELS;
+    }
+    snprintf(port, 8, "%u", port_of(h->key));
+    snprintf(netns, 12, "%u", netns_of(h->key));
+    labels[0] = (struct wire_label){"job", "service"};
+    labels[1] = (struct wire_label){"service", h->name};
+    labels[2] = (struct wire_label){"port", port};
+    labels[3] = (struct wire_label){"netns", netns};
+    return own ? 3 : 4;
+}
+
+static bool same_labels(const struct holder *h, const struct service *v)
+{
+    struct wire_label ours[LISTEN_LABELS], theirs[LISTEN_LABELS];
+    char port[2][8], netns[12];
+    size_t n = labels_of(h, NULL, false, ours, port[0], netns), at = 0;
+
+    listen_labels(v, theirs, port[1]);
+    for (size_t i = 0; i < LISTEN_LABELS; i++) {
+        if (!theirs[i].value[0])
+            continue;
+        if (at == n || strcmp(theirs[i].name, ours[at].name) != 0 ||
+            strcmp(theirs[i].value, ours[at].value) != 0)
+            return false;
+        at++;
+    }
+    return at == n;
+}
+
 static bool slots_short(struct turnover *t)
 {
     uint64_t refused = read_once(&t->memory.head->refused);
@@ -157,10 +194,16 @@ static void slot_follow(struct turnover *t, size_t i, bool is_short, int64_t now
         slot_give_back(t, i); // another service has the port
         return;
     }
-    if (v && !h->service && h->name[0]) { // its namespace is watched now
-        series_end(h, t->sampler->env->out);
-        *h = (struct holder){
-            .key = key, .mapped = true, .opened = opened, .active_ns = h->active_ns};
+    if (v && !h->service && h->name[0]) { // its namespace is looked into now
+        struct holder found = {.key = key,
+            .mapped = true,
+            .carried = h->carried,
+            .opened = opened,
+            .active_ns = h->active_ns};
+        // Series of the same labels are the service's already, and go on.
+        if (!same_labels(h, v))
+            series_end(h, t->sampler->env->out);
+        *h = found;
     }
     bool own = netns_of(key) == t->memory.own_netns && t->sampler->env->listen;
     if (v)
@@ -207,22 +250,6 @@ static void foreign_name(
     identity_port_name(&roots, port_of(h->key), h->name);
 }
 
-static size_t labels_of(const struct holder *h, const struct service *v, bool own,
-    struct wire_label labels[static LISTEN_LABELS], char port[static 8], char netns[static 12])
-{
-    if (v) {
-        listen_labels(v, labels, port);
-        return LISTEN_LABELS;
-    }
-    snprintf(port, 8, "%u", port_of(h->key));
-    snprintf(netns, 12, "%u", netns_of(h->key));
-    labels[0] = (struct wire_label){"job", "service"};
-    labels[1] = (struct wire_label){"service", h->name};
-    labels[2] = (struct wire_label){"port", port};
-    labels[3] = (struct wire_label){"netns", netns};
-    return own ? 3 : 4;
-}
-
 static void declare(struct turnover *t, struct holder *h, const struct service *v, bool own)
 {
     struct output *o = t->sampler->env->out;
@@ -249,6 +276,16 @@ static void declare(struct turnover *t, struct holder *h, const struct service *
     }
 }
 
+// How long a port that nobody carries is left to who may yet do so.
+static uint32_t patience(const struct turnover *t, const struct service *v, bool own)
+{
+    const struct netns_door *door = t->sampler->env->netns_door;
+
+    if (own || v)
+        return UNCARRIED_TICKS;
+    return door && door->fd != -1 ? UNFOUND_TICKS : 0;
+}
+
 static void show(struct turnover *t, size_t i)
 {
     struct holder *h = &t->holders[i];
@@ -262,14 +299,14 @@ static void show(struct turnover *t, size_t i)
 
     if (own && t->sampler->env->listen && (!v || !v->announced))
         return;
+    if (!h->carried && h->untaken++ < patience(t, v, own))
+        return;
     if (!h->name[0] && v) {
         memcpy(h->name, v->name, sizeof(h->name));
         h->service = true;
     } else if (!h->name[0]) {
         foreign_name(t, p, h);
     }
-    if (own && !h->carried && h->untaken++ < UNCARRIED_TICKS)
-        return;
     if (h->carried && ++h->untaken > UNCARRIED_TICKS)
         h->carried = false;
     declare(t, h, v, own);

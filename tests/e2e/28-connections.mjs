@@ -173,6 +173,29 @@ await run([
       });
     },
   ],
+  [
+    "another network namespace that is looked into: one writer, the same counts",
+    async () => {
+      const config = w.put("second.yaml", `collector: http://127.0.0.1:${w.ingestPort}\nstate_dir: ${join(w.dir, "second")}\nhost: second\n`);
+      w.spawn("second", join(bin, "tocsin-agent-netns"), [join(bin, "tocsin-agent"), "--config", config]);
+      await until("the second agent", async () => (await w.query('up{job="node",instance="second"} == 1')).length > 0);
+      const port = await freePort();
+      const s = await service(port, ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$0" "$@"']);
+      const labels = `port="${port}",instance="second"`;
+      await known(labels);
+      await s.ask("fin 2000");
+      await s.ask("reset 100");
+      await exactly({
+        [`sum(tocsin_service_connections_opened_total{${labels}})`]: 2100,
+        [`sum(tocsin_service_connections_closed_total{${labels},how="fin"})`]: 2000,
+        [`sum(tocsin_service_connections_closed_total{${labels},how="reset"})`]: 100,
+        [`sum(tocsin_service_resets_received_total{${labels}})`]: 100,
+        [`count(tocsin_service_connections_opened_total{${labels}})`]: 1,
+        [`count(tocsin_service_received_bytes_total{${labels}})`]: 1,
+        [`sum(tocsin_dependency_connections_opened_total{dest="turnover",${labels}})`]: 2100,
+      });
+    },
+  ],
 ]);
 for (const c of started) c.kill("SIGTERM");
 await w.close();
