@@ -3,6 +3,7 @@
 
 import { state } from "./live.ts";
 import { Alerts } from "./alerts.tsx";
+import { Dependencies } from "./dependencies.tsx";
 import { Services } from "./services.tsx";
 import { Chart } from "./chart.tsx";
 import { now, useSubs } from "./use.ts";
@@ -163,6 +164,7 @@ export function HostPage(props: { instance: string }) {
     <>
       <h1>{props.instance}</h1>
       <Services instance={props.instance} />
+      <Dependencies instance={props.instance} />
       <section class="charts" aria-label="Charts">
         <Chart
           title="CPU by mode"
