@@ -17,7 +17,7 @@ endif
 
 CC      ?= gcc
 CLANG   ?= clang-14
-PKGS    := libcurl libcares libssl libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3
+PKGS    := libcurl libcares libssl libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3 zlib
 CPPFLAGS += -I. -I$(G) -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith \
@@ -100,7 +100,8 @@ $(PROGRAMS):
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
 define lib_rule
-$(B)/lib$(1).a: $(call lib_obj,$(1)) $(if $(filter wire,$(1)),$(B)/gen/wire/tocsin.pb-c.o)
+$(B)/lib$(1).a: $(call lib_obj,$(1)) $(if $(filter wire,$(1)),$(B)/gen/wire/tocsin.pb-c.o) \
+    $(if $(filter agent,$(1)),$(B)/gen/agent/otlp.pb-c.o)
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$(Q)ar rcs $$@ $$^
@@ -120,7 +121,15 @@ $(G)/wire/tocsin.pb-c.h: $(G)/wire/tocsin.pb-c.c
 $(B)/gen/wire/tocsin.pb-c.o: $(G)/wire/tocsin.pb-c.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=c17 -O2 -fPIE $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
-$(call lib_obj,wire) $(call lib_obj,agent) $(B)/agent/main.o: | $(G)/wire/tocsin.pb-c.h
+$(G)/agent/otlp.pb-c.c: agent/otlp.proto
+	@mkdir -p $(G)/agent
+	$(Q)protoc-c --proto_path=agent --c_out=$(G)/agent $<
+$(G)/agent/otlp.pb-c.h: $(G)/agent/otlp.pb-c.c
+$(B)/gen/agent/otlp.pb-c.o: $(G)/agent/otlp.pb-c.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=c17 -O2 -fPIE $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
+$(call lib_obj,wire) $(call lib_obj,agent) $(B)/agent/main.o: | $(G)/wire/tocsin.pb-c.h \
+    $(G)/agent/otlp.pb-c.h
 
 # Needs no kernel headers of the machine it runs on: what differs is found when it is loaded.
 $(G)/bpf/%.o: agent/bpf/%.bpf.c $(wildcard agent/bpf/*.h agent/*_slot.h agent/latency_*.h) \
@@ -179,7 +188,7 @@ $(B)/fuzz/$(1): $(B)/tests/fuzz/$(1).o $(B)/tests/fuzz/replay.o \
 endef
 $(foreach f,$(FUZZ_SRC),$(eval $(call fuzz_rule,$(patsubst tests/fuzz/%.c,%,$(f)))))
 # Tests may look at the generated messages.
-$(patsubst %.c,$(B)/%.o,$(UNIT_SRC) $(FLOW_SRC) $(FUZZ_SRC)): | $(G)/wire/tocsin.pb-c.h
+$(patsubst %.c,$(B)/%.o,$(UNIT_SRC) $(FLOW_SRC) $(FUZZ_SRC)): | $(G)/wire/tocsin.pb-c.h $(G)/agent/otlp.pb-c.h
 
 unit: $(UNIT_BIN) $(FLOW_BIN) $(FUZZ_BIN) $(B)/promqltest
 layers: $(B)/librules.a
@@ -217,7 +226,7 @@ promqltest: $(B)/promqltest
 
 # --- fuzzers: one program per parser, tests/fuzz/fuzz_x.c; FUZZ_SECONDS each -----------------
 FUZZ_SECONDS ?= 30
-fuzz: $(G)/wire/tocsin.pb-c.h
+fuzz: $(G)/wire/tocsin.pb-c.h $(G)/agent/otlp.pb-c.h
 	$(Q)CLANG=$(CLANG) FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz/run.sh
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/tests/bench/vagent.o $(call archives,wire)
 	@mkdir -p $(@D)

@@ -188,6 +188,7 @@ static const struct config_key TOP[] = {
     {"tls_ports", config_tls_ports, offsetof(struct agent_config, tls_ports), NULL},
     {"exec", config_exec, 0, NULL},
     {"statsd", config_statsd, offsetof(struct agent_config, statsd), NULL},
+    {"otlp", config_otlp, offsetof(struct agent_config, otlp), NULL},
 };
 
 static const char *default_state_dir(struct config_reader *r)
@@ -387,6 +388,7 @@ int config_print(const struct agent_config *c, struct buf *out)
     config_print_exec(c, out);
     config_print_statsd(c, out);
     config_print_net(c, out);
+    config_print_otlp(c, out);
     buf_adds(out, "\n");
     return out->failed;
 }

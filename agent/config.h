@@ -13,6 +13,7 @@
 #pragma once
 #include "agent/config_tls.h"
 #include "agent/dialogue.h"
+#include "agent/otlp_port.h"
 #include "agent/page.h"
 #include "agent/plugin.h"
 #include "agent/repair_list.h"
@@ -71,6 +72,7 @@ struct agent_config {
     struct plugin_config *plugins; // NULL: none
     size_t n_plugins;
     struct statsd_config statsd;
+    struct otlp_config otlp;
 };
 
 // What stands above the file: from the command line. NULL = not given.

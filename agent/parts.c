@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parts.h"
 #include "agent/netns_watch.h"
+#include "agent/otlp_port.h"
 #include "agent/plugin.h"
 #include "agent/probe.h"
 #include "agent/statsd.h"
@@ -16,6 +17,7 @@ static const struct part_ops *const PARTS[] = {
     &plugins_part,
     &statsd_part,
     &netns_part,
+    &otlp_part,
     NULL,
 };
 

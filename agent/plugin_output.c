@@ -120,7 +120,7 @@ bool plugin_read_json(
     struct intake *in, const char *output, size_t len, struct plugin_reading *ret)
 {
     cJSON *top = cJSON_ParseWithLength(output, len);
-    const cJSON *metrics = cJSON_GetObjectItemCaseSensitive(top, "metrics"), *m;
+    const cJSON *metrics = cJSON_GetObjectItemCaseSensitive(top, "metrics");
     const char *text = text_of(top, "text");
     bool ok = cJSON_IsObject(top) && (!metrics || cJSON_IsArray(metrics));
     *ret = (struct plugin_reading){.status = -1};
@@ -128,7 +128,8 @@ bool plugin_read_json(
         ret->status = json_status(cJSON_GetObjectItemCaseSensitive(top, "status"));
         for (size_t i = 0; text && text[i] && i < NAGIOS_TEXT_MAX; i++)
             ret->text[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
-        cJSON_ArrayForEach(m, metrics) ret->unreadable += !json_metric(in, m);
+        for (const cJSON *m = metrics ? metrics->child : NULL; m; m = m->next)
+            ret->unreadable += !json_metric(in, m);
     }
     cJSON_Delete(top);
     return ok;

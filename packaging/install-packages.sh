@@ -17,7 +17,7 @@ SUDO=
 # package[:a program that does as well]
 wanted='gcc make pkg-config libc6-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler
     protobuf-compiler libmicrohttpd-dev libcjson-dev libwslay-dev libyaml-dev liblz4-dev
-    libsqlite3-dev libssl-dev libc-ares-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
+    libsqlite3-dev zlib1g-dev libssl-dev libc-ares-dev nodejs:node npm:npm curl:curl ca-certificates procps:pgrep'
 [ "$what" = test ] && wanted="$wanted libcunit1-dev nginx-light:nginx redis-server:redis-server
     redis-tools:redis-benchmark postgresql wrk:wrk prometheus:promtool
     prometheus-alertmanager:amtool prometheus-node-exporter:prometheus-node-exporter chromium:chromium memcached:memcached nats-server:nats-server

@@ -11,7 +11,7 @@ set -u
 CLANG=${CLANG:-clang-14}
 FUZZ_SECONDS=${FUZZ_SECONDS:-30}
 FUZZ=${FUZZ:-*}
-PKGS="libcurl libcares libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3"
+PKGS="libcurl libcares libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3 zlib"
 # shellcheck disable=SC2086
 FLAGS="-std=c17 -g -O1 -fno-omit-frame-pointer -ffp-contract=off -D_GNU_SOURCE -I. -Ibuild/gen
     -fsanitize=address,undefined -fno-sanitize-recover=all $(pkg-config --cflags $PKGS)"
@@ -46,6 +46,10 @@ build() {
         done
         if [ "$folder" = wire ]; then
             o=$(object build/gen/wire/tocsin.pb-c.c) || return 1
+            members="$members $o"
+        fi
+        if [ "$folder" = agent ]; then
+            o=$(object build/gen/agent/otlp.pb-c.c) || return 1
             members="$members $o"
         fi
         rm -f "build/fuzz/lib$folder.a"
