@@ -45,6 +45,16 @@ void config_print_tls_ports(const struct agent_config *c, struct buf *out)
     buf_adds(out, "]");
 }
 
+size_t config_tls_list(const struct agent_config *c, uint16_t *ret, size_t max)
+{
+    const uint16_t *list = c && c->tls_ports.given ? c->tls_ports.list : KNOWN;
+    size_t n = c && c->tls_ports.given ? c->tls_ports.n : N_KNOWN;
+
+    n = n < max ? n : max;
+    memcpy(ret, list, n * sizeof(*ret));
+    return n;
+}
+
 // From the first byte on: what is asked for later comes after requests in the clear.
 static bool asks_with_tls(const struct probe_config *p)
 {

@@ -29,5 +29,7 @@ struct tls_ports {
 // The list `tls_ports`, into a struct tls_ports, and the same printed.
 void config_tls_ports(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_tls_ports(const struct agent_config *c, struct buf *out);
-// c NULL: the defaults.
+// The list itself, for what is connected to; at most `max`, returns how many. c NULL: the defaults.
+size_t config_tls_list(const struct agent_config *c, uint16_t *ret, size_t max);
+// Of a port of this host. c NULL: the defaults.
 bool config_is_tls(const struct agent_config *c, uint16_t port);

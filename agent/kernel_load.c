@@ -60,14 +60,36 @@ static struct bpf_object *open_connections(
     return skel->obj;
 }
 
+static int share(struct bpf_map *m, const struct bpf_object *from, const char *name)
+{
+    const struct bpf_map *theirs = bpf_object__find_map_by_name(from, name);
+
+    return theirs ? bpf_map__reuse_fd(m, bpf_map__fd(theirs)) : -ENOENT;
+}
+
 static struct bpf_object *open_latency(
     const struct kernel_options *o, struct bpf_object *const *loaded)
 {
     struct latency_bpf *skel = latency_bpf__open();
+    struct bpf_object *connections = loaded[KERNEL_CONNECTIONS];
+    int rc = 0;
 
-    (void)o;
-    (void)loaded;
-    return skel ? skel->obj : NULL;
+    if (!skel)
+        return NULL;
+    // Who connected, and where to, is known there.
+    if (connections && o->dependencies) {
+        skel->rodata->clients = 1;
+        rc = bpf_map__set_max_entries(skel->maps.calls, o->dependencies + 1);
+        if (rc == 0)
+            rc = share(skel->maps.sockets, connections, "sockets");
+        if (rc == 0)
+            rc = share(skel->maps.head, connections, "head");
+    }
+    if (rc < 0) {
+        errno = -rc;
+        return NULL;
+    }
+    return skel->obj;
 }
 
 static const struct file FILES[KERNEL_FILES] = {
@@ -82,7 +104,7 @@ static const struct file FILES[KERNEL_FILES] = {
         {
             .tracepoints = {"sk_data_ready", "sock_send_length", "tcp_destroy_sock"},
             .since = "Linux 6.3 and later have",
-            .maps = {"shared"},
+            .maps = {"shared", "calls"},
             .open = open_latency,
         },
 };

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/latency.h"
+#include "agent/calls.h"
 #include "agent/config_tls.h"
 #include "agent/kernel.h"
 #include "agent/latency_table.h"
+#include "agent/le_counts.h"
 #include "agent/listen.h"
+#include "agent/netns.h"
 #include "agent/unix_listen.h"
 #include "base/log.h"
 #include <errno.h>
@@ -14,21 +17,26 @@
 #include <sys/stat.h>
 
 #define INTERVAL_MS 1000
+#define NAME        "tocsin_service_request_duration_seconds"
 
 // Who has a slot. By name, not by pointer: a service may go and another take its place in memory.
 struct holder {
-    char name[SERVICE_NAME_MAX], path[SERVICE_PATH_MAX];
+    char name[SERVICE_NAME_MAX], path[SERVICE_PATH_MAX], netns[NETNS_NAME_MAX];
     uint16_t port;
     bool used, seen;
     uint64_t key;                            // in the table of ports or names
     uint32_t duration, exchanges, in_flight; // ids, 0 = no traffic yet
+    struct le_counts le;
+    uint64_t before; // exchanges, when counting for the bounds of `le` began
 };
 
 struct latency {
     struct kernel_part *kernel;    // NULL: memory of a test's, or taken out of the kernel
     struct latency_shared *memory; // NULL: taken out
     struct holder *holders;        // LATENCY_SLOTS
+    struct calls *calls;           // NULL: outgoing connections are not looked at
     uint32_t netns;
+    uint64_t demand; // version that was followed
     size_t refused;
     struct kernel_guard guard;
 };
@@ -61,6 +69,7 @@ static void slot_end(struct latency *l, struct output *o, size_t i)
     output_end(o, h->duration);
     output_end(o, h->exchanges);
     output_end(o, h->in_flight);
+    le_counts_end(&h->le, o);
     if (l->memory && h->path[0])
         latency_name_set(l->memory, (__u8)i, 0);
     else if (l->memory)
@@ -68,16 +77,19 @@ static void slot_end(struct latency *l, struct output *o, size_t i)
     *h = (struct holder){0};
 }
 
-static uint64_t key_of(const struct latency *l, const struct service *v)
+// netns: inode of the service's network namespace, 0 = the agent's own.
+static uint64_t key_of(const struct latency *l, const struct service *v, uint64_t netns)
 {
-    return v->path[0] ? latency_name_key(l->netns, unix_listen_hash(v))
-                      : latency_port_key(l->netns, v->port);
+    uint32_t inum = netns ? (uint32_t)netns : l->netns;
+
+    return v->path[0] ? latency_name_key(inum, unix_listen_hash(v))
+                      : latency_port_key(inum, v->port);
 }
 
-static bool slot_give(struct latency *l, size_t i, const struct service *v, bool tls)
+static bool slot_give(
+    struct latency *l, size_t i, const struct service *v, uint64_t key, bool tls)
 {
     struct latency_slot *slot = &l->memory->slots[i];
-    uint64_t key = key_of(l, v);
 
     if (kernel_part_need(l->kernel, slot, sizeof(*slot)) < 0)
         return false;
@@ -91,26 +103,25 @@ static bool slot_give(struct latency *l, size_t i, const struct service *v, bool
     l->holders[i] = (struct holder){.port = v->port, .used = true, .seen = true, .key = key};
     memcpy(l->holders[i].name, v->name, sizeof(v->name));
     memcpy(l->holders[i].path, v->path, sizeof(v->path));
+    snprintf(l->holders[i].netns, sizeof(l->holders[i].netns), "%s", v->netns ? v->netns : "");
     return true;
 }
 
-static void slot_take(struct latency *l, const struct service *v, bool tls)
+static void slot_take(struct latency *l, const struct service *v, uint64_t key, bool tls)
 {
     size_t i = 0;
 
     while (i < LATENCY_SLOTS && l->holders[i].used)
         i++;
-    if (i < LATENCY_SLOTS && slot_give(l, i, v, tls))
+    if (i < LATENCY_SLOTS && slot_give(l, i, v, key, tls))
         return;
     if (!l->refused++)
         log_warn("latency_slots_full", "service=%s port=%u path=%s limit=%d", log_q(v->name),
             v->port, log_q(v->path), LATENCY_SLOTS);
 }
 
-static struct holder *holder_of(struct latency *l, const struct service *v)
+static struct holder *holder_of(struct latency *l, const struct service *v, uint64_t key)
 {
-    uint64_t key = key_of(l, v);
-
     if (!v->path[0]) {
         struct latency_port *p = latency_port_find(l->memory, key);
         struct holder *h = p ? &l->holders[p->slot] : NULL;
@@ -124,10 +135,11 @@ static struct holder *holder_of(struct latency *l, const struct service *v)
 }
 
 // known: only those that have a slot; else only the others.
-static void slot_follow(
-    struct latency *l, const struct env *env, const struct service *v, bool known)
+static void slot_follow(struct latency *l, const struct env *env, const struct service *v,
+    uint64_t netns, bool known)
 {
-    struct holder *h = holder_of(l, v);
+    uint64_t key = key_of(l, v, netns);
+    struct holder *h = holder_of(l, v, key);
     bool tls = !v->path[0] && config_is_tls(env->config, v->port);
 
     if (h) {
@@ -135,25 +147,26 @@ static void slot_follow(
         if (!h->path[0])
             latency_port_find(l->memory, h->key)->tls = tls;
     } else if (!known) {
-        slot_take(l, v, tls);
+        slot_take(l, v, key, tls);
     }
 }
 
 static void slots_follow(struct latency *l, const struct env *env)
 {
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
-        l->holders[i].seen = false;
+        if (l->holders[i].used)
+            l->holders[i].seen = false;
     // First those that are known, so that who is gone makes room for who is new.
     for (int known = 1; known >= 0; known--) {
-        struct service *v = listen_services(env->listen);
         // Of several on one port the kernel cannot tell whose connection it is: the first has it.
-        for (; v; v = v->next)
-            if (v->announced && listen_service(env->listen, v->port) == v)
-                slot_follow(l, env, v, known);
-        v = env->unix_listen ? unix_listen_services(env->unix_listen) : NULL;
-        for (; v; v = v->next)
-            if (v->announced && v->sockets > 0 && unix_listen_hash(v))
-                slot_follow(l, env, v, known);
+        for (struct listen *n = env->listen; n; n = listen_next(n))
+            for (struct service *v = listen_services(n); v; v = v->next)
+                if (v->announced && listen_service(n, v->port) == v)
+                    slot_follow(l, env, v, listen_netns(n), known);
+        struct service *u = env->unix_listen ? unix_listen_services(env->unix_listen) : NULL;
+        for (; u; u = u->next)
+            if (u->announced && u->sockets > 0 && unix_listen_hash(u))
+                slot_follow(l, env, u, 0, known);
         for (size_t i = 0; known && i < LATENCY_SLOTS; i++)
             if (l->holders[i].used && !l->holders[i].seen)
                 slot_end(l, env->out, i);
@@ -162,17 +175,22 @@ static void slots_follow(struct latency *l, const struct env *env)
 
 // --- output --------------------------------------------------------------------------------------
 
-static void declare(struct holder *h, struct output *o)
+static void labels_of(
+    struct holder *h, struct wire_label labels[static LISTEN_LABELS], char port[static 8])
 {
-    struct wire_label labels[LISTEN_LABELS];
-    struct service as_service = {.port = h->port};
-    char port[8];
+    struct service as_service = {.port = h->port, .netns = h->netns};
 
     memcpy(as_service.name, h->name, sizeof(h->name));
     memcpy(as_service.path, h->path, sizeof(h->path));
     listen_labels(&as_service, labels, port);
-    h->duration = output_series(o, "tocsin_service_request_duration_seconds", labels,
-        LISTEN_LABELS, SERIES_HISTOGRAM, "seconds");
+    labels[2].value = h->name; // what they point to outlives this call
+    labels[4].value = h->path;
+}
+
+static void declare(
+    struct holder *h, struct output *o, const struct wire_label labels[static LISTEN_LABELS])
+{
+    h->duration = output_series(o, NAME, labels, LISTEN_LABELS, SERIES_HISTOGRAM, "seconds");
     h->exchanges = output_series(
         o, "tocsin_service_exchanges_total", labels, LISTEN_LABELS, SERIES_COUNTER, "");
     if (!h->path[0])
@@ -180,11 +198,26 @@ static void declare(struct holder *h, struct output *o)
             o, "tocsin_service_in_flight", labels, LISTEN_LABELS, SERIES_GAUGE, "");
 }
 
+static void show_le(
+    struct holder *h, struct output *o, const struct latency_slot *slot, uint64_t n)
+{
+    uint64_t total = n - h->before, so_far = 0;
+
+    for (size_t i = 0; i < h->le.n; i++) {
+        so_far += __atomic_load_n(&slot->at_most[i], __ATOMIC_RELAXED);
+        h->le.counts[i] = so_far < total ? so_far : total; // the kernel goes on meanwhile
+    }
+    h->le.counts[h->le.n] = total;
+    le_counts_write(&h->le, o);
+}
+
 static void show(struct latency *l, const struct env *env, size_t i)
 {
     int32_t index[LATENCY_BUCKETS];
     uint64_t count[LATENCY_BUCKETS];
     struct wire_histogram hist;
+    struct wire_label labels[LISTEN_LABELS];
+    char port[8];
     struct holder *h = &l->holders[i];
     const struct latency_slot *slot = &l->memory->slots[i];
     uint64_t n = latency_read(slot, index, count, &hist);
@@ -192,11 +225,45 @@ static void show(struct latency *l, const struct env *env, size_t i)
 
     if (!h->duration && !n && waits <= 0)
         return;
+    if (!h->duration || h->le.version != l->demand)
+        labels_of(h, labels, port);
     if (!h->duration)
-        declare(h, env->out);
+        declare(h, env->out, labels);
+    if (h->le.version != l->demand)
+        le_counts_follow(&h->le, env->out, env->demand, NAME, labels, LISTEN_LABELS);
     output_histogram(env->out, h->duration, &hist);
     output_set(env->out, h->exchanges, (double)n);
     output_set(env->out, h->in_flight, waits > 0 ? (double)waits : 0);
+    show_le(h, env->out, slot, n);
+}
+
+// The bounds that rules name now are those the kernel counts at.
+static void demand_follow(struct latency *l, const struct env *env)
+{
+    double le[DEMAND_THRESHOLDS_MAX];
+    int32_t index[LATENCY_BUCKETS];
+    uint64_t count[LATENCY_BUCKETS];
+    struct wire_histogram hist;
+
+    _Static_assert(DEMAND_THRESHOLDS_MAX == LATENCY_THRESHOLDS, "the kernel has room for all");
+    if (!env->demand || env->demand->version == l->demand)
+        return;
+    l->demand = env->demand->version;
+    if (!latency_thresholds_set(
+            l->memory->thresholds_ns, le, demand_thresholds(env->demand, NAME, le)))
+        return;
+    for (size_t i = 0; i < LATENCY_SLOTS; i++) {
+        struct latency_slot *slot = &l->memory->slots[i];
+        if (!l->holders[i].used)
+            continue;
+        memset(slot->at_most, 0, sizeof(slot->at_most));
+        l->holders[i].before = latency_read(slot, index, count, &hist);
+    }
+}
+
+static struct dependencies *dependencies_of(const struct env *env)
+{
+    return env->turnover ? turnover_dependencies(env->turnover) : NULL;
 }
 
 static void take_out(struct sampler *s)
@@ -206,11 +273,28 @@ static void take_out(struct sampler *s)
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
         if (l->holders[i].used)
             slot_end(l, s->env->out, i);
+    calls_end(l->calls, s->env->out);
+    calls_free(l->calls, dependencies_of(s->env));
+    l->calls = NULL;
     kernel_part_close(l->kernel);
     l->kernel = NULL;
     l->memory = NULL;
     s->available = false;
     log_warn("sampler_unavailable", "sampler=%s reason=%s", s->ops->name, log_q(s->reason));
+}
+
+static void calls_look(struct latency *l, const struct env *env)
+{
+    struct dependencies *d = dependencies_of(env);
+
+    if (!l->calls)
+        return;
+    size_t n = config_tls_list(env->config, l->memory->tls_ports, LATENCY_TLS_PORTS - 1);
+    l->memory->tls_ports[n] = 0;
+    if (d)
+        calls_tick(l->calls, d, l->memory, env);
+    else
+        calls_end(l->calls, env->out);
 }
 
 static void sampler_tick(struct sampler *s, const struct tick *t)
@@ -220,9 +304,11 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
     if (!l->memory || !s->env->listen)
         return;
     slots_follow(l, s->env);
+    demand_follow(l, s->env);
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
         if (l->holders[i].used)
             show(l, s->env, i);
+    calls_look(l, s->env);
     if (kernel_guard(
             &l->guard, &l->memory->cost, t->now_ns, &s->cpu_ns, s->reason, sizeof(s->reason)))
         take_out(s);
@@ -236,6 +322,7 @@ static void sampler_close(struct sampler *s)
 
     if (!l)
         return;
+    calls_free(l->calls, dependencies_of(s->env));
     kernel_part_close(l->kernel);
     free(l->holders);
     free(l);
@@ -291,7 +378,12 @@ static int sampler_open(struct sampler *s)
         kernel_part_close(part);
         return rc;
     }
-    ((struct latency *)s->state)->kernel = part;
+    struct latency *l = s->state;
+    l->kernel = part;
+    struct latency_call *calls = kernel_part_memory(part, 1, &bytes);
+    // Without memory for it there is the services' half.
+    if (calls && kernel_options(s->env->kernel)->dependencies)
+        l->calls = calls_new(calls, (uint32_t)(bytes / sizeof(*calls)), part);
     return 0;
 }
 

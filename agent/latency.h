@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Sampler "tcp.latency": how long each service takes to begin its answer, without touching it:
- * tocsin_service_request_duration_seconds (histogram) and tocsin_service_exchanges_total.
+ * tocsin_service_request_duration_seconds (histogram), tocsin_service_exchanges_total, and of TCP
+ * tocsin_service_in_flight, the connections on which a request waits.
  *
- *     tick: which port is whose --> memory shared with the kernel --> counts of each service
+ *     tick: which port or path is whose --> memory shared with the kernel --> counts of each service
+ *           what rules compare with ------>
+ *           which destination is whose ---> (calls.h) the same as clients see it
  *
  * An exchange is what came in until something goes out: a request of HTTP/1, Redis or PostgreSQL;
- * pipelined requests are one, a TLS handshake counts too. See bpf/latency.bpf.c for the clock.
+ * pipelined requests are one. TLS handshakes are none on ports known to speak it (config_tls.h). See
+ * bpf/latency.bpf.c for the clock and latency_shared.h for what is told apart by size.
  *
  * A service is looked at from the tick after it was found. Its series appear with its first exchange
  * and end with it. What the programs cost is part of this sampler's CPU time; when that is too much

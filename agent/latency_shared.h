@@ -10,15 +10,18 @@
  * used is no memory of the agent's. All but the slots and the cost is written by us.
  */
 #pragma once
+#include "agent/connection_slot.h"
 #include "agent/kernel_cost.h"
 #include "agent/latency_bucket.h"
 #include "agent/latency_name.h"
 #include <linux/types.h>
 
-#define LATENCY_SLOTS      128  // a power of two, below 256
-#define LATENCY_PORTS      1024 // places, a power of two
-#define LATENCY_PLACES     8    // a port is at its own place or one of the next
-#define LATENCY_THRESHOLDS 8    // that rules may ask to be counted exactly
+#define LATENCY_SLOTS        128  // a power of two, below 256
+#define LATENCY_PORTS        1024 // places, a power of two
+#define LATENCY_PLACES       8    // a port is at its own place or one of the next
+#define LATENCY_TLS_PORTS    128  // of destinations that are known to speak TLS
+#define LATENCY_THRESHOLDS   8    // that rules may ask to be counted exactly
+#define LATENCY_NO_THRESHOLD (~0ull)
 
 // Of one request more bytes than this after the first: it is an upload, and its clock starts at the
 // last of them. Below it the clock starts at the first, so that waiting behind another counts.
@@ -41,6 +44,16 @@ struct latency_slot {
     __u64 rest[6];   // no cache line belongs to two services
 };
 
+// Calls of one destination, of the same index as connection_slot.h's. Written by the kernel.
+#define LATENCY_CALL_LOW 9 // 2^9 ns, half a microsecond, to 2^39 ns
+struct latency_call {
+    __u64 count[CONNECTION_BUCKETS];
+    __u64 sum_ns;
+    __u64 at_most[LATENCY_THRESHOLDS]; // as of a slot
+    __u64 rest[7];
+};
+_Static_assert(sizeof(struct latency_call) == 4096, "a page");
+
 struct latency_port {
     __u64 key; // latency_port_key; 0 = never used, 1 = given back
     __u8 slot, tls;
@@ -48,11 +61,14 @@ struct latency_port {
 };
 
 struct latency_shared {
-    struct kernel_cost cost;                 // written by the kernel
-    __u64 thresholds_ns[LATENCY_THRESHOLDS]; // ascending; those not used are the largest number
-    __u64 names[LATENCY_SLOTS];              // latency_name_key; 0 = none
-    __u32 life[LATENCY_SLOTS];               // +1 each time the slot is given away
-    __u32 generation;                        // +1 with each change of `names`
+    struct kernel_cost cost; // written by the kernel
+    __u64
+        thresholds_ns[LATENCY_THRESHOLDS]; // ascending; those not used are LATENCY_NO_THRESHOLD
+    __u64 call_thresholds_ns[LATENCY_THRESHOLDS];
+    __u16 tls_ports[LATENCY_TLS_PORTS]; // of destinations; 0 ends them
+    __u64 names[LATENCY_SLOTS];         // latency_name_key; 0 = none
+    __u32 life[LATENCY_SLOTS];          // +1 each time the slot is given away
+    __u32 generation;                   // +1 with each change of `names`
     struct latency_port ports[LATENCY_PORTS];
     struct latency_slot slots[LATENCY_SLOTS] __attribute__((aligned(4096)));
 };

@@ -8,7 +8,7 @@
 void latency_table_init(struct latency_shared *m)
 {
     for (int i = 0; i < LATENCY_THRESHOLDS; i++)
-        m->thresholds_ns[i] = ~0ull;
+        m->thresholds_ns[i] = m->call_thresholds_ns[i] = LATENCY_NO_THRESHOLD;
 }
 
 struct latency_port *latency_port_find(struct latency_shared *m, __u64 key)
@@ -55,10 +55,17 @@ void latency_name_set(struct latency_shared *m, __u8 slot, __u64 key)
     __atomic_fetch_add(&m->generation, 1, __ATOMIC_RELEASE);
 }
 
-void latency_thresholds_set(struct latency_shared *m, const double *seconds, size_t n)
+bool latency_thresholds_set(
+    __u64 to[static LATENCY_THRESHOLDS], const double *seconds, size_t n)
 {
+    __u64 now[LATENCY_THRESHOLDS];
+
     for (size_t i = 0; i < LATENCY_THRESHOLDS; i++)
         // The greatest whole number of nanoseconds that is not more: what the kernel measures.
-        m->thresholds_ns[i] =
-            i < n && seconds[i] < 1e9 ? (__u64)floor(fmax(seconds[i], 0) * 1e9 + 1e-3) : ~0ull;
+        now[i] = i < n && seconds[i] < 1e9 ? (__u64)floor(fmax(seconds[i], 0) * 1e9 + 1e-3)
+                                           : LATENCY_NO_THRESHOLD;
+    if (memcmp(now, to, sizeof(now)) == 0)
+        return false;
+    memcpy(to, now, sizeof(now));
+    return true;
 }

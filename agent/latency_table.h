@@ -17,5 +17,7 @@ bool latency_port_add(struct latency_shared *m, __u64 key, __u8 slot, bool tls);
 void latency_port_drop(struct latency_shared *m, __u64 key);
 // key 0: the slot has no name any more.
 void latency_name_set(struct latency_shared *m, __u8 slot, __u64 key);
-// Ascending, in seconds; at most LATENCY_THRESHOLDS. What was counted for others is forgotten.
-void latency_thresholds_set(struct latency_shared *m, const double *seconds, size_t n);
+// Ascending, in seconds; at most LATENCY_THRESHOLDS. True when they are others now: what was counted for
+// those before means nothing.
+bool latency_thresholds_set(
+    __u64 to[static LATENCY_THRESHOLDS], const double *seconds, size_t n);

@@ -226,6 +226,16 @@ struct listen *listen_in(struct listen *own, uint64_t inode)
     return NULL;
 }
 
+struct listen *listen_next(const struct listen *l)
+{
+    return l->own ? l->next : l->others;
+}
+
+uint64_t listen_netns(const struct listen *l)
+{
+    return l->sampler->env->netns ? l->sampler->env->netns->inode : 0;
+}
+
 static void leave(struct listen *l)
 {
     struct listen **at;

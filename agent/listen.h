@@ -72,3 +72,6 @@ void listen_labels(const struct service *s, struct wire_label labels[static LIST
 void listen_join(struct listen *own, struct listen *other);
 // The listeners of the namespace with that inode, among those that have joined; NULL = not watched.
 struct listen *listen_in(struct listen *own, uint64_t inode);
+// All of them, the agent's own first: the next one. NULL = that was the last.
+struct listen *listen_next(const struct listen *l);
+uint64_t listen_netns(const struct listen *l); // inode of its namespace; 0 = the agent's own

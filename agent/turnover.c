@@ -234,6 +234,11 @@ bool turnover_take(struct turnover *t, uint32_t netns, uint16_t port, uint64_t *
     return true;
 }
 
+struct dependencies *turnover_dependencies(struct turnover *t)
+{
+    return t->out ? NULL : t->dependencies;
+}
+
 // --- output --------------------------------------------------------------------------------------
 
 // The name of a service of another network namespace, as far as its cgroup tells.

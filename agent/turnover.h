@@ -40,6 +40,9 @@ struct turnover;
 bool turnover_take(struct turnover *t, uint32_t netns, uint16_t port, uint64_t *ret_opened,
     uint64_t ret_closed[static CLOSED_HOWS]);
 
+// Where connections of this host go; NULL: not looked at, or no longer.
+struct dependencies *turnover_dependencies(struct turnover *t);
+
 // The memory, for tests of the caller's.
 struct connection_memory {
     struct connection_head *head;

@@ -7,6 +7,7 @@
  *     TCP   sk_data_ready ----> the clock of this socket starts, if it does not run
  *           sock_send_length -> it stops: one more in a bucket of the service's slot
  *     UNIX  sk_data_ready of the service's end -> starts;  of the other end: it was answered
+ *     TCP, of who connected: the mirror image, sock_send_length starts and sk_data_ready stops
  *
  * The clock starts when the kernel has queued the data, so waiting to be accepted and for a CPU
  * counts. A reply may reach the client, and its next request us, before sock_send_length is told of
@@ -19,8 +20,10 @@
  * Only the fields used are declared; libbpf finds them in the running kernel.
  */
 #include "agent/bpf/cost.bpf.h"
+#include "agent/connection_slot.h"
 #include "agent/latency_shared.h"
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <linux/bpf.h>
@@ -40,7 +43,7 @@ typedef struct {
     struct net *net;
 } possible_net_t;
 struct sock_common {
-    __u16 skc_num, skc_family;
+    __u16 skc_num, skc_dport, skc_family;
     volatile unsigned char skc_state;
     possible_net_t skc_net;
 } __attribute__((preserve_access_index));
@@ -49,8 +52,8 @@ struct sock {
     __u16 sk_protocol;
 } __attribute__((preserve_access_index));
 struct tcp_sock {
-    __u32 write_seq, rcv_nxt, copied_seq;
-    __u64 bytes_sent;
+    __u32 write_seq, rcv_nxt, copied_seq, snd_nxt;
+    __u64 bytes_sent, bytes_received, tcp_wstamp_ns;
 } __attribute__((preserve_access_index));
 struct sockaddr_un {
     char sun_path[108];
@@ -85,6 +88,7 @@ struct exchange {
     __u8 waits;    // counted in in_flight
     __u8 pieces;   // UNIX
     __u8 finished; // TLS: the end of the handshake came alone
+    __u8 tls;      // of who connected
 };
 
 struct {
@@ -102,10 +106,48 @@ struct {
     __type(value, struct latency_shared);
 } shared SEC(".maps");
 
+// Of connections.bpf.c: who connected, and which destination that is.
+struct {
+    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct connection_socket);
+} sockets SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, int);
+    __type(value, struct connection_head);
+} head SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1); // those told apart + 1, set by the loader
+    __type(key, __u32);
+    __type(value, struct latency_call);
+} calls SEC(".maps");
+
+const volatile __u32 clients =
+    0; // those two maps are of connections.bpf.c, and calls are timed
+
 static __always_inline struct latency_shared *shared_get(void)
 {
     int zero = 0;
     return bpf_map_lookup_elem(&shared, &zero);
+}
+
+// The lowest threshold that is not exceeded.
+static __always_inline void count_at_most(
+    const __u64 thresholds_ns[LATENCY_THRESHOLDS], __u64 *at_most, __u64 ns)
+{
+    for (int i = 0; i < LATENCY_THRESHOLDS && thresholds_ns[i] != LATENCY_NO_THRESHOLD; i++)
+        if (ns <= thresholds_ns[i]) {
+            __sync_fetch_and_add(&at_most[i], 1);
+            break;
+        }
 }
 
 // One more that took so long.
@@ -119,11 +161,7 @@ static __always_inline void count(struct latency_shared *m, __u32 slot, __u64 ns
     slot &= LATENCY_SLOTS - 1;
     __sync_fetch_and_add(&m->slots[slot].count[bucket], 1);
     __sync_fetch_and_add(&m->slots[slot].sum_ns, ns);
-    for (int i = 0; i < LATENCY_THRESHOLDS; i++)
-        if (ns <= m->thresholds_ns[i]) {
-            __sync_fetch_and_add(&m->slots[slot].at_most[i], 1);
-            break;
-        }
+    count_at_most(m->thresholds_ns, m->slots[slot].at_most, ns);
 }
 
 static __always_inline void waits(struct latency_shared *m, __u32 slot, int change)
@@ -185,29 +223,29 @@ static __always_inline void start(
         wait_begin(m, x, slot);
 }
 
+static __always_inline int is_tls_goodbye(__u32 bytes)
+{
+    return bytes == LATENCY_TLS_GOODBYE_13 || bytes == LATENCY_TLS_GOODBYE_12;
+}
+
 // Neither a FIN nor what TLS says before one is waited for.
 static __always_inline int is_goodbye(
     const struct sock *sk, const struct tcp_sock *tp, const struct exchange *x, int tls)
 {
     __u32 fin = sk->__sk_common.skc_state != TCP_ESTABLISHED, bytes = tp->rcv_nxt - x->seen_seq;
 
-    if (fin && tp->rcv_nxt - tp->copied_seq <= 1)
+    if (bytes <= fin)
         return 1;
     bytes -= fin;
-    return tls && (bytes == LATENCY_TLS_GOODBYE_13 || bytes == LATENCY_TLS_GOODBYE_12);
+    return tls && is_tls_goodbye(bytes);
 }
 
-static __always_inline void tcp_arrived(struct latency_shared *m, struct sock *sk)
+static __always_inline void arrived(struct latency_shared *m, struct sock *sk,
+    const struct tcp_sock *tp, const struct latency_port *port)
 {
-    struct exchange *x;
-    struct tcp_sock *tp;
-    const struct latency_port *port;
+    struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 
-    if (sk->__sk_common.skc_state == TCP_LISTEN || !(port = port_of(m, sk)))
-        return;
-    x = bpf_sk_storage_get(&exchanges, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    tp = bpf_skc_to_tcp_sock(sk);
-    if (!x || !tp)
+    if (!x)
         return;
     if (x->phase == PHASE_NEW) {
         x->phase = port->tls && !tp->bytes_sent ? PHASE_HELLO : PHASE_OPEN;
@@ -249,9 +287,13 @@ static __always_inline int tls_replied(
         x->mark_seq = tp->rcv_nxt;
         return 0;
     }
-    // Until more is read than the end of a handshake, what goes out belongs to it: session tickets.
-    if (x->phase == PHASE_FINISH && tp->copied_seq - x->mark_seq <= LATENCY_TLS_FINISHED)
+    // Until more is read than the end of a handshake, what goes out belongs to it: session tickets, once
+    // that was read, else more of the hello.
+    if (x->phase == PHASE_FINISH && tp->copied_seq - x->mark_seq <= LATENCY_TLS_FINISHED) {
+        if (tp->copied_seq != x->mark_seq)
+            x->finished = 1;
         return 0;
+    }
     if (x->phase == PHASE_FINISH && !x->finished) {
         // TLS 1.2, or a request in one piece with the end of the handshake: what follows, tells.
         x->phase = PHASE_ANSWERED;
@@ -262,18 +304,13 @@ static __always_inline int tls_replied(
     return 1;
 }
 
-static __always_inline void tcp_replied(struct latency_shared *m, struct sock *sk)
+static __always_inline void replied(struct latency_shared *m, struct sock *sk,
+    const struct tcp_sock *tp, const struct latency_port *port)
 {
-    struct exchange *x;
-    struct tcp_sock *tp;
-    const struct latency_port *port;
+    struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, 0);
     __u64 now, begun;
 
-    if (sk->__sk_common.skc_state == TCP_LISTEN || !(port = port_of(m, sk)))
-        return;
-    x = bpf_sk_storage_get(&exchanges, sk, NULL, 0);
-    tp = bpf_skc_to_tcp_sock(sk);
-    if (!x || !tp || (x->phase != PHASE_OPEN && !tls_replied(m, tp, x)) || !x->arrived)
+    if (!x || (x->phase != PHASE_OPEN && !tls_replied(m, tp, x)) || !x->arrived)
         return;
     now = bpf_ktime_get_ns();
     begun = x->arrived;
@@ -284,6 +321,136 @@ static __always_inline void tcp_replied(struct latency_shared *m, struct sock *s
         wait_end(m, x);
     if (now >= begun)
         count(m, port->slot, now - begun);
+}
+
+// --- TCP, of who connected ------------------------------------------------------------------------
+
+static __always_inline struct connection_socket *client_get(struct sock *sk)
+{
+    struct connection_socket *c;
+
+    if (!clients || !(c = bpf_sk_storage_get(&sockets, sk, NULL, 0)) ||
+        c->role != CONNECTION_CLIENT)
+        return NULL;
+    return c;
+}
+
+static __always_inline void call_count(
+    const struct latency_shared *m, const struct connection_socket *c, __u64 ns)
+{
+    int zero = 0;
+    const struct connection_head *h = bpf_map_lookup_elem(&head, &zero);
+    __u32 index = h ? connection_dest_index(h, c) : 0;
+    struct latency_call *call = bpf_map_lookup_elem(&calls, &index);
+    __u32 bucket = connection_bucket(ns, LATENCY_CALL_LOW);
+
+    if (!call || bucket >= CONNECTION_BUCKETS)
+        return;
+    __sync_fetch_and_add(&call->count[bucket], 1);
+    __sync_fetch_and_add(&call->sum_ns, ns);
+    count_at_most(m->call_thresholds_ns, call->at_most, ns);
+}
+
+static __always_inline int is_tls_port(const struct latency_shared *m, __u16 port)
+{
+    for (int i = 0; i < LATENCY_TLS_PORTS && m->tls_ports[i]; i++)
+        if (m->tls_ports[i] == port)
+            return 1;
+    return 0;
+}
+
+static __always_inline void call_phase(
+    const struct latency_shared *m, const struct sock *sk, struct exchange *x)
+{
+    if (x->phase != PHASE_NEW)
+        return;
+    x->tls = (__u8)is_tls_port(m, bpf_ntohs(sk->__sk_common.skc_dport));
+    x->phase = x->tls ? PHASE_HELLO : PHASE_OPEN;
+}
+
+// When the last segment left, if that was just now; else we are later than the send.
+static __always_inline __u64 sent_at(const struct tcp_sock *tp)
+{
+    __u64 now = bpf_ktime_get_ns(), left = tp->tcp_wstamp_ns;
+
+    return tp->snd_nxt == tp->write_seq && left < now && now - left < 1000000 ? left : now;
+}
+
+// TLS, the end of our handshake has to be sent yet, or a request behind it. Of the first request the
+// answer cannot be told from session tickets: the last of what comes before the next request is it.
+static __always_inline int tls_sent(const struct latency_shared *m,
+    const struct connection_socket *c, const struct tcp_sock *tp, struct exchange *x)
+{
+    if (x->phase == PHASE_HELLO)
+        return 0;
+    if (tp->write_seq - x->mark_seq <= LATENCY_TLS_FINISHED) {
+        x->finished = 1;
+        return 0;
+    }
+    if (x->next) {
+        if (x->finished && x->next > x->arrived)
+            call_count(m, c, x->next - x->arrived);
+        x->phase = PHASE_OPEN;
+        x->arrived = x->next = 0;
+    }
+    return 1;
+}
+
+static __always_inline void client_sent(const struct latency_shared *m, struct sock *sk,
+    const struct connection_socket *c, const struct tcp_sock *tp, __u32 bytes)
+{
+    struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+    if (!x)
+        return;
+    call_phase(m, sk, x);
+    if ((x->phase != PHASE_OPEN && !tls_sent(m, c, tp, x)) || tp->write_seq == x->write_seq)
+        return; // the second: its answer was here before us
+    if (!x->arrived && x->tls && is_tls_goodbye(bytes)) {
+        x->write_seq = tp->write_seq; // what comes upon it answers nothing
+    } else if (!x->arrived) {
+        x->arrived = sent_at(tp);
+        x->first_seq = tp->write_seq;
+    } else if (tp->write_seq - x->first_seq > LATENCY_UPLOAD_BYTES) {
+        x->arrived = sent_at(tp);
+    }
+}
+
+static __always_inline void client_answered(const struct latency_shared *m, struct sock *sk,
+    const struct connection_socket *c, const struct tcp_sock *tp)
+{
+    struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    __u64 now = bpf_ktime_get_ns(), begun;
+
+    if (!x)
+        return;
+    call_phase(m, sk, x);
+    // A FIN is no answer.
+    if (sk->__sk_common.skc_state != TCP_ESTABLISHED && tp->rcv_nxt - tp->copied_seq <= 1) {
+        if (x->phase == PHASE_OPEN)
+            x->arrived = 0;
+        return;
+    }
+    if (x->phase == PHASE_HELLO) {
+        if (tp->bytes_sent) {
+            x->phase = PHASE_FINISH;
+            x->mark_seq = x->write_seq = tp->write_seq;
+        }
+        return;
+    }
+    if (x->phase == PHASE_FINISH) {
+        if (x->arrived)
+            x->next = now;
+        return;
+    }
+    begun = x->arrived;
+    // Answered before sock_send_length was told of what it answers.
+    if (!begun && tp->bytes_sent && tp->write_seq != x->write_seq)
+        begun = tp->tcp_wstamp_ns;
+    if (begun && now >= begun)
+        call_count(m, c, now - begun);
+    x->arrived = 0;
+    x->write_seq = tp->write_seq;
 }
 
 // --- UNIX -----------------------------------------------------------------------------------------
@@ -355,6 +522,31 @@ static __always_inline void unix_ready(struct latency_shared *m, struct sock *sk
     x->pieces = 0;
 }
 
+// --- all ---------------------------------------------------------------------------------------
+
+// sent: bytes, or 0 when something came.
+static __always_inline void tcp(struct latency_shared *m, struct sock *sk, __u32 sent)
+{
+    const struct latency_port *port;
+    const struct connection_socket *client;
+    const struct tcp_sock *tp;
+
+    if (sk->__sk_common.skc_state == TCP_LISTEN)
+        return;
+    port = port_of(m, sk);
+    client = port ? NULL : client_get(sk);
+    if ((!port && !client) || !(tp = bpf_skc_to_tcp_sock(sk)))
+        return;
+    if (port && sent)
+        replied(m, sk, tp, port);
+    else if (port)
+        arrived(m, sk, tp, port);
+    else if (sent)
+        client_sent(m, sk, client, tp, sent);
+    else
+        client_answered(m, sk, client, tp);
+}
+
 // --- programs -------------------------------------------------------------------------------------
 
 SEC("tp_btf/sk_data_ready")
@@ -365,7 +557,7 @@ int BPF_PROG(data_ready, struct sock *sk)
 
     if (m) {
         if (sk->sk_protocol == IPPROTO_TCP)
-            tcp_arrived(m, sk);
+            tcp(m, sk, 0);
         else if (sk->__sk_common.skc_family == AF_UNIX)
             unix_ready(m, sk);
         cost_end(&m->cost, begun);
@@ -381,21 +573,26 @@ int BPF_PROG(send_length, struct sock *sk, int ret)
 
     if (m) {
         if (ret > 0 && sk->sk_protocol == IPPROTO_TCP)
-            tcp_replied(m, sk);
+            tcp(m, sk, (__u32)ret);
         cost_end(&m->cost, begun);
     }
     return 0;
 }
 
-// Who goes unanswered waits no more.
+// Who goes unanswered waits no more; and the first answer of a TLS connection was the last.
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy_sock, struct sock *sk)
 {
     struct latency_shared *m = shared_get();
     struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, 0);
+    struct connection_socket *c;
 
-    if (m && x)
-        wait_end(m, x);
+    if (!m || !x)
+        return 0;
+    wait_end(m, x);
+    if (clients && x->phase == PHASE_FINISH && x->finished && x->next > x->arrived &&
+        (c = bpf_sk_storage_get(&sockets, sk, NULL, 0)) && c->role == CONNECTION_CLIENT)
+        call_count(m, c, x->next - x->arrived);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Buckets against the wire's own definition, reading of memory that the test writes, kernels without
 // the tracepoints, then a real service with planted delays.
+#include "agent/demand.h"
 #include "agent/kernel.h"
 #include "agent/latency.h"
 #include "agent/latency_table.h"
@@ -110,6 +111,8 @@ struct world {
     struct wire_histogram hist;
     int32_t index[LATENCY_BUCKETS];
     uint64_t counts[LATENCY_BUCKETS];
+    uint32_t le_ids[3];
+    double le[3]; // 0.05, 0.3, +Inf
 };
 
 static bool world_open(struct world *w)
@@ -170,12 +173,20 @@ static void world_tick(struct world *w, int64_t now_ns)
             w->duration = d->id;
         if (mine && strcmp(d->name, "tocsin_service_exchanges_total") == 0)
             w->exchanges = d->id;
+        static const char *const bounds[] = {"0.05", "0.3", "+Inf"};
+        for (size_t k = 0; mine && k < d->n_labels * 3; k++)
+            if (strcmp(d->labels[k / 3].name, "le") == 0 &&
+                strcmp(d->labels[k / 3].value, bounds[k % 3]) == 0)
+                w->le_ids[k % 3] = d->id;
     }
     for (size_t g = 0; g < b->n_groups; g++)
         for (size_t i = 0; i < b->groups[g].n; i++) {
             const struct batch_sample *s = &b->groups[g].samples[i];
             if (s->id == w->exchanges && s->kind == SAMPLE_VALUE)
                 w->value = s->value;
+            for (int k = 0; k < 3; k++)
+                if (w->le_ids[k] && s->id == w->le_ids[k] && s->kind == SAMPLE_VALUE)
+                    w->le[k] = s->value;
             if (s->id != w->duration || !w->duration)
                 continue;
             w->ended |= s->kind == SAMPLE_STALE;
@@ -212,6 +223,27 @@ static void follows_services(void)
     CU_ASSERT_EQUAL(w.index[0], wire_index(0.02L));
     CU_ASSERT_PTR_EQUAL(latency_port_find(&memory, key), place);
     CU_ASSERT_FALSE(w.ended);
+
+    // Rules name two bounds: from then on what the kernel counts at them is shown, and all since.
+    struct wire_threshold wanted[] = {
+        {.name = "tocsin_service_request_duration_seconds", .value = 0.3},
+        {.name = "tocsin_service_request_duration_seconds", .value = 0.05}};
+    struct demand demand = {.version = 1, .thresholds = wanted, .n_thresholds = 2};
+    w.env.demand = &demand;
+    world_tick(&w, 3 * NS_PER_S);
+    CU_ASSERT_EQUAL(memory.thresholds_ns[0], 50000000);
+    CU_ASSERT_EQUAL(memory.thresholds_ns[1], 300000000);
+    CU_ASSERT_EQUAL(memory.thresholds_ns[2], LATENCY_NO_THRESHOLD);
+    CU_ASSERT_EQUAL(w.le[0] + w.le[1] + w.le[2], 0);
+    memory.slots[slot].at_most[0] = 4;
+    memory.slots[slot].at_most[1] = 5;
+    memory.slots[slot].count[latency_bucket(40000000)] = 4;
+    memory.slots[slot].count[latency_bucket(250000000)] = 5;
+    memory.slots[slot].count[latency_bucket(400000000)] = 6;
+    world_tick(&w, 4 * NS_PER_S);
+    CU_ASSERT_EQUAL(w.le[0], 4);
+    CU_ASSERT_EQUAL(w.le[1], 9);
+    CU_ASSERT_EQUAL(w.le[2], 15); // +Inf; the three of before do not count
 
     // Two seconds of CPU in ten: more than is allowed.
     memory.cost.sampled_runs = 1;
