@@ -6,7 +6,8 @@
 #     SAN=asan B=build/asan sh tests/run.sh e2e      the same, with e2e in any flavour
 #     ... sh tests/run.sh only-e2e                   tests/e2e alone
 #
-# One line per program with its seconds; what a failing one printed follows it. A program ends
+# Two lanes at once, a core each: programs that compute, and e2e, which mostly waits. One line per program
+# with its seconds; what a failing one printed follows it. A program ends
 # with `N passed, N failed`; one without that line counts as one test by its exit status. The
 # last line here has the same form and sums all.
 set -u
@@ -15,8 +16,18 @@ B=${B:-build/$SAN}
 MODE=${1:-}
 UNIT_SECONDS=${UNIT_SECONDS:-60}
 E2E_SECONDS=${E2E_SECONDS:-300}
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT INT TERM
+work=$(mktemp -d)
+lane=$work/unit # where the lane at hand keeps what it has: output, counts
+trap 'rm -rf "$work"' EXIT
+e2e_pid=
+stop() {
+    [ -z "$e2e_pid" ] || {
+        kill "$e2e_pid"
+        pkill -P "$e2e_pid"
+    }
+    exit 1
+}
+trap stop INT TERM
 passed=0
 failed=0
 
@@ -30,6 +41,7 @@ run() {
     limit=$1
     name=$2
     shift 2
+    out=$lane.out
     start=$(date +%s%3N)
     timeout -k 5 "$limit" "$@" >"$out" 2>&1 </dev/null
     rc=$?
@@ -50,6 +62,12 @@ run() {
     fi
     passed=$((passed + p))
     failed=$((failed + f))
+    report >"$lane.report"
+    flock "$work" cat "$lane.report"
+}
+
+# What became of the program just run.
+report() {
     if [ "$f" -eq 0 ]; then
         printf '  ok    %-44s %4d   %d.%03d s\n' "$name" "$p" $((ms / 1000)) $((ms % 1000))
         return
@@ -101,10 +119,22 @@ e2e() {
     done
 }
 
-[ "$MODE" = only-e2e ] || unit
 if [ "$SAN" = none ] || [ -n "$MODE" ]; then
-    e2e
+    {
+        trap 'exit 1' INT TERM
+        lane=$work/e2e
+        e2e
+        echo "$passed $failed" >"$work/e2e.counts"
+    } &
+    e2e_pid=$!
+else
+    echo "0 0" >"$work/e2e.counts"
 fi
+[ "$MODE" = only-e2e ] || unit
+wait
+read -r p f <"$work/e2e.counts" || f=1 # the lane did not come to its end
+passed=$((passed + ${p:-0}))
+failed=$((failed + f))
 if [ $((passed + failed)) -eq 0 ]; then
     echo "no test was found"
     failed=1
