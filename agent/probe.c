@@ -46,6 +46,8 @@ struct secure_trust *probe_trust(struct probe *p, char *detail, size_t size)
 static void group_tick(struct sampler *s, const struct tick *t)
 {
     const struct group *g = s->state;
+    if (g == g->engine->groups[0])
+        probes_write(g->engine, s->env->out);
     for (size_t i = 0; i < g->engine->n; i++)
         if (g->engine->all[i]->config->every_ms == g->interval_ms)
             probe_write(g->engine->all[i], s->env->out, t->now_ns);
@@ -72,6 +74,8 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     (void)due_ns;
     if (!p->ops)
         return;
+    if (!p->engine->lag_id)
+        probes_intern(p->engine);
     if (!p->interned)
         probe_intern(p);
     // What was missed by whole intervals (the host stalled) is skipped, not made up for in a bunch.
@@ -80,10 +84,19 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     int64_t intended = p->due_ns + behind * step;
     p->due_ns = intended + step;
     loop_timer_set(p->timer, p->due_ns);
-    double lag = (double)(at_ns - intended) / 1e9;
+    // at_ns is when the loop's round began: others had their turn in it before us.
+    int64_t now = probe_now_ns(p);
+    double lag = (double)(now - intended) / 1e9;
     if (lag > p->lag_max)
         p->lag_max = lag;
-    if (!probe_ask(p, intended, at_ns)) {
+    probe_latency_book(&p->engine->lag, lag);
+    // The agent is short of CPU time: the answer would tell of the agent, and asking would make everything
+    // later still, the host's own samples too.
+    if (now - intended > step / 2) {
+        p->skipped++;
+        return;
+    }
+    if (!probe_ask(p, intended, now)) {
         p->skipped++;
         probe_latency_owe(&p->latency, intended, step);
     }
@@ -331,6 +344,8 @@ int probes_apply(struct probes *e, const struct agent_config *c)
         e->all[i]->config = &c->probes[i];
         e->all[i]->endpoint.host = c->probes[i].host;
     }
+    if (!e->n)
+        probes_end_series(e);
     start_new(e, n_new);
     groups_sweep(e);
     return 0;

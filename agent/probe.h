@@ -8,7 +8,8 @@
  *     2nd        [====ok]                  skipped and counted
  *     3rd             [=ok]
  *
- * What is skipped is in the latency all the same (probe_latency.h).
+ * What is skipped is in the latency all the same (probe_latency.h). A start that is late by half its interval
+ * is skipped too, and is not: that says something of this agent, not of the service.
  *
  * One question is asked out of turn: when the last listener of a port of this host went or one came,
  * the probes of that port start at once, and their turns stay what they were. A restart therefore

@@ -160,14 +160,32 @@ static void write_le_counts(struct probe *p, struct output *o)
     le_counts_write(&p->latency.le, o);
 }
 
-static void write_latency(struct probe *p, struct output *o)
+static void write_histogram(const struct probe_latency *l, uint32_t id, struct output *o)
 {
     int32_t index[PROBE_BUCKETS];
     uint64_t count[PROBE_BUCKETS];
     struct wire_histogram h;
-    probe_latency_read(&p->latency, index, count, &h);
-    output_histogram(o, p->ids[ID_LATENCY], &h);
-    write_le_counts(p, o);
+    probe_latency_read(l, index, count, &h);
+    output_histogram(o, id, &h);
+}
+
+void probes_intern(struct probes *e)
+{
+    struct wire_label l = {"job", "tocsin"};
+    e->lag_id = output_series(
+        e->env->out, "tocsin_agent_probe_start_lag_seconds", &l, 1, SERIES_HISTOGRAM, "s");
+}
+
+void probes_write(struct probes *e, struct output *o)
+{
+    write_histogram(&e->lag, e->lag_id, o);
+}
+
+void probes_end_series(struct probes *e)
+{
+    output_end(e->env->out, e->lag_id);
+    e->lag_id = 0;
+    e->lag = (struct probe_latency){0};
 }
 
 void probe_observe(struct probe *p, double s)
@@ -189,7 +207,8 @@ void probe_write(struct probe *p, struct output *o, int64_t now_ns)
     probe_write_result(p, o);
     if (p->fresh) {
         output_set(o, p->ids[ID_DURATION_MAX], p->duration_max);
-        write_latency(p, o);
+        write_histogram(&p->latency, p->ids[ID_LATENCY], o);
+        write_le_counts(p, o);
     }
     write_values(p, o);
     p->fresh = false;

@@ -69,6 +69,8 @@ struct probes {
     struct handshakes *handshakes; // whose turn it is
     struct secure_trust *trust;    // the system's; when first needed
     struct icmp *icmp;             // NULL: no probe wants it
+    struct probe_latency lag;      // how late all of them start
+    uint32_t lag_id;
     struct probe **all;
     size_t n;
     struct group **groups;
@@ -81,6 +83,9 @@ bool probe_ask(struct probe *p, int64_t intended_ns, int64_t at_ns);
 void probe_attempt_free(struct probe_attempt *a); // NULL allowed
 
 // --- probe_series.c
+void probes_intern(struct probes *e); // what is of all probes together
+void probes_write(struct probes *e, struct output *o);
+void probes_end_series(struct probes *e);
 void probe_intern(struct probe *p);
 void probe_count_failure(struct probe *p, enum probe_class class);
 void probe_observe(struct probe *p, double duration_s);

@@ -54,23 +54,32 @@ export async function mariadb(w) {
   return { port, child };
 }
 
-/** nginx whose /status is stub_status; one worker. */
-export async function nginxStatus(w) {
-  const port = await freePort();
-  const p = folder(w, "nginx-status");
+function nginxWith(w, name, port, server, limit = 1024) {
+  const p = folder(w, name);
   for (const d of ["logs", "tmp"]) mkdirSync(join(p, d));
   writeFileSync(
     join(p, "nginx.conf"),
     `daemon off; pid ${p}/nginx.pid; error_log ${p}/logs/error.log; worker_processes 1;
-events { worker_connections 64; }
+events { worker_connections ${limit}; }
 http {
   access_log off; client_body_temp_path ${p}/tmp/a; proxy_temp_path ${p}/tmp/b; fastcgi_temp_path ${p}/tmp/c; uwsgi_temp_path ${p}/tmp/d; scgi_temp_path ${p}/tmp/e;
-  server { listen 127.0.0.1:${port}; location /status { stub_status; } location / { return 200 "ok"; } }
+  server { ${server} }
 }
 `,
   );
-  const child = w.spawn("nginx-status", "/usr/sbin/nginx", ["-p", p, "-c", join(p, "nginx.conf")]);
-  return { port, url: `http://127.0.0.1:${port}/status`, child };
+  return { port, child: w.spawn(name, "/usr/sbin/nginx", ["-p", p, "-c", join(p, "nginx.conf")]) };
+}
+
+/** nginx whose /status is stub_status; one worker with 64 connections. */
+export async function nginxStatus(w) {
+  const port = await freePort();
+  const server = `listen 127.0.0.1:${port}; location /status { stub_status; } location / { return 200 "ok"; }`;
+  return { ...nginxWith(w, "nginx-status", port, server, 64), url: `http://127.0.0.1:${port}/status` };
+}
+
+export async function nginxTls(w, certificate, key) {
+  const port = await freePort();
+  return nginxWith(w, "nginx-tls", port, `listen 127.0.0.1:${port} ssl; ssl_certificate ${certificate}; ssl_certificate_key ${key}; location / { return 200 "ok"; }`);
 }
 
 /** HAProxy with a backend `app` of two servers, the second down; its page, its socket, its own exporter. */

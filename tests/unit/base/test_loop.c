@@ -149,6 +149,39 @@ static void a_late_timer_runs_once_a_round(void)
     loop_free(l); // with the timer in it
 }
 
+static void count_timer(void *ctx, int64_t due_ns, int64_t now_ns)
+{
+    (void)due_ns;
+    (void)now_ns;
+    ++*(int *)ctx;
+}
+
+#define DUE 3000
+
+static void many_due_timers_hold_nothing_up(void)
+{
+    static struct loop_timer *timers[DUE];
+    struct loop *l = loop_new();
+    struct watch w = {0};
+    int ran = 0, fd = ready_fd();
+    for (int i = 0; i < DUE; i++) {
+        timers[i] = loop_timer_new(l, count_timer, &ran);
+        loop_timer_set(timers[i], 1 + i);
+    }
+    CU_ASSERT_EQUAL(loop_once(l, 0), 0);
+    CU_ASSERT_TRUE(ran > 0 && ran < DUE / 2);
+    // What comes in now is heard before those that are left.
+    CU_ASSERT_PTR_NOT_NULL(loop_io_add(l, fd, EPOLLIN, count_call, &w));
+    CU_ASSERT_EQUAL(loop_once(l, -1), 0);
+    CU_ASSERT_EQUAL(w.calls, 1);
+    CU_ASSERT_TRUE(ran < DUE);
+    for (int i = 0; i < 100 && ran < DUE; i++)
+        CU_ASSERT_EQUAL(loop_once(l, -1), 0);
+    CU_ASSERT_EQUAL(ran, DUE);
+    loop_free(l);
+    close(fd);
+}
+
 static void free_itself(void *ctx, int64_t due_ns, int64_t now_ns)
 {
     struct watch *w = ctx;
@@ -243,6 +276,7 @@ static const struct test TESTS[] = {
     {"a removed watch hears nothing, not even of this round", a_removed_watch_hears_nothing},
     {"timers run in order of time, then of setting", timers_run_in_order},
     {"a late timer runs once a round", a_late_timer_runs_once_a_round},
+    {"many due timers hold nothing up", many_due_timers_hold_nothing_up},
     {"waits in parts of a millisecond and may free the timer", waits_in_parts_of_a_millisecond},
     {"another thread stops it", another_thread_stops_it},
     {"signals arrive in the loop", signals_arrive_in_the_loop},
