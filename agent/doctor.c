@@ -3,9 +3,13 @@
 #include "agent/icmp.h"
 #include "agent/ladder.h"
 #include "agent/netns_watch.h"
+#include "base/listener.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void print_file(struct buf *out, const char *what, const char *path)
@@ -46,6 +50,47 @@ static void print_exec(const struct agent_config *c, struct buf *out)
     }
     if (!c->n_plugins)
         buf_adds(out, "  none\n");
+}
+
+// Whether it could be listened on. An agent that runs has it already.
+static void print_port(
+    struct buf *out, const char *what, const char *host, uint16_t port, int type)
+{
+    struct sockaddr_storage a;
+    socklen_t len;
+    char address[80];
+    snprintf(address, sizeof(address), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    int one = 1, rc = address_parse(address, &a, &len, NULL);
+    int fd = rc == 0 ? socket(a.ss_family, type | SOCK_CLOEXEC, 0) : -1;
+    if (fd != -1 && type == SOCK_STREAM)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    bool ok = fd != -1 && bind(fd, (const struct sockaddr *)&a, len) == 0;
+    const char *fault = ok                    ? ""
+                        : errno == EADDRINUSE ? ": in use, by the agent if it runs"
+                                              : strerror(errno);
+    buf_addf(out, "  %-16s %-4s %s%s%s\n", what, ok ? "ok" : "NO", address,
+        ok || fault[0] == ':' ? "" : ": ", fault);
+    if (fd != -1)
+        close(fd);
+}
+
+static void print_receivers(const struct agent_config *c, struct buf *out)
+{
+    const struct statsd_config *s = &c->statsd;
+    if (s->wanted || c->otlp.wanted)
+        buf_adds(out, "receivers\n");
+    if (s->wanted && s->host)
+        print_port(out, "statsd", s->host, s->port, SOCK_DGRAM);
+    if (s->wanted && s->socket) {
+        char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+        snprintf(folder, sizeof(folder), "%s", s->socket);
+        *strrchr(folder, '/') = '\0';
+        bool ok = access(folder[0] ? folder : "/", W_OK) == 0;
+        buf_addf(out, "  %-16s %-4s %s%s%s\n", "statsd", ok ? "ok" : "NO", s->socket,
+            ok ? "" : ": its folder: ", ok ? "" : strerror(errno));
+    }
+    if (c->otlp.wanted)
+        print_port(out, "otlp", c->otlp.host, c->otlp.port, SOCK_STREAM);
 }
 
 void doctor_repairs(const struct agent_config *c, struct buf *out)
@@ -105,6 +150,7 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
         print_probe(out, &c->probes[i]);
     if (!c->n_probes)
         buf_adds(out, "  none\n");
+    print_receivers(c, out);
     print_exec(c, out);
     buf_adds(out, "repairs\n");
     doctor_repairs(c, out);
