@@ -41,6 +41,8 @@ void dialogue_closed(struct dialogue *d)
 {
     if (d->state == DIALOGUE_GOES_ON)
         dialogue_fail(d, CLASS_CLOSED, "the connection was closed before an answer");
+    else if (d->state == DIALOGUE_RESTS)
+        dialogue_fail(d, CLASS_CLOSED, "the connection was closed");
 }
 
 void dialogue_done(struct dialogue *d)

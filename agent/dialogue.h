@@ -46,7 +46,8 @@ struct dialogue_words {          // what the configuration says; text borrowed
     bool tls;                    // not in the clear
 };
 struct page_sink;
-enum dialogue_state { DIALOGUE_GOES_ON, DIALOGUE_DONE, DIALOGUE_FAILED };
+// RESTS: a round is over, and the connection is kept for the next.
+enum dialogue_state { DIALOGUE_GOES_ON, DIALOGUE_RESTS, DIALOGUE_DONE, DIALOGUE_FAILED };
 // How a protocol comes to TLS: it does not, before the first word, or by asking for it in the clear.
 enum dialogue_tls { DIALOGUE_TLS_NEVER, DIALOGUE_TLS_FIRST, DIALOGUE_TLS_ASKED };
 
@@ -54,13 +55,16 @@ struct dialogue {
     const struct dialogue_kind *kind;
     struct dialogue_words words;
     bool wants_values;
-    const struct page_sink *sink; // takes the values of a kind that has pages; NULL: not now
-    struct buf say;               // to be sent; whoever sends it takes it out
+    const struct page_sink
+        *sink;      // takes the values of a kind that has pages or rows; NULL: not now
+    struct buf say; // to be sent; whoever sends it takes it out
     unsigned step;
     bool answered;
     bool turns_secure;             // said by the kind: TLS from here on, then begin once more
     bool wants_stream;             // said by the kind: once more from the start, over TCP
     bool secured, streamed;        // told to the kind: what it speaks over
+    bool on_host;                  // told too: both ends are on this host
+    uint8_t signature[32];         // of a login under way
     uint8_t nonce[DIALOGUE_NONCE]; // random, told to a kind that wants it
     enum dialogue_state state;
     enum probe_class class; // of a failure
@@ -75,6 +79,9 @@ struct dialogue_kind {
     bool datagrams; // begins over UDP, a message each
     bool wants_nonce;
     void (*begin)(struct dialogue *d);
+    void (*resume)(
+        struct dialogue *d);          // the next round on a kept connection; NULL: none is kept
+    const struct dialogue_kind *kept; // with a login numbers are asked so, beside it; NULL: not
     // Everything that came and was not taken yet. Returns how much it takes.
     size_t (*hear)(struct dialogue *d, const uint8_t *data, size_t len);
     const struct dialogue_value *values;
@@ -93,7 +100,8 @@ void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
 
 extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_TLS, DIALOGUE_REDIS,
     DIALOGUE_MEMCACHED, DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS,
-    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS, DIALOGUE_ICMP, DIALOGUE_HAPROXY;
+    DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS, DIALOGUE_ICMP, DIALOGUE_HAPROXY,
+    DIALOGUE_POSTGRES_KEPT;
 #define DIALOGUE_KINDS 10
 extern const struct dialogue_kind
     *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own

@@ -19,7 +19,8 @@
 #define PACKET              (HEADER + NONCE + 8) // slot 4, generation 4
 #define READ_MAX            64                   // of one turn: others have to run too
 #define ROOM                1024
-#define HEARD_BYTES         (1 << 20) // answers of many probes come in one turn; the host may allow less
+#define HEARD_BYTES                                                                            \
+    (1 << 20) // answers of many probes come in one turn; the host may allow less
 
 enum { V4, V6, FAMILIES };
 
@@ -51,7 +52,9 @@ static int open_socket(int family, bool *ret_raw)
     int protocol = family == AF_INET ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6;
     int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     *ret_raw = fd == -1;
-    return fd != -1 ? fd : socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    if (fd == -1)
+        fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    return fd;
 }
 
 // A raw socket hears everybody's; only echo replies are let through.

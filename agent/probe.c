@@ -78,6 +78,9 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
         probes_intern(p->engine);
     if (!p->interned)
         probe_intern(p);
+    if (!p->session && p->config->dialogue && p->config->dialogue->kept &&
+        p->config->words.user)
+        p->session = probe_session_new(p); // without memory the next turn tries again
     // What was missed by whole intervals (the host stalled) is skipped, not made up for in a bunch.
     int64_t behind = (at_ns - p->due_ns) / step;
     p->skipped += (uint64_t)behind;
@@ -135,6 +138,7 @@ static void probe_free(struct probe *p, bool end_series)
         probe_attempt_free(p->attempts[i]);
     loop_timer_free(p->timer);
     loop_timer_free(p->extra);
+    probe_session_free(p->session);
     secure_trust_free(p->trust);
     int64_t wall_ms = end_series ? clock_wall_ms(&p->engine->env->clock) : 0;
     numbers_free(p->numbers, wall_ms);
@@ -343,6 +347,10 @@ int probes_apply(struct probes *e, const struct agent_config *c)
     for (size_t i = 0; i < e->n; i++) {
         e->all[i]->config = &c->probes[i];
         e->all[i]->endpoint.host = c->probes[i].host;
+        probe_session_renew(e->all[i]->session);
+        for (int k = 0; k < PROBE_FLIGHTS; k++)
+            if (e->all[i]->attempts[k] && e->all[i]->ops->renew)
+                e->all[i]->ops->renew(e->all[i]->attempts[k]);
     }
     if (!e->n)
         probes_end_series(e);

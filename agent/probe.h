@@ -97,6 +97,8 @@ struct probe_ops {
     void (*free)(struct probe_attempt *a); // what init and start made; stopped before
     // It answered, and its numbers did not come in time: tells what there is. NULL: none ever come.
     void (*cut)(struct probe_attempt *a);
+    // The configuration is another one of the same words: borrows those. NULL: it keeps none of them.
+    void (*renew)(struct probe_attempt *a);
 };
 extern const struct probe_ops PROBE_OPS_TALK, PROBE_OPS_HTTP, PROBE_OPS_ICMP, PROBE_OPS_PAGE;
 

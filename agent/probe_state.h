@@ -7,6 +7,7 @@
 #include "agent/probe.h"
 #include "agent/probe_latency.h"
 #include "agent/probe_numbers.h"
+#include "agent/probe_session.h"
 
 enum verdict { UNKNOWN, FAILED, SUCCEEDED };
 
@@ -31,9 +32,10 @@ struct probe {
     const struct probe_ops *ops; // NULL: it cannot be asked here, see the sampler probe.icmp
     struct probe_attempt *attempts[PROBE_FLIGHTS]; // made when first needed
     struct endpoint endpoint;
-    struct secure_trust *trust; // of its own ca_file, when it was first needed
-    struct loop_timer *timer;   // the next start
-    struct loop_timer *extra;   // one out of turn
+    struct probe_session *session; // NULL: no login, or none that tells more
+    struct secure_trust *trust;    // of its own ca_file, when it was first needed
+    struct loop_timer *timer;      // the next start
+    struct loop_timer *extra;      // one out of turn
     int64_t due_ns;
     int64_t judged_ns; // intended start of what the verdict is from
     uint32_t ids[N_IDS];

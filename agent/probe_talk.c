@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Probes that are a dialogue over a connection.
-#include "agent/probe.h"
 #include "agent/probe_numbers.h"
+#include "agent/probe_state.h"
 #include "agent/talk.h"
 #include <errno.h>
 #include <stddef.h>
@@ -36,6 +36,11 @@ static void talk_over(struct probe_attempt *a)
         probe_answered(a, of(a)->talk.answered_ns);
     else
         snprintf(r.detail, sizeof(r.detail), "%s", d->detail);
+    const char *refused = probe_session_refused(a->probe->session, &r.class);
+    if (d->answered && refused) { // alive, but not as it was configured
+        r.success = false;
+        snprintf(r.detail, sizeof(r.detail), "%s", refused);
+    }
     if (d->wants_values && d->answered)
         probe_take_values(a->probe, d);
     numbers_over(of(a), d->state == DIALOGUE_DONE);
@@ -91,6 +96,11 @@ static void talk_attempt_stop(struct probe_attempt *a)
     numbers_over(of(a), false);
 }
 
+static void talk_attempt_renew(struct probe_attempt *a)
+{
+    of(a)->talk.dialogue.words = probe_config(a->probe)->words;
+}
+
 static void talk_attempt_free(struct probe_attempt *a)
 {
     talk_free(&of(a)->talk);
@@ -101,4 +111,5 @@ const struct probe_ops PROBE_OPS_TALK = {.size = sizeof(struct talk_attempt),
     .start = talk_attempt_start,
     .stop = talk_attempt_stop,
     .free = talk_attempt_free,
-    .cut = talk_over};
+    .cut = talk_over,
+    .renew = talk_attempt_renew};

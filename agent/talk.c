@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -46,7 +47,7 @@ static void hang_up(struct talk *t)
     t->secure = NULL;
     if (t->open)
         close(t->fd);
-    t->open = t->connected = false;
+    t->open = t->connected = t->resting = false;
     loop_timer_stop(t->now);
 }
 
@@ -69,7 +70,7 @@ static bool secured(struct talk *t, int rc, const struct secure_fault *fault)
     t->cert_expiry = secure_expiry(t->secure);
     if (rc == 0)
         return true;
-    if (d->state == DIALOGUE_GOES_ON)
+    if (d->state == DIALOGUE_GOES_ON || d->state == DIALOGUE_RESTS)
         dialogue_fail(d, fault->class, "%s", fault->text);
     over(t);
     return false;
@@ -148,12 +149,17 @@ static bool went_on(struct talk *t)
         return false;
     if (!speak(t))
         return false;
-    if (d->state != DIALOGUE_GOES_ON) {
+    if (d->state != DIALOGUE_GOES_ON && d->state != DIALOGUE_RESTS) {
         over(t);
         return false;
     }
     bool more = t->secure ? t->out.len : d->say.len;
-    return loop_io_mod(t->io, EPOLLIN | (more ? EPOLLOUT : 0u)) == 0;
+    bool goes_on = loop_io_mod(t->io, EPOLLIN | (more ? EPOLLOUT : 0u)) == 0;
+    if (d->state != DIALOGUE_RESTS || t->resting)
+        return goes_on;
+    t->resting = true;
+    t->done(t);
+    return false;
 }
 
 static void take_plain(struct talk *t)
@@ -276,6 +282,26 @@ void talk_stop(struct talk *t)
     hang_up(t);
 }
 
+void talk_resume(struct talk *t)
+{
+    struct dialogue *d = &t->dialogue;
+    t->resting = false;
+    t->answered_ns = 0;
+    d->answered = false;
+    d->state = DIALOGUE_GOES_ON;
+    d->kind->resume(d);
+    take_plain(t); // what it said while nobody asked
+    (void)went_on(t);
+}
+
+static bool on_host(const struct sockaddr *to)
+{
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)to)->sin6_addr;
+    if (to->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)to)->sin_addr.s_addr) >> 24 == 127;
+    return to->sa_family == AF_UNIX || (to->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(v6));
+}
+
 // 0, or why not.
 static int begin(struct talk *t, int type)
 {
@@ -298,6 +324,7 @@ void talk_start(struct talk *t, const struct talk_to *to, const struct dialogue_
     t->to = *to;
     t->answered_ns = 0;
     t->cert_expiry = 0;
+    d->on_host = on_host(to->address);
     d->streamed = !kind->datagrams || (words->tls && kind->tls == DIALOGUE_TLS_FIRST);
     int error = kind->wants_nonce ? -random_bytes(d->nonce, sizeof(d->nonce)) : 0;
     if (!error)

@@ -4,6 +4,9 @@
  *
  *     talk_start --> connected [--> TLS] --> dialogue --> done(talk), once, never from within talk_start
  *
+ * A dialogue that rests is told as one that ended, and its connection kept: the next round is asked by
+ * talk_resume, and the peer's hanging up is told.
+ *
  * TLS (secure.h) is a layer that any dialogue may have, from the start or when its protocol asks for it.
  *
  * Loop thread. Whoever keeps it sets the time limit and calls talk_stop.
@@ -36,7 +39,7 @@ struct talk {
     struct secure *secure; // NULL: in the clear
     struct buf out;        // enciphered, to be sent
     int fd;
-    bool open, connected;
+    bool open, connected, resting;
 };
 // 0, -ENOMEM. The talk's owner is told.
 int talk_init(struct talk *t, struct loop *loop, void (*answered)(struct talk *t),
@@ -45,6 +48,8 @@ void talk_free(struct talk *t); // stops; all zero is fine
 void talk_start(struct talk *t, const struct talk_to *to, const struct dialogue_kind *kind,
     const struct dialogue_words *words, bool wants_values);
 void talk_stop(struct talk *t); // without done
+// The next round of one that rests, which was told by done as an end is. May tell from within.
+void talk_resume(struct talk *t);
 // Why a connection did not come about, by errno.
 enum probe_class talk_class(int error);
 const char *talk_reason(int error);

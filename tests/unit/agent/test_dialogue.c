@@ -48,8 +48,9 @@ static void close_heard(struct heard *h)
     "10.11.6-MariaDB-x\0"                                                                      \
     "\x05\0\0\0AAAAAAAA\0\xfe\xf7\x21\2\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0BBBBBBBBBBBB\0"       \
     "mysql_native_pa"
-#define ACCEPTED  "H7QHzQjhR/dcdyL8dmF1J7yx9/c="
-#define OK_PACKET "\7\0\0\2\0\0\0\2\0\0\0"
+#define POSTGRES_MD5 "c827f95590aef08f2d04ac5e8d94d9c3"
+#define ACCEPTED     "H7QHzQjhR/dcdyL8dmF1J7yx9/c="
+#define OK_PACKET    "\7\0\0\2\0\0\0\2\0\0\0"
 
 static const struct conversation {
     const char *what;
@@ -100,6 +101,28 @@ static const struct conversation {
         false, DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
     {"postgres without a text", &DIALOGUE_POSTGRES, {0}, TEXT("E\0\0\0\x05S"), false,
         DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
+    {"postgres waits for a password", &DIALOGUE_POSTGRES, {.user = "u", .password = "p"},
+        TEXT("R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"), true, DIALOGUE_DONE, CLASS_NONE, NULL},
+    {"postgres without TLS", &DIALOGUE_POSTGRES, {.tls = true}, TEXT("N"), false,
+        DIALOGUE_FAILED, CLASS_TLS, "\x04\xd2\x16\x2f"},
+    {"postgres lets in", &DIALOGUE_POSTGRES_KEPT, {.user = "u"},
+        TEXT("R\0\0\0\x08\0\0\0\0S\0\0\0\x07"
+             "a\0b"
+             "Z\0\0\0\5I"
+             "Z\0\0\0\5I"),
+        true, DIALOGUE_RESTS, CLASS_NONE, "pg_stat_replication"},
+    {"postgres wants it in the clear", &DIALOGUE_POSTGRES_KEPT, {.user = "u", .password = "p"},
+        TEXT("R\0\0\0\x08\0\0\0\3"), false, DIALOGUE_FAILED, CLASS_LOGIN, NULL},
+    {"postgres wants md5", &DIALOGUE_POSTGRES_KEPT, {.user = "u", .password = "p"},
+        TEXT("R\0\0\0\x0c\0\0\0\5salt"), false, DIALOGUE_GOES_ON, CLASS_NONE,
+        "md5" POSTGRES_MD5},
+    {"postgres does not prove itself", &DIALOGUE_POSTGRES_KEPT, {.user = "u", .password = "p"},
+        TEXT("R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0R\0\0\0\x08\0\0\0\0"), false,
+        DIALOGUE_FAILED, CLASS_LOGIN, "n,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA"},
+    {"postgres says things before its time", &DIALOGUE_POSTGRES_KEPT, {.user = "u"},
+        TEXT("Z\0\0\0\5I"), false, DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
+    {"postgres refuses the login", &DIALOGUE_POSTGRES_KEPT, {.user = "u", .password = "p"},
+        TEXT("E\0\0\0\x17SFATAL\0C28P01\0Mno\0\0"), false, DIALOGUE_FAILED, CLASS_LOGIN, NULL},
     {"mysql", &DIALOGUE_MYSQL, {0}, TEXT(GREETING OK_PACKET), true, DIALOGUE_GOES_ON,
         CLASS_NONE, "SHOW GLOBAL STATUS"},
     {"mysql denies nobody", &DIALOGUE_MYSQL, {0},
