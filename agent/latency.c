@@ -23,7 +23,7 @@
 struct holder {
     char name[SERVICE_NAME_MAX], path[SERVICE_PATH_MAX], netns[NETNS_NAME_MAX];
     uint16_t port;
-    bool used, seen;
+    bool seen;
     uint64_t key;                            // in the table of ports or names
     uint32_t duration, exchanges, in_flight; // ids, 0 = no traffic yet
     struct le_counts le;
@@ -33,8 +33,8 @@ struct holder {
 struct latency {
     struct kernel_part *kernel;    // NULL: memory of a test's, or taken out of the kernel
     struct latency_shared *memory; // NULL: taken out
-    struct holder *holders;        // LATENCY_SLOTS
-    struct calls *calls;           // NULL: outgoing connections are not looked at
+    struct holder *holders[LATENCY_SLOTS]; // NULL: the slot is free
+    struct calls *calls;                   // NULL: outgoing connections are not looked at
     uint32_t netns;
     uint64_t demand; // version that was followed
     size_t refused;
@@ -64,7 +64,7 @@ uint64_t latency_read(
 
 static void slot_end(struct latency *l, struct output *o, size_t i)
 {
-    struct holder *h = &l->holders[i];
+    struct holder *h = l->holders[i];
 
     output_end(o, h->duration);
     output_end(o, h->exchanges);
@@ -74,7 +74,8 @@ static void slot_end(struct latency *l, struct output *o, size_t i)
         latency_name_set(l->memory, (__u8)i, 0);
     else if (l->memory)
         latency_port_drop(l->memory, h->key);
-    *h = (struct holder){0};
+    free(h);
+    l->holders[i] = NULL;
 }
 
 // netns: inode of the service's network namespace, 0 = the agent's own.
@@ -90,28 +91,35 @@ static bool slot_give(
     struct latency *l, size_t i, const struct service *v, uint64_t key, bool tls)
 {
     struct latency_slot *slot = &l->memory->slots[i];
+    struct holder *h = calloc(1, sizeof(*h));
 
-    if (kernel_part_need(l->kernel, slot, sizeof(*slot)) < 0)
-        return false;
+    if (!h || kernel_part_need(l->kernel, slot, sizeof(*slot)) < 0)
+        goto fail;
     __atomic_fetch_add(&l->memory->life[i], 1, __ATOMIC_RELEASE);
     memset(slot, 0, sizeof(*slot));
     // Last: from now on the kernel counts there.
     if (v->path[0])
         latency_name_set(l->memory, (__u8)i, key);
     else if (!latency_port_add(l->memory, key, (__u8)i, tls))
-        return false;
-    l->holders[i] = (struct holder){.port = v->port, .used = true, .seen = true, .key = key};
-    memcpy(l->holders[i].name, v->name, sizeof(v->name));
-    memcpy(l->holders[i].path, v->path, sizeof(v->path));
-    snprintf(l->holders[i].netns, sizeof(l->holders[i].netns), "%s", v->netns ? v->netns : "");
+        goto fail;
+    h->port = v->port;
+    h->seen = true;
+    h->key = key;
+    memcpy(h->name, v->name, sizeof(v->name));
+    memcpy(h->path, v->path, sizeof(v->path));
+    snprintf(h->netns, sizeof(h->netns), "%s", v->netns ? v->netns : "");
+    l->holders[i] = h;
     return true;
+fail:
+    free(h);
+    return false;
 }
 
 static void slot_take(struct latency *l, const struct service *v, uint64_t key, bool tls)
 {
     size_t i = 0;
 
-    while (i < LATENCY_SLOTS && l->holders[i].used)
+    while (i < LATENCY_SLOTS && l->holders[i])
         i++;
     if (i < LATENCY_SLOTS && slot_give(l, i, v, key, tls))
         return;
@@ -124,13 +132,13 @@ static struct holder *holder_of(struct latency *l, const struct service *v, uint
 {
     if (!v->path[0]) {
         struct latency_port *p = latency_port_find(l->memory, key);
-        struct holder *h = p ? &l->holders[p->slot] : NULL;
+        struct holder *h = p ? l->holders[p->slot] : NULL;
         return h && strcmp(h->name, v->name) == 0 ? h : NULL;
     }
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
-        if (l->holders[i].used && l->holders[i].key == key && l->holders[i].path[0] &&
-            strcmp(l->holders[i].name, v->name) == 0)
-            return &l->holders[i];
+        if (l->holders[i] && l->holders[i]->key == key && l->holders[i]->path[0] &&
+            strcmp(l->holders[i]->name, v->name) == 0)
+            return l->holders[i];
     return NULL;
 }
 
@@ -154,8 +162,8 @@ static void slot_follow(struct latency *l, const struct env *env, const struct s
 static void slots_follow(struct latency *l, const struct env *env)
 {
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
-        if (l->holders[i].used)
-            l->holders[i].seen = false;
+        if (l->holders[i])
+            l->holders[i]->seen = false;
     // First those that are known, so that who is gone makes room for who is new.
     for (int known = 1; known >= 0; known--) {
         // Of several on one port the kernel cannot tell whose connection it is: the first has it.
@@ -168,7 +176,7 @@ static void slots_follow(struct latency *l, const struct env *env)
             if (u->announced && u->sockets > 0 && unix_listen_hash(u))
                 slot_follow(l, env, u, 0, known);
         for (size_t i = 0; known && i < LATENCY_SLOTS; i++)
-            if (l->holders[i].used && !l->holders[i].seen)
+            if (l->holders[i] && !l->holders[i]->seen)
                 slot_end(l, env->out, i);
     }
 }
@@ -218,7 +226,7 @@ static void show(struct latency *l, const struct env *env, size_t i)
     struct wire_histogram hist;
     struct wire_label labels[LISTEN_LABELS];
     char port[8];
-    struct holder *h = &l->holders[i];
+    struct holder *h = l->holders[i];
     const struct latency_slot *slot = &l->memory->slots[i];
     uint64_t n = latency_read(slot, index, count, &hist);
     int64_t waits = __atomic_load_n(&slot->in_flight, __ATOMIC_RELAXED);
@@ -254,10 +262,10 @@ static void demand_follow(struct latency *l, const struct env *env)
         return;
     for (size_t i = 0; i < LATENCY_SLOTS; i++) {
         struct latency_slot *slot = &l->memory->slots[i];
-        if (!l->holders[i].used)
+        if (!l->holders[i])
             continue;
         memset(slot->at_most, 0, sizeof(slot->at_most));
-        l->holders[i].before = latency_read(slot, index, count, &hist);
+        l->holders[i]->before = latency_read(slot, index, count, &hist);
     }
 }
 
@@ -271,7 +279,7 @@ static void take_out(struct sampler *s)
     struct latency *l = s->state;
 
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
-        if (l->holders[i].used)
+        if (l->holders[i])
             slot_end(l, s->env->out, i);
     calls_end(l->calls, s->env->out);
     calls_free(l->calls, dependencies_of(s->env));
@@ -306,7 +314,7 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
     slots_follow(l, s->env);
     demand_follow(l, s->env);
     for (size_t i = 0; i < LATENCY_SLOTS; i++)
-        if (l->holders[i].used)
+        if (l->holders[i])
             show(l, s->env, i);
     calls_look(l, s->env);
     if (kernel_guard(
@@ -324,7 +332,8 @@ static void sampler_close(struct sampler *s)
         return;
     calls_free(l->calls, dependencies_of(s->env));
     kernel_part_close(l->kernel);
-    free(l->holders);
+    for (size_t i = 0; i < LATENCY_SLOTS; i++)
+        free(l->holders[i]);
     free(l);
     s->state = NULL;
 }
@@ -336,11 +345,8 @@ int latency_attach(struct sampler *s, struct latency_shared *memory)
     struct stat st;
 
     s->state = l;
-    if (l)
-        l->holders = calloc(LATENCY_SLOTS, sizeof(*l->holders));
-    if (!l || !l->holders) {
+    if (!l) {
         snprintf(s->reason, sizeof(s->reason), "%s", strerror(ENOMEM));
-        sampler_close(s);
         return -ENOMEM;
     }
     snprintf(path, sizeof(path), "%s/self/ns/net", s->env->proc);

@@ -11,10 +11,11 @@
 #pragma once
 #include <linux/types.h>
 
-#define LATENCY_BUCKETS  512             // a power of two
-#define LATENCY_SHORTEST 256ull          // ns; what is shorter counts as this
-#define LATENCY_LONGEST  (1ull << 39)    // ns, nine minutes; what is longer counts as this
-#define LATENCY_INDEX    BUCKET_INDEX(8) // the wire's number of our bucket 0
+#define LATENCY_BUCKETS  496
+#define LATENCY_SHORTEST 256ull // ns; what is shorter counts as this
+#define LATENCY_LONGEST                                                                        \
+    534668176602ull // ns, the last bucket's bound; what is longer counts as this
+#define LATENCY_INDEX BUCKET_INDEX(8) // the wire's number of our bucket 0
 // The wire's number of the bucket in which 2^low ns is.
 #define BUCKET_INDEX(low) (16 * ((low)-29) - 14)
 

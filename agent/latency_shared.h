@@ -41,8 +41,9 @@ struct latency_slot {
     // Exchanges above the threshold before and at most this one.
     __u64 at_most[LATENCY_THRESHOLDS];
     __s64 in_flight; // TCP: sockets on which a request waits for its answer
-    __u64 rest[6];   // no cache line belongs to two services
+    __u64 rest[6];
 };
+_Static_assert(sizeof(struct latency_slot) == 4096, "a page");
 
 // Calls of one destination, of the same index as connection_slot.h's. Written by the kernel.
 #define LATENCY_CALL_LOW 9 // 2^9 ns, half a microsecond, to 2^39 ns

@@ -157,7 +157,8 @@ static __always_inline void count(struct latency_shared *m, __u32 slot, __u64 ns
 
     // The compiler may not conclude that these are in range: the verifier has to see the masks.
     asm volatile("" : "+r"(bucket), "+r"(slot));
-    bucket &= LATENCY_BUCKETS - 1;
+    if (bucket >= LATENCY_BUCKETS)
+        return;
     slot &= LATENCY_SLOTS - 1;
     __sync_fetch_and_add(&m->slots[slot].count[bucket], 1);
     __sync_fetch_and_add(&m->slots[slot].sum_ns, ns);
