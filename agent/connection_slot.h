@@ -27,7 +27,8 @@
 
 #define CONNECTION_PORTS     128 // a power of two; a page each
 #define CONNECTION_DESTS_MAX 256 // a power of two
-#define CONNECTION_BUCKETS   496
+#define CONNECTION_BUCKETS   488
+#define CONNECTION_LE        9  // bounds that rules may name, and one place for what is beyond
 #define CONNECTION_LIFE_LOW  16 // 2^16 ns, 65 us, to 2^46 ns, 19.5 h: how long one is open
 #define CONNECTION_CONNECT_LOW                                                                 \
     10 // 2^10 ns, 1 us, to 2^40 ns, 18 min: how long connecting takes
@@ -68,8 +69,9 @@ struct connection_port {
     __u64 life_ns;
     __u64 opened, closed[CONNECTION_ENDS];
     __u64 resets_received, resets_sent;
-    __u64 cgroup; // id of the socket's cgroup v2 folder, 0 = unknown
-    __u64 rest[8];
+    __u64 cgroup;            // id of the socket's cgroup v2 folder, 0 = unknown
+    __u64 le[CONNECTION_LE]; // of `life`
+    __u64 rest[7];
 };
 
 struct connection_dest {
@@ -79,8 +81,9 @@ struct connection_dest {
     __u32 address[4]; // network order, IPv4 as ::ffff:a.b.c.d
     __u32 netns;      // 0 = ours, or the address is not loopback
     __u16 port;
-    __u16 named; // 1 = the four above are written
-    __u64 rest[5];
+    __u16 named;             // 1 = the three above are written
+    __u64 le[CONNECTION_LE]; // of `connect`
+    __u64 rest[4];
 };
 _Static_assert(sizeof(struct connection_port) == 4096, "a page");
 _Static_assert(sizeof(struct connection_dest) == 4096, "a page");
@@ -92,6 +95,8 @@ struct connection_head {
     __u32 port_turns[CONNECTION_PORTS];
     __u64 dests[CONNECTION_DESTS_MAX]; // a hash of the destination; 0 = free
     __u32 dest_turns[CONNECTION_DESTS_MAX];
+    __u64 life_le_ns[CONNECTION_LE - 1],
+        connect_le_ns[CONNECTION_LE - 1]; // ascending, written by us
 };
 
 static inline __u64 connection_port_key(__u32 netns, __u16 port)
@@ -138,6 +143,15 @@ static inline __u32 connection_dest_index(
 {
     __u32 slot = s->slot;
     return slot && h->dest_turns[(slot - 1) & (CONNECTION_DESTS_MAX - 1)] == s->turn ? slot : 0;
+}
+
+// The place in `le` that counts a duration.
+static inline __u32 connection_le_place(const __u64 bounds_ns[CONNECTION_LE - 1], __u64 ns)
+{
+    for (__u32 i = 0; i < CONNECTION_LE - 1; i++)
+        if (ns <= bounds_ns[i])
+            return i;
+    return CONNECTION_LE - 1;
 }
 
 static inline __u32 connection_bucket(__u64 ns, __u32 low)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/dependency.h"
 #include "agent/config_read.h"
+#include "agent/connection_le.h"
 #include "agent/kernel.h"
 #include "agent/listen.h"
 #include <arpa/inet.h>
@@ -9,7 +10,8 @@
 #include <string.h>
 
 // A service shows up a moment after it was found, and has the name.
-#define NAME_TICKS 3
+#define NAME_TICKS      3
+#define CONNECT_SECONDS "tocsin_dependency_connect_duration_seconds"
 
 static const char *const ERRORS[CONNECTION_FAILURES] = {
     [CONNECTION_REFUSED] = "refused",
@@ -46,6 +48,7 @@ struct dependencies {
     struct row *rows;
     struct slot *slots;
     int64_t period_ns;
+    struct connection_le le;
     void (*on_move)(void *ctx, uint32_t from, uint32_t to);
     void *on_move_ctx;
 };
@@ -60,6 +63,8 @@ struct dependencies *dependencies_new(
     d->memory = *m;
     d->part = part;
     d->n = m->n_dests + 1;
+    d->le = (struct connection_le){
+        .name = CONNECT_SECONDS, .bounds_ns = m->head->connect_le_ns, .rows = d->n};
     d->rows = calloc(d->n, sizeof(*d->rows));
     d->slots = calloc(d->n, sizeof(*d->slots));
     if (!d->rows || !d->slots) {
@@ -75,6 +80,7 @@ void dependencies_free(struct dependencies *d)
 {
     if (!d)
         return;
+    connection_le_done(&d->le);
     free(d->rows);
     free(d->slots);
     free(d);
@@ -152,6 +158,7 @@ static void row_leave(struct dependencies *d, struct output *o, int row)
     for (int i = 0; i < CONNECTION_FAILURES; i++)
         if (r->failed[i])
             output_end(o, r->failed[i]);
+    connection_le_end(&d->le, (size_t)row, o);
     *r = (struct row){0};
 }
 
@@ -218,6 +225,8 @@ static void give_back(struct dependencies *d, struct output *o, uint32_t index)
         move_one(&p->connect[i], &t->connect[i]);
     move_one(&p->connect_ns, &t->connect_ns);
     move_one(&p->opened, &t->opened);
+    for (int i = 0; i < CONNECTION_LE; i++)
+        move_one(&p->le[i], &t->le[i]);
     for (int i = 0; i < CONNECTION_FAILURES; i++)
         move_one(&p->failed[i], &t->failed[i]);
     if (d->on_move)
@@ -306,8 +315,7 @@ static void declare(struct row *r, struct output *o, const uint64_t *failed)
     size_t n = labels_of(r, labels);
 
     if (!r->duration) {
-        r->duration = output_series(o, "tocsin_dependency_connect_duration_seconds", labels, n,
-            SERIES_HISTOGRAM, "seconds");
+        r->duration = output_series(o, CONNECT_SECONDS, labels, n, SERIES_HISTOGRAM, "seconds");
         r->opened = output_series(
             o, "tocsin_dependency_connections_opened_total", labels, n, SERIES_COUNTER, "");
     }
@@ -320,8 +328,11 @@ static void declare(struct row *r, struct output *o, const uint64_t *failed)
     }
 }
 
-static void show(struct dependencies *d, struct output *o, int row)
+static void show(struct dependencies *d, const struct env *env, int row)
 {
+    struct output *o = env->out;
+    uint64_t le[CONNECTION_LE] = {0};
+    struct wire_label labels[DEPENDENCY_LABELS];
     __u64 buckets[CONNECTION_BUCKETS] = {0};
     int32_t index[CONNECTION_BUCKETS];
     uint64_t count[CONNECTION_BUCKETS], opened = 0, sum_ns = 0,
@@ -339,6 +350,8 @@ static void show(struct dependencies *d, struct output *o, int row)
         opened += read_once(&p->opened);
         for (int f = 0; f < CONNECTION_FAILURES; f++)
             failed[f] += read_once(&p->failed[f]);
+        for (int k = 0; k < CONNECTION_LE; k++)
+            le[k] += read_once(&p->le[k]);
     }
     declare(r, o, failed);
     connection_read(buckets, sum_ns, CONNECTION_CONNECT_LOW, index, count, &h);
@@ -347,16 +360,22 @@ static void show(struct dependencies *d, struct output *o, int row)
     for (int f = 0; f < CONNECTION_FAILURES; f++)
         if (r->failed[f])
             output_set(o, r->failed[f], (double)failed[f]);
+    connection_le_write(&d->le, (size_t)row, o, env->demand, labels, labels_of(r, labels), le);
 }
 
 void dependencies_tick(struct dependencies *d, const struct env *env, int64_t now_ns)
 {
-    for (uint32_t i = 0; i < d->n; i++)
+    bool bounds = connection_le_follow(&d->le, env->demand);
+
+    for (uint32_t i = 0; i < d->n; i++) {
         slot_look(d, env, i);
+        for (int k = 0; bounds && d->slots[i].mapped && k < CONNECTION_LE; k++)
+            __atomic_store_n(&d->memory.dests[i].le[k], 0, __ATOMIC_RELAXED);
+    }
     period(d, env->out, now_ns);
     for (uint32_t i = 0; i < d->n; i++)
         if (d->rows[i].slots)
-            show(d, env->out, (int)i);
+            show(d, env, (int)i);
 }
 
 void dependencies_end(struct dependencies *d, struct output *o)

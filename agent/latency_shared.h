@@ -51,7 +51,7 @@ struct latency_call {
     __u64 count[CONNECTION_BUCKETS];
     __u64 sum_ns;
     __u64 at_most[LATENCY_THRESHOLDS]; // as of a slot
-    __u64 rest[7];
+    __u64 rest[15];
 };
 _Static_assert(sizeof(struct latency_call) == 4096, "a page");
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/turnover.h"
+#include "agent/connection_le.h"
 #include "agent/dependency.h"
 #include "agent/identity.h"
 #include "agent/kernel.h"
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INTERVAL_MS 1000
+#define INTERVAL_MS  1000
+#define LIFE_SECONDS "tocsin_service_connection_duration_seconds"
 // A port nobody has taken the counts of for so many ticks is ours to write.
 #define UNCARRIED_TICKS 3
 // A namespace that is looked into is found within some seconds (netns_watch.h): its services have names.
@@ -41,6 +43,7 @@ struct turnover {
     bool out;               // taken out
     struct holder *holders; // CONNECTION_PORTS
     struct dependencies *dependencies;
+    struct connection_le le;
     struct kernel_guard guard;
     uint64_t refused;
     uint32_t refused_id;
@@ -78,16 +81,19 @@ static uint32_t netns_of(__u64 key)
     return (uint32_t)(key >> 16);
 }
 
-static void series_end(struct holder *h, struct output *o)
+static void series_end(struct turnover *t, size_t i)
 {
+    struct output *o = t->sampler->env->out;
+    const struct holder *h = &t->holders[i];
     const uint32_t ids[] = {h->life, h->received, h->sent, h->opened_id};
 
-    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-        if (ids[i])
-            output_end(o, ids[i]);
-    for (int i = 0; i < CONNECTION_ENDS; i++)
-        if (h->closed[i])
-            output_end(o, h->closed[i]);
+    for (size_t k = 0; k < sizeof(ids) / sizeof(ids[0]); k++)
+        if (ids[k])
+            output_end(o, ids[k]);
+    for (int k = 0; k < CONNECTION_ENDS; k++)
+        if (h->closed[k])
+            output_end(o, h->closed[k]);
+    connection_le_end(&t->le, i, o);
 }
 
 static void slot_give_back(struct turnover *t, size_t i)
@@ -95,7 +101,7 @@ static void slot_give_back(struct turnover *t, size_t i)
     struct holder *h = &t->holders[i];
     struct connection_head *head = t->memory.head;
 
-    series_end(h, t->sampler->env->out);
+    series_end(t, i);
     // From here on the ends of its connections are nobody's.
     __atomic_fetch_add(&head->port_turns[i], 1, __ATOMIC_RELEASE);
     memset(&t->memory.ports[i], 0, sizeof(t->memory.ports[i]));
@@ -202,7 +208,7 @@ static void slot_follow(struct turnover *t, size_t i, bool is_short, int64_t now
             .active_ns = h->active_ns};
         // Series of the same labels are the service's already, and go on.
         if (!same_labels(h, v))
-            series_end(h, t->sampler->env->out);
+            series_end(t, i);
         *h = found;
     }
     bool own = netns_of(key) == t->memory.own_netns && t->sampler->env->listen;
@@ -263,8 +269,7 @@ static void declare(struct turnover *t, struct holder *h, const struct service *
     size_t n = labels_of(h, v, own, labels, port, netns);
 
     if (!h->life) {
-        h->life = output_series(o, "tocsin_service_connection_duration_seconds", labels, n,
-            SERIES_HISTOGRAM, "seconds");
+        h->life = output_series(o, LIFE_SECONDS, labels, n, SERIES_HISTOGRAM, "seconds");
         h->received = output_series(
             o, "tocsin_service_resets_received_total", labels, n, SERIES_COUNTER, "");
         h->sent =
@@ -326,6 +331,13 @@ static void show(struct turnover *t, size_t i)
     output_histogram(o, h->life, &hist);
     output_set(o, h->received, (double)read_once(&p->resets_received));
     output_set(o, h->sent, (double)read_once(&p->resets_sent));
+    struct wire_label labels[LISTEN_LABELS];
+    char port[8], netns[12];
+    uint64_t le[CONNECTION_LE];
+    for (int k = 0; k < CONNECTION_LE; k++)
+        le[k] = read_once(&p->le[k]);
+    size_t n = labels_of(h, v, own, labels, port, netns);
+    connection_le_write(&t->le, i, o, t->sampler->env->demand, labels, n, le);
 }
 
 static void take_out(struct turnover *t)
@@ -334,7 +346,7 @@ static void take_out(struct turnover *t)
 
     for (size_t i = 0; i < CONNECTION_PORTS; i++)
         if (t->holders[i].key)
-            series_end(&t->holders[i], s->env->out);
+            series_end(t, i);
     output_end(s->env->out, t->refused_id);
     if (t->dependencies)
         dependencies_end(t->dependencies, s->env->out);
@@ -354,8 +366,12 @@ static void sampler_tick(struct sampler *s, const struct tick *tick)
     services_claim(t);
     bool is_short = slots_short(t);
     output_set(s->env->out, t->refused_id, (double)t->refused);
-    for (size_t i = 0; i < CONNECTION_PORTS; i++)
+    bool bounds = connection_le_follow(&t->le, s->env->demand);
+    for (size_t i = 0; i < CONNECTION_PORTS; i++) {
         slot_follow(t, i, is_short, tick->now_ns);
+        for (int k = 0; bounds && t->holders[i].mapped && k < CONNECTION_LE; k++)
+            __atomic_store_n(&t->memory.ports[i].le[k], 0, __ATOMIC_RELAXED);
+    }
     for (size_t i = 0; i < CONNECTION_PORTS; i++)
         if (t->holders[i].key)
             show(t, i);
@@ -377,6 +393,7 @@ static void sampler_close(struct sampler *s)
     if (s->env->turnover == t)
         s->env->turnover = NULL;
     dependencies_free(t->dependencies);
+    connection_le_done(&t->le);
     kernel_part_close(t->kernel);
     free(t->holders);
     free(t);
@@ -392,6 +409,9 @@ static int attach(
     if (t) {
         t->sampler = s;
         t->memory = *memory;
+        t->le = (struct connection_le){.name = LIFE_SECONDS,
+            .bounds_ns = memory->head->life_le_ns,
+            .rows = CONNECTION_PORTS};
         t->holders = calloc(CONNECTION_PORTS, sizeof(*t->holders));
         if (memory->n_dests)
             t->dependencies = dependencies_new(memory, part);

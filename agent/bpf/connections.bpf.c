@@ -211,6 +211,10 @@ static __always_inline void over(
         __sync_fetch_and_add(&p->life[bucket], 1);
         __sync_fetch_and_add(&p->life_ns, life);
     }
+    __u32 place = connection_le_place(h->life_le_ns, life);
+    asm volatile("" : "+r"(place));
+    if (place < CONNECTION_LE)
+        __sync_fetch_and_add(&p->le[place], 1);
 }
 
 // --- made ----------------------------------------------------------------------------------------
@@ -334,6 +338,10 @@ static __always_inline void connected(const struct connection_head *h, struct so
         __sync_fetch_and_add(&d->connect[bucket], 1);
         __sync_fetch_and_add(&d->connect_ns, took);
     }
+    __u32 place = connection_le_place(h->connect_le_ns, took);
+    asm volatile("" : "+r"(place));
+    if (place < CONNECTION_LE)
+        __sync_fetch_and_add(&d->le[place], 1);
 }
 
 static __always_inline enum connection_failure failure_of(const struct sock *sk)

@@ -2,6 +2,7 @@
 // The sampler on memory that the test writes as the kernel would: slots and who gets them, one writer
 // for each series, destinations that come, share a name, make room; then the kernel itself.
 #include "agent/carried.h"
+#include "agent/demand.h"
 #include "agent/dependency.h"
 #include "agent/kernel.h"
 #include "agent/listen.h"
@@ -343,6 +344,61 @@ static void destinations(void)
     world_done(&w);
 }
 
+static void exact_at_bounds(void)
+{
+    struct wire_threshold asked[] = {
+        {"tocsin_service_connection_duration_seconds", 0.3},
+        {"tocsin_service_connection_duration_seconds", 0.1},
+        {"tocsin_dependency_connect_duration_seconds", 0.001},
+    };
+    struct demand demand;
+    struct world w;
+
+    world_init(&w, DESTS);
+    demand_init(&demand);
+    struct connection_port *p = port_at(&w, OTHER, 80);
+    struct connection_dest *d = dest_at(&w, 1, 0x0a000001, 80);
+    p->opened = d->opened = 1;
+    p->le[0] = 5; // before anybody asked
+    world_tick(&w, 1);
+    CU_ASSERT_PTR_NULL(find(&w, "tocsin_service_connection_duration_seconds_bucket", "le="));
+
+    demand.thresholds = asked;
+    demand.n_thresholds = 3;
+    demand.version = 1;
+    w.env.demand = &demand;
+    world_tick(&w, 1);
+    struct connection_head *h = w.memory.head;
+    CU_ASSERT_EQUAL(h->connect_le_ns[0], 1000000);
+    CU_ASSERT_EQUAL(connection_le_place(h->life_le_ns, 100000000), 0);
+    CU_ASSERT_EQUAL(connection_le_place(h->life_le_ns, 100000001), 1);
+    CU_ASSERT_EQUAL(connection_le_place(h->life_le_ns, 300000000), 1);
+    CU_ASSERT_EQUAL(connection_le_place(h->life_le_ns, 300000001), 2);
+    p->le[0] += 3;
+    p->le[1] += 2;
+    p->le[2] += 1;
+    d->le[1] += 7;
+    world_tick(&w, 1);
+    const char *life = "tocsin_service_connection_duration_seconds_bucket";
+    CU_ASSERT_EQUAL(value(&w, life, "le=0.1"), 3);
+    CU_ASSERT_EQUAL(value(&w, life, "le=0.3"), 5);
+    CU_ASSERT_EQUAL(value(&w, life, "le=+Inf"), 6);
+    CU_ASSERT_EQUAL(value(&w, "tocsin_service_connection_duration_seconds_count", ""), 6);
+    CU_ASSERT_EQUAL(
+        value(&w, "tocsin_dependency_connect_duration_seconds_bucket", "le=0.001"), 0);
+    CU_ASSERT_EQUAL(value(&w, "tocsin_dependency_connect_duration_seconds_count", ""), 7);
+
+    // Other bounds of one: it begins anew, the other goes on.
+    demand.thresholds = &asked[1];
+    demand.n_thresholds = 2;
+    demand.version = 2;
+    world_tick(&w, 1);
+    CU_ASSERT_PTR_NULL(find(&w, life, "le=0.3"));
+    CU_ASSERT_EQUAL(value(&w, life, "le=0.1"), 0);
+    CU_ASSERT_EQUAL(value(&w, "tocsin_dependency_connect_duration_seconds_count", ""), 7);
+    world_done(&w);
+}
+
 static uint32_t moved_from, moved_to;
 static void on_move(void *ctx, uint32_t from, uint32_t to)
 {
@@ -575,6 +631,7 @@ static const struct test TESTS[] = {
     {"when slots are short the quiet ones are given back", short_of_slots},
     {"one writer for each series, and it goes on without the kernel", one_writer},
     {"destinations and why connecting failed", destinations},
+    {"exact counts at the bounds that rules name", exact_at_bounds},
     {"the least busy destinations make room and nothing is lost", making_room},
     {"out of memory", out_of_memory},
     {"a kernel without the tracepoints is a reason, for each file its own", old_kernels},
