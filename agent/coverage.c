@@ -23,7 +23,7 @@ void coverage_add(struct coverage *c, int64_t at_ns, uint64_t opened, uint64_t p
         c->n--;
     }
     *point(c, c->n++) = now;
-    while (c->n > 2 && at_ns - point(c, 0)->at_ns > COVERAGE_S * NS_PER_S) {
+    while (c->n > 3 && at_ns - point(c, 0)->at_ns > COVERAGE_S * NS_PER_S) {
         c->first = (c->first + 1) % POINTS;
         c->n--;
     }
@@ -34,10 +34,11 @@ bool coverage_ratio(const struct coverage *c, double *ret)
     if (c->n < 2)
         return false;
     const struct coverage_point *a = &c->points[c->first],
-                                *b = &c->points[(c->first + c->n - 1) % POINTS];
+                                *b = &c->points[(c->first + c->n - 1) % POINTS],
+                                *before = &c->points[(c->first + c->n - 2) % POINTS];
     if (b->at_ns - a->at_ns < APART_NS)
         return false;
-    uint64_t passive = b->passive - a->passive, opened = b->opened - a->opened;
+    uint64_t passive = before->passive - a->passive, opened = b->opened - a->opened;
     *ret = opened >= passive ? 1 : (double)opened / (double)passive;
     return true;
 }

@@ -4,10 +4,11 @@
  *
  *     growth of what all services have opened / growth of the kernel's PassiveOpens
  *
- * over the last COVERAGE_S seconds, from one whole look at the connections to another. The kernel's number
- * is read before the look, so what opens meanwhile is on our side and the ratio is cut off at 1: below 1
- * means that something was missed, or went to a listener that is no service (it was there for less than a
- * second). When nothing was opened nothing was missed: 1.
+ * over the last COVERAGE_S seconds, from one whole look at the connections to another. What closes is told a
+ * little after it is gone from the kernel's table, so a look is held against what the kernel had opened
+ * at the look before: by now it was seen, or never will be. The ratio is cut off at 1: below 1 means that
+ * something was missed, or went to a listener that is no service (it was there for less than a second).
+ * When nothing was opened nothing was missed: 1.
  */
 #pragma once
 #include <stdbool.h>

@@ -23,7 +23,8 @@
 #define WHOLE_NS        (5 * NS_PER_S) // at least as often, a walk: handshakes are no opens yet
 #define WHOLE_OTHER_NS                                                                         \
     (60 * NS_PER_S) // in another namespace: a walk goes over everybody's table
-#define BUDGET 100  // interval >= cost * this: 1 % of a core
+#define SOON_NS (20 * NS_PER_MS)
+#define BUDGET  100 // interval >= cost * this: 1 % of a core
 
 static const unsigned STATES =
     SOCKDIAG_BIT(SOCKDIAG_ESTABLISHED) | SOCKDIAG_BIT(SOCKDIAG_SYN_RECV) |
@@ -87,6 +88,9 @@ static void carry_all(struct established *e)
         return;
     e->few.usable = false;
     for (const struct carried *c = e->carried.first; c; c = c->next) {
+        // What it has open is not ours to count until a walk has seen that: soon.
+        if (!c->walked && c->service->present && !e->walk.walking)
+            loop_timer_set(e->begin, real_ns() + SOON_NS);
         if (n < CLOSES_PORTS_MAX)
             ports[n] = c->service->port;
         n++;
@@ -424,7 +428,7 @@ static int sampler_open(struct sampler *s)
     listen_on_end(s->env->listen, on_service_end, e);
     listen_on_found(s->env->listen, on_service_found, e);
     // Soon, so that what is open already is known before it closes; after tcp.listen's first look.
-    loop_timer_set(e->begin, real_ns() + 20 * NS_PER_MS);
+    loop_timer_set(e->begin, real_ns() + SOON_NS);
     return 0;
 fail:
     snprintf(s->reason, sizeof(s->reason), "inet_diag: %s", strerror(-rc));

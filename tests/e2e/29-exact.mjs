@@ -73,7 +73,7 @@ async function balance() {
      + scalar(sum(tocsin_service_connections_closed_total{how="unknown"}) or vector(0))`,
   );
 }
-const known = (port) => until(`port ${port} to be a service`, async () => (await w.query(`tocsin_service_connections_opened_total{port="${port}"}`)).length);
+const known = (port) => until(`port ${port} to be a service`, async () => (await w.query(`tocsin_service_connections{port="${port}",state="established"}`)).length);
 // Until all closes are heard, or what is missing was lost.
 const settled = (port, n) =>
   until(`${n} closes`, async () => {

@@ -69,8 +69,9 @@ cases.push(
   }],
   ["the units name programs and options that exist", () => {
     for (const unit of readdirSync(join(root, "packaging/systemd"))) {
+      // A program that starts another one of ours: the options are that one's.
       const text = readFileSync(join(root, "packaging/systemd", unit), "utf8");
-      const [, program, args] = text.match(/ExecStart=@BINDIR@\/(\S+) (.*)/);
+      const [, program, args] = text.match(/ExecStart=(?:@BINDIR@\/tocsin-agent-netns )?@BINDIR@\/(\S+) (.*)/);
       const help = exec(join(bin, program), "--help");
       for (const option of args.split(" ").filter((a) => a.startsWith("--"))) check(help.includes(option), `${unit}: ${option}`);
     }
@@ -79,7 +80,7 @@ cases.push(
     const dest = join(w.dir, "dest");
     const r = spawnSync("sh", ["packaging/install.sh"], { cwd: root, encoding: "utf8", env: { ...process.env, DESTDIR: dest, PREFIX: "/usr/local", B: bin } });
     check(r.status === 0, r.stderr);
-    for (const f of ["usr/local/bin/tocsin", "usr/local/bin/tocsin-agent", "usr/local/bin/tocsin-collector", "etc/systemd/system/tocsin-agent.service", "etc/tocsin/collector.yaml", "usr/local/share/tocsin/rules/starter.yaml", "usr/local/share/man/man1/tocsin.1", "usr/local/share/bash-completion/completions/tocsin"])
+    for (const f of ["usr/local/bin/tocsin", "usr/local/bin/tocsin-agent", "usr/local/bin/tocsin-agent-netns", "usr/local/share/tocsin/systemd/tocsin-agent.netns.conf", "usr/local/bin/tocsin-collector", "etc/systemd/system/tocsin-agent.service", "etc/tocsin/collector.yaml", "usr/local/share/tocsin/rules/starter.yaml", "usr/local/share/man/man1/tocsin.1", "usr/local/share/bash-completion/completions/tocsin"])
       check(existsSync(join(dest, f)), f);
     exec(join(bin, "tocsin-collector"), "--config", join(dest, "etc/tocsin/collector.yaml"), "--check");
   }],

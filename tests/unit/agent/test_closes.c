@@ -140,12 +140,16 @@ static void covers(void)
     CU_ASSERT_EQUAL(r, 1); // nothing opened, nothing missed
     coverage_add(&c, now += NS_PER_S, opened += 3, passive += 4);
     CU_ASSERT_TRUE(coverage_ratio(&c, &r));
+    CU_ASSERT_EQUAL(r, 1); // it may be on its way yet
+    coverage_add(&c, now += NS_PER_S, opened, passive);
+    CU_ASSERT_TRUE(coverage_ratio(&c, &r));
     CU_ASSERT_EQUAL(r, 0.75);
     coverage_add(&c, now += NS_PER_S, opened += 9, passive += 4); // seen late, not twice
     CU_ASSERT_TRUE(coverage_ratio(&c, &r));
     CU_ASSERT_EQUAL(r, 1);
     // What was missed is told for a minute, then forgotten.
     coverage_add(&c, now += NS_PER_S, opened, passive += 100);
+    CU_ASSERT_TRUE(coverage_ratio(&c, &r) && r == 1);
     for (int i = 0; i < COVERAGE_S - 1; i++)
         coverage_add(&c, now += NS_PER_S, opened, passive);
     CU_ASSERT_TRUE(coverage_ratio(&c, &r) && r < 1);
@@ -153,7 +157,8 @@ static void covers(void)
         coverage_add(&c, now += NS_PER_S, opened, passive);
     CU_ASSERT_TRUE(coverage_ratio(&c, &r) && r == 1);
     // Looks far apart, as those of a stretched interval.
-    coverage_add(&c, now += 70 * NS_PER_S, opened + 1, passive + 2);
+    coverage_add(&c, now += 70 * NS_PER_S, opened, passive + 2);
+    coverage_add(&c, now += 50 * NS_PER_S, opened + 1, passive + 2);
     CU_ASSERT_TRUE(coverage_ratio(&c, &r) && r == 0.5);
 }
 
