@@ -266,8 +266,10 @@ static void declare(struct turnover *t, struct holder *h, const struct service *
     struct output *o = t->sampler->env->out;
     struct wire_label labels[LISTEN_LABELS + 1];
     char port[8], netns[12];
-    size_t n = labels_of(h, v, own, labels, port, netns);
 
+    if (h->life && (h->carried || h->opened_id))
+        return;
+    size_t n = labels_of(h, v, own, labels, port, netns);
     if (!h->life) {
         h->life = output_series(o, LIFE_SECONDS, labels, n, SERIES_HISTOGRAM, "seconds");
         h->received = output_series(
@@ -331,6 +333,8 @@ static void show(struct turnover *t, size_t i)
     output_histogram(o, h->life, &hist);
     output_set(o, h->received, (double)read_once(&p->resets_received));
     output_set(o, h->sent, (double)read_once(&p->resets_sent));
+    if (!t->le.of)
+        return;
     struct wire_label labels[LISTEN_LABELS];
     char port[8], netns[12];
     uint64_t le[CONNECTION_LE];
