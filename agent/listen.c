@@ -251,24 +251,6 @@ static void leave(struct listen *l)
 
 // --- the sampler ---------------------------------------------------------------------------------
 
-static void read_port_range(struct listen *l)
-{
-    char path[512];
-    unsigned low, high;
-
-    l->port_low = 32768;
-    l->port_high = 60999;
-    snprintf(path, sizeof(path), "%s/sys/net/ipv4/ip_local_port_range", l->naming.roots.proc);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return;
-    if (fscanf(f, "%u %u", &low, &high) == 2 && low <= high && high <= 65535) {
-        l->port_low = (uint16_t)low;
-        l->port_high = (uint16_t)high;
-    }
-    fclose(f);
-}
-
 static void sampler_close(struct sampler *s)
 {
     struct listen *l = s->state;
@@ -333,7 +315,7 @@ static int sampler_open(struct sampler *s)
     if (naming_open(&l->naming, &roots) < 0 || news_open(&l->news, s->env) < 0 || !l->poll ||
         !l->slice)
         goto fail;
-    read_port_range(l);
+    port_range_read(&l->range, s->env->proc);
     rc = netns_netlink(s->env->netns, NETNS_LISTEN, &l->dump, 0, 0);
     if (rc < 0)
         goto fail;

@@ -32,7 +32,7 @@ static struct service_socket *named(struct listen *l, struct naming_item *i, int
         .name = i->name,
         .port = d->local_port,
         .loopback = sockdiag_is_loopback(d->local),
-        .ephemeral_port = d->local_port >= l->port_low && d->local_port <= l->port_high,
+        .ephemeral_port = port_range_has(&l->range, d->local_port),
         .present = i->present,
     };
     struct service_socket *k = services_up(&l->services, &up, now);

@@ -13,6 +13,7 @@
 #include "agent/listen_view.h"
 #include "agent/naming.h"
 #include "agent/news.h"
+#include "agent/port_range.h"
 #include "agent/queues.h"
 
 struct listen {
@@ -23,10 +24,10 @@ struct listen {
     struct services services;
     struct naming naming;
     struct news news;
-    uint16_t port_low, port_high; // net.ipv4.ip_local_port_range
-    uint8_t ports[65536 / 8];     // listening now
-    struct listen_view view;      // the last whole dump, or the last answers of the queues
-    struct queues queues;         // asked for between dumps
+    struct port_range range;
+    uint8_t ports[65536 / 8]; // listening now
+    struct listen_view view;  // the last whole dump, or the last answers of the queues
+    struct queues queues;     // asked for between dumps
     struct service_socket *asked[QUEUES_MAX]; // by the queues; NULL: has no name yet
     unsigned round;
     bool first; // no whole dump yet

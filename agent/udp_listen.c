@@ -380,7 +380,7 @@ fail:
 const struct sampler_ops udp_listen_sampler = {
     .name = "udp.listen",
     .tier = "A",
-    .interval_ms = 1000,
+    .interval_ms = 5000,
     .open = sampler_open,
     .tick = sampler_tick,
     .close = sampler_close,

@@ -14,7 +14,8 @@
  * that goes ends without a word, its series with it.
  *
  * Names come from cgroups, else processes, else /etc/services (naming.h). Loop thread; owned by the core
- * through sampler_ops. Needs no privilege. A socket costs about 0.4 us for a look.
+ * through sampler_ops. Needs no privilege. A dump walks the kernel's whole table of UDP sockets, 0.2 ms for
+ * each family however few there are, so it is made each 5 s; a socket costs 0.4 us beside.
  */
 #pragma once
 #include "agent/sampler.h"

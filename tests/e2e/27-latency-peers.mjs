@@ -137,12 +137,12 @@ await run([
       const script = "import socket,sys,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.setsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF,8192)\ns.bind(('127.0.0.1',int(sys.argv[1])))\ntime.sleep(600)";
       w.spawn("deaf", "python3", ["-c", script, String(port)]);
       const of = `port="${port}"`;
-      await until("it to be seen", async () => (await value(`tocsin_service_udp_sockets{${of}}`)) === 1, 15000);
+      await until("it to be seen", async () => (await value(`tocsin_service_udp_sockets{${of}}`)) === 1, 25000);
       const s = createSocket("udp4");
       for (let i = 0; i < 300; i++) await new Promise((ok) => s.send(Buffer.alloc(500), port, "127.0.0.1", ok));
       s.close();
-      await until("its drops", async () => (await value(`tocsin_service_udp_receive_drops_total{${of}}`)) > 200, 5000);
-      await sleep(1100);
+      await until("its drops", async () => (await value(`tocsin_service_udp_receive_drops_total{${of}}`)) > 200, 12000);
+      await sleep(6000); // the next look has the last of them
       const drops = await value(`tocsin_service_udp_receive_drops_total{${of}}`);
       const queue = await value(`tocsin_service_udp_receive_queue_bytes{${of}}`);
       const kernel = readFileSync("/proc/net/udp", "utf8").split("\n").find((l) => l.includes(`:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000`)).trim().split(/\s+/);
