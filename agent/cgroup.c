@@ -237,7 +237,7 @@ static void note_missing(struct cgroups *g)
     bool any = false;
 
     snprintf(path, sizeof(path), "%s/cgroup.controllers", g->root);
-    if (host_read_text(path, text, sizeof(text)) < 0)
+    if (host_read_text(AT_FDCWD, path, text, sizeof(text)) < 0)
         text[0] = 0;
     for (size_t i = 0; i < sizeof(WANTED) / sizeof(WANTED[0]); i++) {
         const char *p = text;

@@ -22,6 +22,8 @@ uint32_t host_series(struct output *o, const char *name, enum series_kind kind,
 int host_unavailable(struct sampler *s, const char *file, int rc)
 {
     snprintf(s->reason, sizeof(s->reason), "%.80s: %s", file, strerror(-rc));
+    if (rc == -EMFILE)
+        s->fix = "raise LimitNOFILE= of the unit, and restart the agent";
     return rc;
 }
 
@@ -58,9 +60,9 @@ void host_number_done(struct host_number *n)
     n->fd = -1;
 }
 
-int host_read_text(const char *path, char *text, size_t size)
+int host_read_text(int dir, const char *path, char *text, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd == -1)
         return -errno;
     ssize_t n = read(fd, text, size - 1);
@@ -141,6 +143,7 @@ static void row_done(struct host_row *row)
 {
     if (row->fd != -1)
         close(row->fd);
+    free(row->own);
     free(row->name);
 }
 

@@ -38,8 +38,9 @@ void host_number_open(struct host_number *n, const char *root, const char *path,
     struct output *o, const char *name, enum series_kind kind);
 void host_number_tick(const struct host_number *n, struct output *o);
 void host_number_done(struct host_number *n);
-// Reads a small file into text, NUL-terminated, without its last line end. Its length or -errno.
-int host_read_text(const char *path, char *text, size_t size);
+// Reads a small file into text, NUL-terminated, without its last line end. Its length or -errno. A relative
+// path is looked for in the folder dir, which is else AT_FDCWD.
+int host_read_text(int dir, const char *path, char *text, size_t size);
 // Hands over each line of a file kept open, from its start, cut at 511 bytes: for tables of any
 // length, in the memory of one piece. -errno.
 int host_each_line(int fd, void (*fn)(void *ctx, const char *line), void *ctx);
@@ -51,6 +52,7 @@ struct host_row {
     uint64_t round;
     int fd;              // -1; closed with the row
     double count, value; // for who adds up or remembers
+    void *own;           // the same, from malloc; freed with the row
     char *name;
 };
 struct host_rows {

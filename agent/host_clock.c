@@ -5,6 +5,7 @@
  */
 #include "agent/host.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,12 +177,12 @@ static void sources_tick(struct host_clock *c, const struct env *env)
         char path[PATH_MAX], text[256];
         snprintf(path, sizeof(path),
             "%.512s/" SOURCES_DIR "/clocksource%d/available_clocksource", env->sys, i);
-        if (host_read_text(path, text, sizeof(text)) < 0)
+        if (host_read_text(AT_FDCWD, path, text, sizeof(text)) < 0)
             break;
         source_tick(&c->available, env->out, "node_time_clocksource_available_info", i, text);
         snprintf(path, sizeof(path), "%.512s/" SOURCES_DIR "/clocksource%d/current_clocksource",
             env->sys, i);
-        if (host_read_text(path, text, sizeof(text)) >= 0)
+        if (host_read_text(AT_FDCWD, path, text, sizeof(text)) >= 0)
             source_tick(&c->current, env->out, "node_time_clocksource_current_info", i, text);
     }
     host_rows_sweep(&c->available, env->out);

@@ -10,7 +10,11 @@
 // Columns of a cpu line. guest is part of user and guest_nice of nice, as the kernel counts.
 static const char *const MODES[] = {
     "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"};
-enum { N_MODES = 8, N_COLUMNS = 10 };
+enum { N_MODES = 8, N_COLUMNS = 10, IDLE = 3 };
+// Idle and iowait go back now and then, by some ticks: they are computed when they are read. A rule would
+// take that for a counter that began anew, and its whole value for growth. Further back than this, all
+// columns did begin anew: the CPU was away.
+#define IDLE_BACK_S 3
 
 // The lines behind the cpus, by their first word.
 static const struct {
@@ -72,6 +76,26 @@ static void cpu_intern(struct output *o, struct host_row *row)
                     {"cpu", row->name}, {"mode", g ? "nice" : "user"}, {NULL, NULL}});
 }
 
+// The columns of one CPU, none of them lower than before. *p is behind the name.
+static void cpu_columns(struct output *o, struct host_row *row, const char *p, double hz)
+{
+    uint64_t now[N_COLUMNS], *last = row->own;
+
+    for (int k = 0; k < N_COLUMNS; k++)
+        p = scan_u64(p, &now[k]);
+    if (!last && !(last = row->own = calloc(N_COLUMNS, sizeof(*last))))
+        return;
+    bool anew = now[IDLE] < last[IDLE] && (double)(last[IDLE] - now[IDLE]) > IDLE_BACK_S * hz;
+    for (int k = 0; k < N_COLUMNS; k++) {
+        if (anew || now[k] > last[k])
+            last[k] = now[k];
+        if (anew)
+            output_reset(o, row->ids[k], (double)last[k] / hz);
+        else
+            output_set(o, row->ids[k], (double)last[k] / hz);
+    }
+}
+
 static void cpu_tick(struct sampler *s, const struct tick *t)
 {
     struct cpu *c = s->state;
@@ -99,10 +123,7 @@ static void cpu_tick(struct sampler *s, const struct tick *t)
                 continue;
             if (is_new)
                 cpu_intern(o, row);
-            for (int k = 0; k < N_COLUMNS; k++) {
-                p = scan_u64(p, &v);
-                output_set(o, row->ids[k], (double)v / c->hz);
-            }
+            cpu_columns(o, row, p, c->hz);
             continue;
         }
         size_t len;

@@ -3,6 +3,7 @@
 #include "agent/host.h"
 #include "wire/name.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -96,8 +97,8 @@ static int load_open(struct sampler *s)
         "node_entropy_available_bits", SERIES_GAUGE);
     host_number_open(&l->pool, s->env->proc, "sys/kernel/random/poolsize", o,
         "node_entropy_pool_size_bits", SERIES_GAUGE);
-    if (host_read_text("/etc/os-release", release, sizeof(release)) > 0 ||
-        host_read_text("/usr/lib/os-release", release, sizeof(release)) > 0)
+    if (host_read_text(AT_FDCWD, "/etc/os-release", release, sizeof(release)) > 0 ||
+        host_read_text(AT_FDCWD, "/usr/lib/os-release", release, sizeof(release)) > 0)
         release_open(l, o, release);
     if (uname(&u) == 0)
         l->uname = host_series(o, "node_uname_info", SERIES_GAUGE, "1",

@@ -9,6 +9,7 @@
 #include "wire/name.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static const char *text_of(
     char path[PATH_MAX];
     text[0] = 0;
     if (snprintf(path, sizeof(path), "%s/%s/%s", n->dir, device, file) < PATH_MAX &&
-        host_read_text(path, text, size) < 0)
+        host_read_text(AT_FDCWD, path, text, size) < 0)
         text[0] = 0;
     return text;
 }

@@ -68,6 +68,7 @@ struct core {
     struct agent_config *config, *first_config; // in force; that of the start
     struct agentid id;
     struct env env;
+    struct clock host_clock; // env.clock is that of the frames
     struct netns_door netns_door;
     struct wire_session session;
     struct wire_sampler session_samplers[WIRE_SAMPLERS_MAX];
@@ -104,6 +105,20 @@ static void made(struct core *c, int rc)
     }
 }
 
+// The wall clock as frames are stamped, for everybody: a step counts from the frame that tells of it. Who
+// stamped an event by the host's own clock before would send it into the future or the past.
+static int64_t frames_mono_ns(void *ctx)
+{
+    const struct core *c = ctx;
+    return clock_mono_ns(&c->host_clock);
+}
+
+static int64_t frames_wall_ns(void *ctx)
+{
+    const struct core *c = ctx;
+    return schedule_wall_us(c->schedule, frames_mono_ns(ctx)) * 1000;
+}
+
 static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_frame why)
 {
     struct core *c = ctx;
@@ -117,6 +132,10 @@ static void on_frame(void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_
         feed_write_seq(c->feed);
     }
     made(c, feed_second(c->feed, wall_ms, mono_ns));
+    if (why == FRAME_CUT) {
+        push_clock_cut(c->push, feed_next_seq(c->feed));
+        feed_want_key(c->feed);
+    }
 }
 
 static void on_flush(void *ctx)
@@ -374,7 +393,8 @@ static int run(struct core *c)
 
     c->first_config = c->config;
     demand_init(&c->demand);
-    c->env = (struct env){.clock = clock_system(),
+    c->host_clock = clock_system();
+    c->env = (struct env){.clock = c->host_clock,
         .proc = "/proc",
         .sys = "/sys",
         .cgroup = "/sys/fs/cgroup",
@@ -394,6 +414,8 @@ static int run(struct core *c)
     c->feed = c->spool ? feed_new(c->env.loop, c->env.out, c->spool) : NULL;
     if (!c->schedule || !c->transfers || !c->stop_timer || !c->feed)
         goto out;
+    c->env.clock =
+        (struct clock){.mono_ns = frames_mono_ns, .wall_ns = frames_wall_ns, .ctx = c};
     if (c->options.doctor) {
         struct buf text;
         buf_init(&text, PROBLEMS_MAX);

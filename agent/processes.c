@@ -54,10 +54,10 @@ struct processes {
 
 static bool service_of(const struct processes *p, int32_t pid, char name[IDENTITY_NAME_MAX])
 {
-    char path[512], text[4096], cgroup[IDENTITY_PATH_MAX];
+    char path[32], text[4096], cgroup[IDENTITY_PATH_MAX];
 
-    snprintf(path, sizeof(path), "%.256s/%d/cgroup", p->sampler->env->proc, pid);
-    int len = host_read_text(path, text, sizeof(text));
+    snprintf(path, sizeof(path), "%d/cgroup", pid);
+    int len = host_read_text(p->fd, path, text, sizeof(text));
     return len > 0 && identity_cgroup_line(text, (size_t)len, cgroup) &&
            identity_cgroup_name(cgroup, name);
 }
@@ -104,11 +104,11 @@ static uint64_t more(uint64_t now, uint64_t before)
 
 static void look_at(struct processes *p, int32_t pid)
 {
-    char path[300], text[1024], service[IDENTITY_NAME_MAX];
+    char path[32], text[1024], service[IDENTITY_NAME_MAX];
     struct process_stat s;
 
-    snprintf(path, sizeof(path), "%.256s/%d/stat", p->sampler->env->proc, pid);
-    int len = host_read_text(path, text, sizeof(text));
+    snprintf(path, sizeof(path), "%d/stat", pid);
+    int len = host_read_text(p->fd, path, text, sizeof(text));
     if (len <= 0 || !process_stat_parse(text, (size_t)len, &s))
         return; // it ended meanwhile
     const struct process *before = last_round(p, pid);
@@ -206,7 +206,7 @@ static void round_slice(struct processes *p)
     if (n > 0)
         loop_timer_set(p->slice, clock_mono_ns(clock));
     else
-        round_over(p, n == 0);
+        round_over(p, n == 0 && p->pids > 0); // without even ourselves it is no /proc
 }
 
 static void on_slice(void *ctx, int64_t due_ns, int64_t now_ns)

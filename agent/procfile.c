@@ -55,7 +55,8 @@ int procfile_read(struct procfile *f)
         f->len += (size_t)n;
     }
     f->text[f->len] = 0;
-    return 0;
+    // What is read this way is never empty; were it taken for a text, each number in it would be 0.
+    return f->len ? 0 : -ENODATA;
 }
 
 void procfile_done(struct procfile *f)

@@ -21,7 +21,7 @@ struct procfile {
 void procfile_init(struct procfile *f);
 int procfile_open(
     struct procfile *f, const char *root, const char *path); // root "/proc"; -errno
-int procfile_read(struct procfile *f); // -errno; -EMSGSIZE over PROCFILE_MAX
+int procfile_read(struct procfile *f); // -errno; -EMSGSIZE over PROCFILE_MAX; -ENODATA: empty
 void procfile_done(struct procfile *f);
 
 // Skips blanks, reads digits, stops behind them. A field that is no number reads as 0.

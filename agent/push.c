@@ -51,6 +51,7 @@ struct pusher {
     char *move_to; // where to when the timer fires; NULL = stay
     unsigned failures_there;
     struct arena arena; // of one reply
+    uint64_t cut_seq;   // the frame that tells of the clock's last step; 0 = it is delivered
     uint64_t live_next; // first seq the live lane has not delivered
     bool key_wanted;    // live waits for a key frame at or above live_next
     uint64_t fill_next,
@@ -164,14 +165,28 @@ static void failed(struct lane *l, const char *why)
 
 // --- replies ---------------------------------------------------------------------------------
 
-static void take_clock(struct pusher *p, const struct wire_reply *r)
+static void take_clock(struct lane *l, const struct wire_reply *r)
 {
+    struct pusher *p = l->p;
+    if (l->last < p->cut_seq)
+        return; // begun on the clock as it was before
+    if (p->cut_seq)
+        spool_forget(p->spool, p->cut_seq);
+    p->cut_seq = 0;
     int64_t t1 = r->sent_us, t2 = r->received_us, t3 = r->replied_us, t4 = wall_us(p);
     int64_t round_trip = (t4 - t1) - (t3 - t2);
     if (t1 <= 0 || t2 <= 0 || t3 < t2 || t4 < t1 || round_trip < 0)
         return; // a clock stepped meanwhile
     p->stats.clock_offset_us = ((t2 - t1) + (t3 - t4)) / 2;
     p->stats.round_trip_us = round_trip > 0 ? round_trip : 1;
+}
+
+void push_clock_cut(struct pusher *p, uint64_t seq)
+{
+    p->cut_seq = seq;
+    p->stats.round_trip_us = 0;
+    if (!p->stats.connected)
+        spool_forget(p->spool, seq);
 }
 
 static void take_resume(struct lane *l, const struct wire_reply *r)
@@ -297,7 +312,7 @@ static void on_done(struct transfer *t, CURLcode result)
         } else if (r.protocol == 0 && r.reason) {
             failed(l, r.reason);
         } else {
-            take_clock(p, &r);
+            take_clock(l, &r);
             if (l->id == LIVE && r.n_repairs && p->hooks.repairs)
                 p->hooks.repairs(p->hooks.ctx, r.repairs, r.n_repairs, l->sent_ns);
             if (l->id == LIVE && r.has_demand && p->hooks.demand)

@@ -57,12 +57,19 @@ struct push_hooks {
 };
 
 struct pusher;
-// session is borrowed and read at each body, newest_seq and oldest_seq are filled in here.
+// session is borrowed and read at each body, newest_seq and oldest_seq are filled in here. clock's wall
+// is that of the frames' stamps, steps included: what is measured of it has to be true of them.
 struct pusher *push_new(struct loop *loop, struct transfers *m, struct spool *spool,
     const struct clock *clock, const struct wire_session *session, const struct push_options *o,
     const struct push_hooks *h);
 void push_free(struct pusher *p);
 void push_kick(struct pusher *p); // the spool has news
+// The wall clock stepped, and frame seq will say so. Until that one is answered nothing is told of the
+// clocks' difference: the collector takes the step from the frame, and what stands before it in the
+// same body is still of the old clock. Frames from before are then let go: to a collector that has not
+// heard them in their turn (it started anew, or was away) their stamps would be an hour off, and samples
+// from the future keep all that come after them out. The next frame should be a key frame.
+void push_clock_cut(struct pusher *p, uint64_t seq);
 // Asks for replies soon, by empty bodies: what the collector wants of us after the event just sent, it
 // will know in a moment.
 void push_ask_soon(struct pusher *p);

@@ -17,6 +17,7 @@ struct entry {
 
 struct schedule {
     struct env *env;
+    struct clock clock; // env's when we were made: it may show our wall clock afterwards
     schedule_frame_fn *frame;
     void *ctx;
     struct loop_timer *timer;
@@ -50,7 +51,7 @@ void sampler_cpu_end(struct sampler *s, int64_t begun)
 
 static int64_t wall_offset(const struct schedule *s)
 {
-    const struct clock *c = &s->env->clock;
+    const struct clock *c = &s->clock;
     return c->wall_ns(c->ctx) - c->mono_ns(c->ctx);
 }
 
@@ -234,6 +235,7 @@ struct schedule *schedule_new(struct env *env, schedule_frame_fn *frame, void *c
     if (!s)
         return NULL;
     s->env = env;
+    s->clock = env->clock;
     s->frame = frame;
     s->ctx = ctx;
     s->wall_off_ns = wall_offset(s);
@@ -319,7 +321,7 @@ void schedule_drop(struct schedule *s, struct sampler *sampler)
 
 void schedule_start(struct schedule *s, unsigned phase_ms)
 {
-    const struct clock *c = &s->env->clock;
+    const struct clock *c = &s->clock;
     int64_t now = c->mono_ns(c->ctx);
     s->wall_off_ns = wall_offset(s);
     int64_t wall = now + s->wall_off_ns;

@@ -28,6 +28,8 @@ enum schedule_frame { FRAME_SECOND, FRAME_FASTER, FRAME_CUT };
 typedef void schedule_frame_fn(
     void *ctx, int64_t wall_ms, int64_t mono_ns, enum schedule_frame why);
 
+// env->clock is the host's; whoever shares env may be given another one afterwards, whose wall is
+// schedule_wall_us.
 struct schedule *schedule_new(
     struct env *env, schedule_frame_fn *frame, void *ctx); // NULL: memory
 // Closes all samplers.

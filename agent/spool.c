@@ -296,6 +296,12 @@ void spool_durable(struct spool *s, uint64_t seq)
     }
 }
 
+void spool_forget(struct spool *s, uint64_t seq)
+{
+    while (s->n > 0 && entry_at(s, run_length(s) - 1)->seq < seq)
+        evict_run(s);
+}
+
 size_t spool_bytes(const struct spool *s)
 {
     return s->used;

@@ -56,6 +56,9 @@ size_t spool_replay(const struct spool *s, uint64_t seq);
 void spool_delivered(struct spool *s, uint64_t from, uint64_t to, bool delivered);
 // Frames up to seq are safe elsewhere: lets whole runs of them go.
 void spool_durable(struct spool *s, uint64_t seq);
+// What lies before seq cannot be placed any more: lets whole runs go, also the last; what was not heard
+// counts as dropped.
+void spool_forget(struct spool *s, uint64_t seq);
 size_t spool_bytes(const struct spool *s);
 uint64_t spool_dropped_frames(const struct spool *s);
 uint64_t spool_dropped_samples(const struct spool *s);

@@ -322,6 +322,61 @@ static void moved_columns(void)
     close_world();
 }
 
+// The kernel computes idle and iowait when they are read: they go back by some ticks.
+static void cpu_goes_back(void)
+{
+    char root[256];
+
+    tree(root);
+    open_world(root, root);
+    sample();
+    put(root, "stat", "cpu  1\ncpu0 100 2 30 3990 2 4 5 6 7 8\ncpu1 210 2 20 10 4 4 4 4 4 4\n");
+    sample();
+    CU_ASSERT_EQUAL(value("node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"}"), 40);
+    CU_ASSERT_EQUAL(value("node_cpu_seconds_total{cpu=\"0\",mode=\"iowait\"}"), 0.03);
+    // The second one was taken away and came back: it began anew.
+    CU_ASSERT_EQUAL(value("node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"}"), 0.1);
+    CU_ASSERT_EQUAL(value("node_cpu_seconds_total{cpu=\"1\",mode=\"user\"}"), 2.1);
+    put(root, "stat", "cpu  1\ncpu0 100 2 30 4001 4 4 5 6 7 8\n");
+    sample();
+    CU_ASSERT_EQUAL(value("node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"}"), 40.01);
+    close_world();
+}
+
+// Files that were opened and read nothing, or are gone, are no zeros.
+static void nothing_is_no_zero(void)
+{
+    static const char *const NUMBERS[] = {"node_load1", "node_filefd_allocated",
+        "node_memory_MemTotal_bytes", "node_entropy_available_bits",
+        "node_netstat_Tcp_ActiveOpens", "node_sockstat_TCP_tw",
+        "node_pressure_io_stalled_seconds_total", "node_intr_total",
+        "node_nf_conntrack_entries", "node_vmstat_pgfault",
+        "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"}",
+        "node_network_receive_bytes_total{device=\"eth0\"}",
+        "node_md_disks_required{device=\"md3\"}", "node_softnet_processed_total{cpu=\"0\"}"};
+    char root[256], command[300];
+
+    tree(root);
+    open_world(root, root);
+    sample();
+    for (size_t i = 0; i < sizeof(NUMBERS) / sizeof(NUMBERS[0]); i++)
+        CU_ASSERT_FALSE(isnan(value(NUMBERS[i])));
+    for (int gone = 0; gone < 2; gone++) {
+        snprintf(command, sizeof(command),
+            gone ? "rm -r %s" : "find %s -type f -exec truncate -s 0 {} +", root);
+        CU_ASSERT_EQUAL(system(command), 0);
+        sample();
+        for (uint32_t i = 1; i <= w.n; i++)
+            for (size_t k = 0; k < sizeof(NUMBERS) / sizeof(NUMBERS[0]); k++)
+                if (w.sampled[i] && strcmp(w.names[i], NUMBERS[k]) == 0) {
+                    printf("    %s is %g\n", w.names[i], w.values[i]);
+                    CU_FAIL("a value of nothing");
+                }
+    }
+    close_world();
+    tree(root); // it comes back
+}
+
 // --- beside node_exporter -----------------------------------------------------------------------
 
 // proc and sys are the trees it looks at; NULL: this host.
@@ -595,6 +650,8 @@ static void recorded_beside_node_exporter(void)
 static const struct test TESTS[] = {
     {"a recorded tree gives node_exporter's names and values", recorded},
     {"columns that moved are learned anew", moved_columns},
+    {"idle time that goes back a little does not, one that begins anew does", cpu_goes_back},
+    {"a file without a text has no values", nothing_is_no_zero},
     {"this host's series are those of node_exporter", beside_node_exporter},
     {"a recorded tree is read as node_exporter reads it", recorded_beside_node_exporter},
 };

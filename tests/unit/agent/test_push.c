@@ -457,6 +457,33 @@ static void measures_the_collectors_clock(void)
     close_world();
 }
 
+// A difference of the clocks is told again when the frame with the step has been answered; what was
+// before it is not kept for a collector that does not know of the step.
+static void a_step_of_the_clock(void)
+{
+    open_world();
+    int64_t now = w.clock.wall_ns(NULL) / 1000;
+    w.reply = (struct wire_reply){
+        .sent_us = now, .received_us = now + 5000000, .replied_us = now + 5000000};
+    w.reply_times = 10;
+    frame();
+    UNTIL(push_idle(w.push));
+    CU_ASSERT_TRUE(push_stats(w.push)->round_trip_us > 0);
+    push_clock_cut(w.push, w.seq + 2);
+    CU_ASSERT_EQUAL(push_stats(w.push)->round_trip_us, 0);
+    frame(); // of before the step
+    UNTIL(push_idle(w.push));
+    CU_ASSERT_EQUAL(push_stats(w.push)->round_trip_us, 0);
+    CU_ASSERT_EQUAL(spool_oldest(w.spool), 1);
+    chain_out_want_key(w.chain);
+    frame();
+    UNTIL(push_idle(w.push));
+    CU_ASSERT_TRUE(push_stats(w.push)->round_trip_us > 0);
+    CU_ASSERT_EQUAL(spool_oldest(w.spool), w.seq);
+    CU_ASSERT_EQUAL(spool_dropped_frames(w.spool), 0); // they were heard
+    close_world();
+}
+
 static void durable_frames_leave_the_spool(void)
 {
     open_world();
@@ -575,6 +602,7 @@ int main(void)
             replays_what_is_missing_from_the_key_frame_before},
         {"an outage costs no key frames", an_outage_costs_no_key_frames},
         {"measures the collector's clock", measures_the_collectors_clock},
+        {"nothing is measured across a step of the clock", a_step_of_the_clock},
         {"goes where it is sent", goes_where_it_is_sent},
         {"comes back from where it was sent", comes_back_from_where_it_was_sent},
         {"hands on what a reply asks for, with when the body was sent",

@@ -81,6 +81,25 @@ static void replay_begins_at_the_key_frame_before(void)
     spool_free(s);
 }
 
+static void what_cannot_be_placed_is_forgotten(void)
+{
+    struct spool *s = spool_new(100000, SPOOL_AGE_NS);
+    for (uint64_t seq = 1; seq <= 30; seq++)
+        add(s, seq, seq % 10 == 1, 10, 0);
+    spool_delivered(s, 1, 12, true);
+    spool_forget(s, 20);
+    CU_ASSERT_EQUAL(spool_oldest(s), 11); // the run is not all before it
+    spool_forget(s, 21);
+    CU_ASSERT_EQUAL(spool_oldest(s), 21);
+    CU_ASSERT_EQUAL(spool_dropped_frames(s), 8);
+    spool_forget(s, 31); // the last run too
+    CU_ASSERT_EQUAL(spool_count(s), 0);
+    CU_ASSERT_EQUAL(spool_dropped_frames(s), 18);
+    add(s, 31, true, 10, 0);
+    CU_ASSERT_EQUAL(spool_oldest(s), 31);
+    spool_free(s);
+}
+
 static void old_runs_leave_and_heard_frames_are_not_counted(void)
 {
     struct spool *s = spool_new(100000, 1000);
@@ -130,6 +149,8 @@ int main(void)
         {"keeps bytes through growth and wrap", keeps_bytes_through_growth_and_wrap},
         {"a large frame is packed", a_large_frame_is_packed},
         {"replay begins at the key frame before", replay_begins_at_the_key_frame_before},
+        {"what cannot be placed any more is forgotten, unheard frames are counted",
+            what_cannot_be_placed_is_forgotten},
         {"old runs leave, and heard frames are not counted",
             old_runs_leave_and_heard_frames_are_not_counted},
         {"after a lost frame only a key frame will do",
