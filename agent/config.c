@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/config_read.h"
 #include "agent/dependency.h"
+#include "agent/scrape_config.h"
 #include "base/diag.h"
 #include "base/num.h"
 #include "wire/name.h"
@@ -179,6 +180,7 @@ static const struct config_key TOP[] = {
     {"host", read_host, offsetof(struct agent_config, host), NULL},
     {"labels", read_labels, 0, NULL},
     {"probes", config_probes, 0, NULL},
+    {"scrape_configs", config_scrapes, 0, NULL},
     {"repairs", config_repairs, 0, NULL},
     {"dependencies", config_dependencies, 0, NULL},
     {"cgroups", config_cgroups, 0, NULL},
@@ -230,6 +232,8 @@ static void fill_defaults(struct config_reader *r)
         if (!p->every_ms)
             p->every_ms = p->local && !p->page ? 250 : 1000;
     }
+    for (size_t i = 0; i < c->n_targets && c->host; i++)
+        c->targets[i].local = config_is_this_host(c->targets[i].host, c->host);
 }
 
 // A value from flag or environment goes through the same reader as one from the file.
@@ -348,6 +352,7 @@ void config_free(struct agent_config *c)
 {
     if (!c)
         return;
+    config_free_relabel(c);
     arena_done(&c->arena);
     free(c);
 }
@@ -383,6 +388,7 @@ int config_print(const struct agent_config *c, struct buf *out)
     buf_addf(out, "\ndependencies: {top: %u}", c->dependencies);
     config_print_tls_ports(c, out);
     config_print_probes(c, out);
+    config_print_scrapes(c, out);
     config_print_repairs(c, out);
     config_print_host(c, out);
     config_print_exec(c, out);

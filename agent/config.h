@@ -30,6 +30,10 @@
 #define CONFIG_FILE_MAX     (1u << 20)
 #define CONFIG_DEFAULT_PATH "/etc/tocsin/agent.yaml"
 
+struct relabel_rule;
+struct scrape_job;
+struct scrape_target;
+
 enum probe_kind { PROBE_TALK, PROBE_HTTP, PROBE_ICMP, PROBE_PAGE };
 
 struct probe_config {
@@ -53,6 +57,12 @@ struct probe_config {
     int64_t every_ms, timeout_ms, slow_ms;
 };
 
+struct config_rules {
+    struct relabel_rule *rules;
+    size_t n;
+    struct config_rules *next;
+};
+
 struct agent_config {
     struct arena arena;
     const char *path; // NULL: no file
@@ -63,6 +73,12 @@ struct agent_config {
     size_t n_probes;
     struct repair_action *repairs; // NULL: none
     size_t n_repairs;
+    struct scrape_job *scrapes;
+    size_t n_scrapes;
+    struct scrape_target *targets; // of all scrape jobs
+    size_t n_targets;
+    struct config_rules
+        *rules; // relabelling rules of all kinds, whose expressions are to be freed
     uint32_t
         dependencies; // destinations told apart; 0 = outgoing connections are not looked at
     unsigned cgroups_max, processes_top; // 0 = off

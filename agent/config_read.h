@@ -98,6 +98,18 @@ void config_cgroups(struct config_reader *r, const struct yaml_node *n, void *to
 void config_processes(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_host_defaults(struct agent_config *c);
 void config_print_host(const struct agent_config *c, struct buf *out);
+// The list `scrape_configs`, and the same printed; the targets a job comes to.
+void config_scrapes(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_print_scrapes(const struct agent_config *c, struct buf *out);
+struct scrape_job;
+void config_scrape_targets(
+    struct config_reader *r, const struct yaml_node *n, const struct scrape_job *j);
+// A list of relabelling rules (struct relabel), and the same printed under a key, if there are any.
+struct relabel;
+void config_relabel(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_print_relabel(
+    const struct relabel *r, const char *key, const char *indent, struct buf *out);
+void config_free_relabel(struct agent_config *c);
 // Whoever may write the file says what is run: -EPERM with a problem when others than its owner may.
 int config_program_guard(const char *path, const char *what, struct buf *problems);
 // The maps `network_namespaces` and `connections`, likewise.

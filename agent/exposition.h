@@ -10,9 +10,9 @@
  * A sample comes with its key, the bytes that name it on the page; whoever knows the key already need
  * not have its labels taken apart, which is what keeps a page cheap that is the same each second.
  *
- * Judged as strictly as Prometheus's own scraper, whose page fails as a whole, with two differences: a
- * line break inside of quotes has to be written \n, and _created of OpenMetrics is passed over. Exemplars
- * are checked and passed over. Classic histograms and summaries become the series Prometheus keeps of
+ * Judged as strictly as Prometheus's own scraper, whose page fails as a whole, with three differences: a
+ * line break inside of quotes has to be written \n, blanks may stand before a name, and _created of
+ * OpenMetrics is passed over. Exemplars are checked and passed over. Classic histograms and summaries become the series Prometheus keeps of
  * them (_bucket with le, _sum, _count, quantile); a native histogram is one series.
  *
  * Pure. Memory: one line of at most EXPOSITION_LINE_MAX; kept over exposition_begin.

@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // --- the wire of protobuf ----------------------------------------------------------------------------
@@ -406,14 +407,14 @@ static int read_buckets(struct exposition *x, struct span body, uint32_t *ret_n)
             if (__builtin_add_overflow(b.count, delta, &b.count) || b.count < 0)
                 return -EBADMSG;
             if (b.index < -WIRE_INDEX_MAX || b.index > WIRE_INDEX_MAX ||
-                (n && b.index <= x->index[n - 1]))
+                (n && b.index <= x->native->index[n - 1]))
                 return 1;
             if (b.count == 0)
                 continue;
-            if (n == sizeof(x->index) / sizeof(x->index[0]))
+            if (n == NATIVE_MAX)
                 return 1;
-            x->index[n] = (int32_t)b.index;
-            x->count[n++] = (uint64_t)b.count;
+            x->native->index[n] = (int32_t)b.index;
+            x->native->count[n++] = (uint64_t)b.count;
         }
     }
     *ret_n = n;
@@ -426,13 +427,13 @@ static void coarsen(struct exposition *x, struct wire_histogram *h)
     while (h->n > WIRE_BUCKETS_MAX && h->scale > WIRE_SCALE_MIN) {
         uint32_t kept = 0;
         for (uint32_t i = 0; i < h->n; i++) {
-            int32_t index = (x->index[i] + 1) >> 1;
-            if (kept && x->index[kept - 1] == index) {
-                x->count[kept - 1] += x->count[i];
+            int32_t index = (x->native->index[i] + 1) >> 1;
+            if (kept && x->native->index[kept - 1] == index) {
+                x->native->count[kept - 1] += x->native->count[i];
                 continue;
             }
-            x->index[kept] = index;
-            x->count[kept++] = x->count[i];
+            x->native->index[kept] = index;
+            x->native->count[kept++] = x->native->count[i];
         }
         h->n = kept;
         h->scale--;
@@ -442,12 +443,16 @@ static void coarsen(struct exposition *x, struct wire_histogram *h)
 static int give_native(struct exposition *x, const struct metric *m, const struct histogram *h,
     struct span body, struct err *err)
 {
+    if (!x->native && !(x->native = malloc(sizeof(*x->native)))) {
+        err_set(err, "out of memory");
+        return -ENOMEM;
+    }
     struct wire_histogram w = {.scale = h->schema,
         .zero_threshold = h->zero_threshold,
         .zero_count = h->zero_count,
         .sum = h->sum,
-        .index = x->index,
-        .count = x->count};
+        .index = x->native->index,
+        .count = x->native->count};
     int rc = h->unsupported ? 1 : read_buckets(x, body, &w.n);
     if (rc < 0)
         return bad(x, err);

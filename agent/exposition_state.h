@@ -27,6 +27,13 @@ struct span {
     size_t len;
 };
 
+// Buckets of the native histogram at hand, before they are made to fit the wire.
+#define NATIVE_MAX (WIRE_BUCKETS_MAX * 8)
+struct native {
+    int32_t index[NATIVE_MAX];
+    uint64_t count[NATIVE_MAX];
+};
+
 struct exposition {
     exposition_fn *sample;
     void *ctx;
@@ -48,8 +55,7 @@ struct exposition {
     const char *suffix; // of the sample at hand: _bucket ...
     const char *extra;  // its label le or quantile, NULL: none
     char extra_value[40];
-    int32_t index[WIRE_BUCKETS_MAX * 8];
-    uint64_t count[WIRE_BUCKETS_MAX * 8];
+    struct native *native; // made for the first native histogram
 };
 
 int exposition_bad(struct exposition *x, struct err *err, const char *fmt, ...)

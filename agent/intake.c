@@ -339,6 +339,13 @@ bool intake_set_histogram(
     return false;
 }
 
+void intake_refuse(struct intake *in, uint32_t number)
+{
+    in->now.samples++;
+    in->now.kept += in->table.all[number].state != INTAKE_DROPPED;
+    in->refused += in->table.all[number].state != INTAKE_DROPPED;
+}
+
 // The key of a series that its source gave none: name and labels in order, each text with its end.
 static uint32_t known(struct intake *in, const char *name, const struct wire_label *labels,
     size_t n, enum series_kind kind, const char *unit, struct err *err)
@@ -564,6 +571,23 @@ void intake_own(
     }
     own->value = value;
     own->staged = true;
+}
+
+size_t intake_coming(const struct intake *in, bool whole)
+{
+    size_t n = 0;
+    for (uint32_t i = 1; whole && i <= in->table.n; i++) {
+        const struct intake_entry *e = &in->table.all[i];
+        n += e->state == INTAKE_KEPT && e->round == in->round && e->stale;
+    }
+    return n;
+}
+
+void intake_moved(struct intake *in, const struct intake_options *o)
+{
+    in->o = *o;
+    if (!in->o.series_limit)
+        in->o.series_limit = INTAKE_SERIES_DEFAULT;
 }
 
 size_t intake_series(const struct intake *in)

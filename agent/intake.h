@@ -72,6 +72,9 @@ bool intake_set(struct intake *in, uint32_t series, double value, int64_t stamp_
 bool intake_set_histogram(
     struct intake *in, uint32_t series, const struct wire_histogram *h, int64_t stamp_ms);
 
+// A sample that cannot go anywhere: counted as if it had been staged, and as refused.
+void intake_refuse(struct intake *in, uint32_t series);
+
 // The same in one step, for those whose series have no text of their own. False: refused, see err.
 bool intake_value(struct intake *in, const char *name, const struct wire_label *labels,
     size_t n, enum series_kind kind, const char *unit, double value, struct err *err);
@@ -85,6 +88,8 @@ struct intake_round {
 // Ends the round. whole: everything staged goes out, and what was not seen ends (or ages). Not whole:
 // nothing of it goes out; with age_ms 0 all series are stale, because the source failed.
 void intake_end(struct intake *in, bool whole, struct intake_round *ret);
+// How many series would begin, if the round ended now.
+size_t intake_coming(const struct intake *in, bool whole);
 // The round so far.
 struct intake_round intake_so_far(const struct intake *in);
 
@@ -93,5 +98,7 @@ struct intake_round intake_so_far(const struct intake *in);
 void intake_own(
     struct intake *in, const char *name, enum series_kind kind, const char *unit, double value);
 
+// The options are the same, and stand elsewhere now.
+void intake_moved(struct intake *in, const struct intake_options *o);
 size_t intake_series(const struct intake *in);
 uint64_t intake_refused(const struct intake *in);

@@ -4,6 +4,7 @@
 #include "agent/otlp_port.h"
 #include "agent/plugin.h"
 #include "agent/probe.h"
+#include "agent/scrape.h"
 #include "agent/statsd.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ static const struct part_ops *const PARTS[] = {
     &statsd_part,
     &netns_part,
     &otlp_part,
+    &scrapes_part,
     NULL,
 };
 

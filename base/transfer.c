@@ -126,6 +126,11 @@ void transfers_free(struct transfers *m)
     free(m);
 }
 
+void transfers_keep(struct transfers *m, long connections)
+{
+    curl_multi_setopt(m->multi, CURLMOPT_MAXCONNECTS, connections);
+}
+
 int transfer_start(struct transfers *m, CURL *easy, struct transfer *t)
 {
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);

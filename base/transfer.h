@@ -18,6 +18,9 @@ struct transfer {
 // loop outlives it. NULL: memory.
 struct transfers *transfers_new(struct loop *loop, void (*turn)(void *ctx), void *ctx);
 void transfers_free(struct transfers *m); // stop all transfers first
+// Idle connections that are kept. Without it libcurl keeps four for each transfer that runs, which are
+// too few for many that take turns.
+void transfers_keep(struct transfers *m, long connections);
 // Easy options are the caller's, but CURLOPT_PRIVATE. 0 or -ENOMEM.
 int transfer_start(struct transfers *m, CURL *easy, struct transfer *t);
 void transfer_stop(
