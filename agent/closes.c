@@ -66,9 +66,8 @@ unsigned short closes_filter(
     for (size_t i = 0; i < sizeof(failed) / sizeof(failed[0]); i++)
         code[at++] = failed[i];
     code[at++] = pass;
-    _Static_assert(sizeof(has_peer) + sizeof(failed) <
-                       (CLOSES_FILTER_MAX - 2 * CLOSES_PORTS_MAX) * sizeof(struct sock_filter) +
-                           sizeof(pass),
+    _Static_assert(sizeof(has_peer) + sizeof(failed) + sizeof(pass) <=
+                       (CLOSES_FILTER_MAX - 2 * CLOSES_PORTS_MAX) * sizeof(pass),
         "room for the program");
     return at;
 }

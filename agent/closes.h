@@ -23,7 +23,7 @@
 #include "agent/sampler.h"
 
 #define CLOSES_PORTS_MAX  256 // of more services the filter lets all connections pass
-#define CLOSES_FILTER_MAX (2 * CLOSES_PORTS_MAX + 16)
+#define CLOSES_FILTER_MAX (2 * CLOSES_PORTS_MAX + 20)
 
 struct closes {
     struct sampler *sampler; // whose CPU time it is
