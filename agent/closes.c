@@ -125,8 +125,10 @@ bool closes_drain(struct closes *c)
     // Being woken for each close costs ten times as much as taking them by the batch, so nothing
     // wakes us for them: we look when tcp.listen does, and sooner while there are many.
     int64_t now = real_ns();
+    if (taken)
+        pulse_seen(c->sampler->env->pulse, now);
     loop_timer_set(c->timer, n > 0          ? now
-                             : taken < MANY ? listen_next_poll_ns(now)
+                             : taken < MANY ? pulse_next_ns(c->sampler->env->pulse, now)
                                             : now + MANY_NS);
     return n == 0;
 }
@@ -155,6 +157,11 @@ static void on_timer(void *ctx, int64_t due, int64_t now)
     c->drained(c->ctx);
 }
 
+static void on_wake(void *ctx)
+{
+    closes_soon(ctx);
+}
+
 int closes_open(struct closes *c, struct sampler *s)
 {
     int rc;
@@ -170,12 +177,16 @@ int closes_open(struct closes *c, struct sampler *s)
     if (rc == 0)
         rc = closes_ports(c, NULL, CLOSES_PORTS_MAX + 1);
     if (rc == 0)
-        loop_timer_set(c->timer, listen_next_poll_ns(real_ns()));
+        loop_timer_set(c->timer, pulse_next_ns(s->env->pulse, real_ns()));
+    c->hook = (struct pulse_hook){.wake = on_wake, .ctx = c};
+    pulse_hook(s->env->pulse, &c->hook);
     return rc;
 }
 
 void closes_close(struct closes *c)
 {
+    if (c->sampler)
+        pulse_unhook(c->sampler->env->pulse, &c->hook);
     loop_timer_free(c->timer);
     c->timer = NULL;
     netlink_close(&c->netlink);

@@ -3,7 +3,7 @@
  * The destroy multicast of connections: the kernel tells of each TCP socket that closes, with its final
  * counters.
  *
- *     kernel --> filter in the kernel --> buffer --> drained 15 times a second, sooner when many
+ *     kernel --> filter in the kernel --> buffer --> drained with the pulse, sooner when many
  *                 ports of services        8 MiB where CAP_NET_ADMIN allows, else net.core.rmem_max
  *                 connects that failed
  *
@@ -20,6 +20,7 @@
 #pragma once
 #include "agent/netlink.h"
 #include "agent/netns.h"
+#include "agent/pulse.h"
 #include "agent/sampler.h"
 
 #define CLOSES_PORTS_MAX  256 // of more services the filter lets all connections pass
@@ -29,6 +30,7 @@ struct closes {
     struct sampler *sampler; // whose CPU time it is
     struct netlink netlink;
     struct loop_timer *timer;
+    struct pulse_hook hook;
     // begin: a batch begins; event: each message in it; drained: the timer has looked, whatever there was.
     void (*begin)(void *ctx);
     void (*event)(void *ctx, const struct netlink_message *m);

@@ -151,6 +151,8 @@ static int part_make(const struct kernel_loaded *a, struct kernel_part **ret)
     for (size_t i = 0; i < a->maps; i++) {
         p->maps[i].fd = a->fds[a->links + i];
         p->maps[i].bytes = a->bytes[i];
+        if (!a->bytes[i]) // no array
+            continue;
         void *at = mmap(NULL, whole_pages(a->bytes[i]), PROT_NONE,
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (at == MAP_FAILED)
@@ -171,6 +173,11 @@ void *kernel_part_memory(const struct kernel_part *p, size_t nth, size_t *ret_by
         return NULL;
     *ret_bytes = p->maps[nth].bytes;
     return p->maps[nth].memory;
+}
+
+int kernel_part_fd(const struct kernel_part *p, size_t nth)
+{
+    return nth < p->n_maps ? p->maps[nth].fd : -1;
 }
 
 int kernel_part_need(struct kernel_part *p, const void *at, size_t bytes)

@@ -52,6 +52,8 @@ void kernel_part_close(struct kernel_part *p); // NULL allowed; its memory is go
 // Memory of its nth map that user space reads (kernel_load.c lists them) and how long that is; NULL:
 // there is none. Addresses only: touch what was needed.
 void *kernel_part_memory(const struct kernel_part *p, size_t nth, size_t *ret_bytes);
+// The map itself, the part's still: of a ring. -1: there is none.
+int kernel_part_fd(const struct kernel_part *p, size_t nth);
 // From now on these bytes of such memory may be read and written. -errno. p NULL: memory of a test's.
 int kernel_part_need(struct kernel_part *p, const void *at, size_t bytes);
 

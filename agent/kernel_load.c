@@ -97,7 +97,7 @@ static const struct file FILES[KERNEL_FILES] = {
         {
             .tracepoints = {"inet_sock_set_state", "tcp_receive_reset", "tcp_send_reset"},
             .since = "Linux 4.16 and later have",
-            .maps = {"head", "ports", "dests"},
+            .maps = {"head", "ports", "dests", "wakes"},
             .open = open_connections,
         },
     [KERNEL_LATENCY] =

@@ -2,6 +2,7 @@
 #include "agent/listen.h"
 #include "agent/listen_state.h"
 #include "agent/netns.h"
+#include "agent/pulse.h"
 #include "agent/shown.h"
 #include <errno.h>
 #include <linux/netlink.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define POLL_NS       (NS_PER_S / 15)
+#define POLL_NS       (NS_PER_S / PULSE_BUSY_HZ)
 #define RECEIVE_BYTES (1 << 20)
 // Another namespace is looked at once a second, and less often the more there are: a dump of each look
 // is 35 us, so all of them are 0.07 % of a core at most.
@@ -50,20 +51,14 @@ static void on_slice(void *ctx, int64_t due, int64_t now)
     sampler_cpu_end(l->sampler, begun);
 }
 
-int64_t listen_next_poll_ns(int64_t now_ns)
-{
-    return (now_ns / POLL_NS + 1) * POLL_NS;
-}
-
 // The looks at other namespaces fall together with those at our own.
 static int64_t next_look_ns(const struct listen *l, int64_t now)
 {
     unsigned sharers = netns_sharers(l->sampler->env->netns);
-    int64_t next = listen_next_poll_ns(now);
+    int64_t next = pulse_next_ns(l->sampler->env->pulse, now);
 
     if (sharers > 0)
-        next +=
-            (int64_t)((sharers + OTHERS_EACH_S - 1) / OTHERS_EACH_S) * 15 * POLL_NS - POLL_NS;
+        next += (int64_t)((sharers + OTHERS_EACH_S - 1) / OTHERS_EACH_S) * NS_PER_S - POLL_NS;
     return next;
 }
 
@@ -75,9 +70,18 @@ static void on_poll(void *ctx, int64_t due, int64_t now)
     if (!listen_queues(l))
         listen_look(l);
     news_flush_unless_held(&l->news);
+    if (!listen_is_at_rest(l))
+        pulse_seen(l->sampler->env->pulse, now);
     // Missed rounds are not made up for: a look now sees what they would have seen.
     loop_timer_set(l->poll, next_look_ns(l, due + POLL_NS > now ? due : now));
     sampler_cpu_end(l->sampler, begun);
+}
+
+static void on_wake(void *ctx)
+{
+    struct listen *l = ctx;
+
+    loop_timer_set(l->poll, now_ns(l));
 }
 
 static void on_destroy(void *ctx, int fd, uint32_t events)
@@ -260,6 +264,7 @@ static void sampler_close(struct sampler *s)
     s->env->listen = NULL;
     s->state = NULL;
     leave(l);
+    pulse_unhook(s->env->pulse, &l->hook);
     loop_io_del(l->io);
     loop_timer_free(l->poll);
     loop_timer_free(l->slice);
@@ -328,6 +333,8 @@ static int sampler_open(struct sampler *s)
         snprintf(s->reason, sizeof(s->reason), "no destroy multicast (%s): seen within 70 ms",
             strerror(-rc));
     s->env->listen = l;
+    l->hook = (struct pulse_hook){.wake = on_wake, .ctx = l};
+    pulse_hook(s->env->pulse, &l->hook);
     loop_timer_set(l->poll, loop_now_ns(s->env->loop));
     return 0;
 fail:

@@ -3,7 +3,7 @@
  * Sampler "tcp.listen": every TCP port somebody listens on becomes a service, found by itself.
  *
  *     destroy multicast --> one LISTEN dump --> services (pure) --> events and samples, at once
- *     15 Hz timer --------> queues of the known --> accept queues, their maximum
+ *     pulse.h: 15 Hz -----> queues of the known --> accept queues, their maximum
  *       each seventh -----> one LISTEN dump --> new listeners too
  *     process deaths -----> services ---------> the same dump if that may have taken a listener
  *
@@ -40,9 +40,6 @@ void listen_exit(struct listen *l, const struct service_exit *e);
 size_t listen_owners(const struct listen *l, int32_t *ret, size_t max);
 // Called when a process was found to hold one. One hook; NULL takes it away.
 void listen_on_owners(struct listen *l, void (*fn)(void *ctx), void *ctx);
-// The next instant at which listeners are looked at. Who has to look at something about as often does
-// it then: a wake-up costs as much as what we do when awake.
-int64_t listen_next_poll_ns(int64_t now_ns);
 // The service that listens on the port; NULL = none or not announced yet. Cheap for ports of none.
 struct service *listen_service(struct listen *l, uint16_t port);
 // All of them, by `next`; also those not announced and those that do not listen now.

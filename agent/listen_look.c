@@ -177,12 +177,26 @@ void listen_look(struct listen *l)
         listen_search(l);
 }
 
+bool listen_is_at_rest(const struct listen *l)
+{
+    if (l->naming.n > 0 ||
+        (l->services.went_ns && now_ns(l) - l->services.went_ns <= RETURN_NS))
+        return false;
+    for (const struct service *s = l->services.list; s; s = s->next) {
+        const struct shown *w = s->data[0];
+        if (w && w->queue_now > 0)
+            return false;
+    }
+    return true;
+}
+
 // A dump costs three times what the other looks do.
 static bool is_dump_due(struct listen *l)
 {
     if (l->services.went_ns == 0 || now_ns(l) - l->services.went_ns > RETURN_NS)
         queues_gone_forget(&l->queues);
-    return l->own || ++l->round % ROUNDS == 0 || l->naming.n > 0;
+    return l->own || pulse_is_quiet(l->sampler->env->pulse) || ++l->round % ROUNDS == 0 ||
+           l->naming.n > 0;
 }
 
 // Between dumps: how full are the queues of those we know? False: a dump is wanted.

@@ -14,6 +14,7 @@
 #include "agent/naming.h"
 #include "agent/news.h"
 #include "agent/port_range.h"
+#include "agent/pulse.h"
 #include "agent/queues.h"
 
 struct listen {
@@ -29,6 +30,7 @@ struct listen {
     struct listen_view view;  // the last whole dump, or the last answers of the queues
     struct queues queues;     // asked for between dumps
     struct service_socket *asked[QUEUES_MAX]; // by the queues; NULL: has no name yet
+    struct pulse_hook hook;
     unsigned round;
     bool first; // no whole dump yet
     bool owned; // a process was found to hold a listener, and on_owners does not know yet
@@ -46,5 +48,7 @@ void listen_dump(struct listen *l);
 void listen_look(struct listen *l);
 bool listen_queues(struct listen *l); // false: a dump is wanted
 void listen_search(struct listen *l);
+// Nobody waits in a queue, nobody is expected back, everybody has a name.
+bool listen_is_at_rest(const struct listen *l);
 // Has the kernel killed for want of memory where the service lives?
 bool listen_oom_killed(struct listen *l, const struct service *s);

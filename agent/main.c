@@ -11,6 +11,7 @@
 #include "agent/kernel.h"
 #include "agent/netns_door.h"
 #include "agent/parts.h"
+#include "agent/pulse.h"
 #include "agent/push.h"
 #include "agent/repair_relay.h"
 #include "agent/schedule.h"
@@ -80,6 +81,7 @@ struct core {
     struct parts *parts;      // what the configuration asks for
     struct executor executor; // fd -1: none
     struct demand demand;
+    struct pulse pulse;
     struct repair_relay *repairs;  // NULL: none
     struct loop_timer *stop_timer; // looks whether the goodbye is through
     int64_t stop_deadline_ns;
@@ -400,6 +402,7 @@ static int run(struct core *c)
         .cgroup = "/sys/fs/cgroup",
         .config = c->config,
         .demand = &c->demand,
+        .pulse = &c->pulse,
         .netns_door = &c->netns_door,
         .flush = on_flush,
         .core = c,
@@ -407,6 +410,7 @@ static int run(struct core *c)
         .out = output_new()};
     if (!c->env.loop || !c->env.out)
         goto out;
+    pulse_init(&c->pulse, c->env.loop);
     c->spool = spool_new(SPOOL_BYTES_MAX, SPOOL_AGE_NS);
     c->schedule = schedule_new(&c->env, on_frame, c);
     c->transfers = transfers_new(c->env.loop, NULL, NULL);

@@ -125,6 +125,7 @@ static void begin(struct watch *w, uint64_t inode, int32_t pid, int fds[static N
     v->env = *w->env;
     v->env.listen = NULL;
     v->env.netns = &v->ns;
+    v->env.pulse = NULL;
     v->listed_ns = w->asked_ns;
     v->next = w->list;
     w->list = v;

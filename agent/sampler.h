@@ -18,6 +18,7 @@ struct kernel;
 struct listen;
 struct turnover;
 struct demand;
+struct pulse;
 struct netns;
 struct netns_door;
 struct unix_listen;
@@ -34,6 +35,8 @@ struct env {
     void *core;
     // What the collector's rules want counted or seen more of; NULL: nothing, as in most tests.
     const struct demand *demand;
+    // When queues and closes are looked at; NULL: 15 times a second, as in other namespaces.
+    struct pulse *pulse;
     // The services of this host, set by the sampler tcp.listen while it is open, else NULL.
     struct listen *listen;
     // The programs in the kernel, for the samplers that have one; NULL: none.

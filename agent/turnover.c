@@ -6,6 +6,7 @@
 #include "agent/kernel.h"
 #include "agent/listen.h"
 #include "agent/netns_door.h"
+#include "agent/pulse.h"
 #include "base/log.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -354,6 +355,8 @@ static void take_out(struct turnover *t)
     output_end(s->env->out, t->refused_id);
     if (t->dependencies)
         dependencies_end(t->dependencies, s->env->out);
+    if (s->env->pulse)
+        pulse_detach(s->env->pulse);
     kernel_part_close(t->kernel);
     t->kernel = NULL;
     t->out = true;
@@ -398,6 +401,8 @@ static void sampler_close(struct sampler *s)
         s->env->turnover = NULL;
     dependencies_free(t->dependencies);
     connection_le_done(&t->le);
+    if (t->kernel && s->env->pulse)
+        pulse_detach(s->env->pulse);
     kernel_part_close(t->kernel);
     free(t->holders);
     free(t);
@@ -462,6 +467,11 @@ static int sampler_open(struct sampler *s)
         snprintf(s->reason, sizeof(s->reason), "memory of the programs: %s", strerror(-rc));
     else
         rc = attach(s, &memory, part);
+    if (rc == 0 && s->env->pulse &&
+        (rc = pulse_attach(s->env->pulse, memory.head, kernel_part_fd(part, 3))) < 0) {
+        log_warn("pulse_not_watched", "error=%s", log_q(strerror(-rc)));
+        rc = 0; // looked at as often as without the programs
+    }
     if (rc < 0)
         kernel_part_close(part);
     return rc;

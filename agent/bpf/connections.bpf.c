@@ -112,6 +112,12 @@ struct {
     __type(value, struct connection_dest);
 } dests SEC(".maps");
 
+// Wakes user space; what is in it says nothing.
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4096);
+} wakes SEC(".maps");
+
 const volatile __u32 own_netns = 0, own_pid = 0;
 const volatile __u32 n_dests = 0; // told apart; 0 = outgoing connections are not looked at
 const volatile __u64 seed = 0;
@@ -137,12 +143,24 @@ static __always_inline struct connection_port *port_of(
     return bpf_map_lookup_elem(&ports, ret_slot);
 }
 
+static __always_inline void wake(struct connection_head *h, const struct sock *sk)
+{
+    __u64 nothing = 0;
+
+    if (netns_of(sk) != own_netns)
+        return;
+    __sync_fetch_and_add(&h->accepted, 1);
+    if (h->watched && __sync_val_compare_and_swap(&h->watched, 1, 0) == 1)
+        bpf_ringbuf_output(&wakes, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
+}
+
 static __always_inline void accepted(struct connection_head *h, struct sock *sk)
 {
     struct connection_socket *s;
     struct connection_port *p;
     __u32 slot = 0;
 
+    wake(h, sk);
     p = port_of(h, sk, sk->__sk_common.skc_num, 1, &slot);
     if (!p)
         return;
