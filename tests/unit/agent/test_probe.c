@@ -169,9 +169,29 @@ static void turn_until(bool (*done)(void))
     CU_ASSERT_TRUE(done());
 }
 
+static bool has_series(void)
+{
+    return output_active(w.env.out) > 0;
+}
+
+static bool has_wanted(void)
+{
+    return output_active(w.env.out) >= w.wanted;
+}
+
+static bool one_accepted(void)
+{
+    return w.accepted >= 1;
+}
+
 static bool one_event(void)
 {
     return w.n_events >= 1;
+}
+
+static bool three_events(void)
+{
+    return w.n_events >= 3;
 }
 
 static bool two_events(void)
@@ -218,6 +238,63 @@ static void a_missing_text_in_the_body_is_named(void)
     close_world();
 }
 
+#define STATUS_PAGE                                                                            \
+    "Active connections: 1 \nserver accepts handled requests\n 9 7 8 \n"                       \
+    "Reading: 0 Writing: 1 Waiting: 0 \n"
+#define PAGE_ANSWER "HTTP/1.0 200 OK\r\n\r\n" STATUS_PAGE
+
+static void a_page_is_judged_by_what_it_is(void)
+{
+    open_world(
+        true, "probes: [{name: web, nginx: 'http://127.0.0.1:PORT/status', every: 50ms}]\n");
+    w.answer = PAGE_ANSWER;
+    w.wanted = 8;
+    turn_until(has_wanted);
+    CU_ASSERT_EQUAL(w.n_events, 0);
+    w.answer = "HTTP/1.0 200 OK\r\n\r\n<html>";
+    turn_until(one_event);
+    CU_ASSERT_STRING_EQUAL(w.details[0], "probe web: not a page of nginx");
+    w.answer = PAGE_ANSWER;
+    turn_until(two_events);
+    w.answer = "HTTP/1.0 403 No\r\n\r\n";
+    turn_until(three_events);
+    CU_ASSERT_STRING_EQUAL(w.details[2], "probe web: status 403");
+    close_world();
+}
+
+static void a_page_without_end_is_cut_off(void)
+{
+    static char endless[6000];
+    open_world(
+        true, "probes: [{name: web, nginx: 'http://127.0.0.1:PORT/status', every: 50ms}]\n");
+    snprintf(endless, sizeof(endless), "HTTP/1.0 200 OK\r\n\r\n%5500s", "x");
+    w.answer = endless;
+    turn_until(one_event);
+    CU_ASSERT_STRING_EQUAL(w.details[0], "probe web: the page is longer than 4 KiB");
+    close_world();
+}
+
+static int64_t in_a_second(void *ctx)
+{
+    struct clock real = clock_system();
+    (void)ctx;
+    return real.mono_ns(real.ctx) + NS_PER_S;
+}
+
+// The host stalled: by the time the agent is at it, the start is a second late.
+static void a_start_that_is_too_late_is_left_out(void)
+{
+    open_world(true, "probes: [{name: db, tcp: '127.0.0.1:PORT', every: 100ms}]\n");
+    w.env.clock.mono_ns = in_a_second;
+    turn_until(has_series);
+    for (int i = 0; i < 20; i++)
+        loop_once(w.env.loop, 20);
+    CU_ASSERT_EQUAL(w.accepted, 0);
+    w.env.clock = clock_system();
+    turn_until(one_accepted);
+    close_world();
+}
+
 static void a_hang_is_told_before_its_timeout_and_once(void)
 {
     open_world(true,
@@ -231,16 +308,6 @@ static void a_hang_is_told_before_its_timeout_and_once(void)
     CU_ASSERT_EQUAL(w.kinds[1], TOCSIN__V1__EVENT_KIND__EVENT_PROBE_CHANGED);
     CU_ASSERT_STRING_EQUAL(w.details[1], "probe web: no answer within 400 ms");
     close_world();
-}
-
-static bool has_series(void)
-{
-    return output_active(w.env.out) > 0;
-}
-
-static bool has_wanted(void)
-{
-    return output_active(w.env.out) >= w.wanted;
 }
 
 static bool has_success(void)
@@ -278,11 +345,6 @@ static void a_port_that_turned_is_asked_out_of_turn(void)
     turn_until(two_events);
     CU_ASSERT_STRING_EQUAL(w.details[1], "probe db: answers again");
     close_world();
-}
-
-static bool one_accepted(void)
-{
-    return w.accepted >= 1;
 }
 
 static bool two_accepted(void)
@@ -366,6 +428,9 @@ int main(void)
         {"a refused connection is told at once", a_refused_connection_is_told_at_once},
         {"a bad status is named", a_bad_status_is_named},
         {"a missing text in the body is named", a_missing_text_in_the_body_is_named},
+        {"a page is judged by what it is", a_page_is_judged_by_what_it_is},
+        {"a page without end is cut off", a_page_without_end_is_cut_off},
+        {"a start that is too late is left out", a_start_that_is_too_late_is_left_out},
         {"a hang is told before its timeout, and once",
             a_hang_is_told_before_its_timeout_and_once},
         {"a local target has its port from the first sample",
