@@ -33,7 +33,7 @@ function doctor(wrap) {
   const text = r.stdout.toString();
   const rows = {};
   let last;
-  for (const line of text.split("\nsamplers\n")[1].split("\nprobes\n")[0].split("\n")) {
+  for (const line of text.split("\nsamplers\n")[1].split(/\n(?=\S)/)[0].split("\n")) {
     const row = line.match(/^ {2}(.{4}) (\S+) +(ok|NO) +(\d+ ms|events) +(.*)$/);
     const fix = line.match(/^ +fix: (.*)$/);
     if (row) rows[row[2]] = last = { tier: row[1].trim(), ok: row[3] === "ok", reason: row[5], fixes: [] };
