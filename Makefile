@@ -3,6 +3,7 @@
 #   make check SAN=asan       build/asan      address + undefined behaviour, leaks
 #   make check SAN=tsan       build/tsan      data races
 #   make SAN=analyze          build/analyze   gcc -fanalyzer over the whole tree
+#   make KAFKA=no             without tocsin-probe-kafka; auto has it when librdkafka is there
 #   make BPF=no               without request latency from the kernel; BPF=yes insists on it,
 #                             BPF=auto has it when clang, bpftool and libbpf are there
 # V=1 shows the commands, WERROR=1 makes a warning fatal (check.sh sets it).
@@ -65,7 +66,7 @@ endif
 $(B)/agent/kernel_load.o: $(B)/bpf.$(BPF_USED)
 
 # --- what is in each folder ------------------------------------------------------------------
-MAINS := agent/main.c agent/netns_helper.c collector/main.c cli/main.c
+MAINS := agent/main.c agent/netns_helper.c agent/kafka_main.c collector/main.c cli/main.c
 lib_src = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
 lib_obj = $(patsubst %.c,$(B)/%.o,$(call lib_src,$(1)))
 LIBS  := base wire rules agent collector cli
@@ -82,6 +83,12 @@ use_flow      := collector rules agent wire base
 archives = $(foreach l,$(use_$(1)),$(B)/lib$(l).a)
 
 PROGRAMS := $(B)/tocsin-agent $(B)/tocsin-agent-netns $(B)/tocsin-collector $(B)/tocsin
+# How far Kafka's consumer groups are behind: a program of its own, for librdkafka's threads.
+KAFKA ?= auto
+KAFKA_USED := $(if $(filter auto,$(KAFKA)),$(shell pkg-config --exists rdkafka 2>/dev/null && echo yes),$(KAFKA))
+ifeq ($(KAFKA_USED),yes)
+PROGRAMS += $(B)/tocsin-probe-kafka
+endif
 
 .PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e drills
 all: $(PROGRAMS)
@@ -90,6 +97,8 @@ ifneq ($(BPF_USED),yes)
 endif
 
 $(B)/tocsin-agent: $(B)/agent/main.o $(call archives,agent)
+$(B)/tocsin-probe-kafka: $(B)/agent/kafka_main.o $(B)/libbase.a
+$(B)/tocsin-probe-kafka: LDLIBS := $(shell pkg-config --libs rdkafka 2>/dev/null) -Wl,--as-needed $(LDLIBS)
 $(B)/tocsin-agent-netns: $(B)/agent/netns_helper.o
 $(B)/tocsin-agent-netns: LDLIBS = # small enough to be read before it gets its capabilities
 $(B)/tocsin-collector: $(B)/collector/main.o $(call archives,collector) $(B)/collector/assets.o

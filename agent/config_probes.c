@@ -250,6 +250,7 @@ static const struct config_key KEYS[] = {
     {"mysql", read_target, 0, TALK(DIALOGUE_MYSQL)},
     {"amqp", read_target, 0, TALK(DIALOGUE_AMQP)},
     {"rabbitmq", read_target, 0, PAGE(PAGE_RABBITMQ, config_page)},
+    {"kafka", read_target, 0, TALK(DIALOGUE_KAFKA)},
     {"nats", read_target, 0,
         &(const struct target){PROBE_TALK, &DIALOGUE_NATS, NULL, read_nats}},
     {"mqtt", read_target, 0, TALK(DIALOGUE_MQTT)},

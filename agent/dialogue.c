@@ -11,7 +11,7 @@
 
 const struct dialogue_kind *const DIALOGUES[DIALOGUE_KINDS] = {&DIALOGUE_REDIS,
     &DIALOGUE_MEMCACHED, &DIALOGUE_POSTGRES, &DIALOGUE_MYSQL, &DIALOGUE_AMQP, &DIALOGUE_NATS,
-    &DIALOGUE_MQTT, &DIALOGUE_WEBSOCKET, &DIALOGUE_DNS, &DIALOGUE_HAPROXY};
+    &DIALOGUE_MQTT, &DIALOGUE_WEBSOCKET, &DIALOGUE_DNS, &DIALOGUE_HAPROXY, &DIALOGUE_KAFKA};
 
 void dialogue_set(struct dialogue *d, const struct dialogue_kind *kind,
     const struct dialogue_words *words, bool wants_values)

@@ -64,6 +64,7 @@ struct dialogue {
     bool wants_stream;             // said by the kind: once more from the start, over TCP
     bool secured, streamed;        // told to the kind: what it speaks over
     bool on_host;                  // told too: both ends are on this host
+    uint8_t version;               // of the protocol, as agreed on
     uint8_t signature[32];         // of a login under way
     uint8_t nonce[DIALOGUE_NONCE]; // random, told to a kind that wants it
     enum dialogue_state state;
@@ -78,6 +79,8 @@ struct dialogue_kind {
     enum dialogue_tls tls;
     bool datagrams; // begins over UDP, a message each
     bool wants_nonce;
+    uint32_t
+        rows_ms; // it gives rows to the sink, and is asked for them so often; 0: it has none
     void (*begin)(struct dialogue *d);
     void (*resume)(
         struct dialogue *d);          // the next round on a kept connection; NULL: none is kept
@@ -101,8 +104,8 @@ void dialogue_done(struct dialogue *d);   // frees; all zero is fine too
 extern const struct dialogue_kind DIALOGUE_LINE, DIALOGUE_TLS, DIALOGUE_REDIS,
     DIALOGUE_MEMCACHED, DIALOGUE_POSTGRES, DIALOGUE_MYSQL, DIALOGUE_AMQP, DIALOGUE_NATS,
     DIALOGUE_MQTT, DIALOGUE_WEBSOCKET, DIALOGUE_DNS, DIALOGUE_ICMP, DIALOGUE_HAPROXY,
-    DIALOGUE_POSTGRES_KEPT;
-#define DIALOGUE_KINDS 10
+    DIALOGUE_POSTGRES_KEPT, DIALOGUE_KAFKA;
+#define DIALOGUE_KINDS 11
 extern const struct dialogue_kind
     *const DIALOGUES[DIALOGUE_KINDS]; // those with a key of their own
 

@@ -66,13 +66,14 @@ static int talk_attempt_init(struct probe_attempt *a)
     return talk_init(&of(a)->talk, probe_env(a->probe)->loop, on_answered, on_talked);
 }
 
-// Whether this attempt asks for the numbers of an answer that is a page.
+// Whether this attempt asks for the numbers of an answer that is a page or has rows.
 static void ask_numbers(struct talk_attempt *a, const struct probe_config *c)
 {
     struct env *env = probe_env(a->attempt.probe);
-    struct numbers *n = c->page ? probe_numbers(a->attempt.probe) : NULL;
+    uint32_t every_ms = c->page ? c->page->values_ms : c->dialogue->rows_ms;
+    struct numbers *n = every_ms ? probe_numbers(a->attempt.probe) : NULL;
     a->numbers = n && numbers_begin(n, a, clock_mono_ns(&env->clock),
-                          clock_wall_ms(&env->clock), c->page->values_ms);
+                          clock_wall_ms(&env->clock), every_ms);
     if (a->numbers)
         a->sink = numbers_sink(n);
     a->talk.dialogue.sink = a->numbers ? &a->sink : NULL;

@@ -21,7 +21,7 @@ wanted='gcc make pkg-config libc6-dev libcurl4-openssl-dev libprotobuf-c-dev pro
 [ "$what" = test ] && wanted="$wanted libcunit1-dev nginx-light:nginx redis-server:redis-server
     redis-tools:redis-benchmark postgresql wrk:wrk prometheus:promtool
     prometheus-alertmanager:amtool prometheus-node-exporter:prometheus-node-exporter chromium:chromium memcached:memcached nats-server:nats-server
-    mosquitto:mosquitto mariadb-server:mariadbd openssl:openssl dnsmasq-base:dnsmasq iproute2:ip
+    mosquitto:mosquitto mariadb-server:mariadbd openssl:openssl dnsmasq-base:dnsmasq librdkafka-dev iproute2:ip
     rabbitmq-server:rabbitmqctl haproxy:haproxy
     monitoring-plugins-basic clang-14:clang-14 libbpf-dev bpftool:bpftool"
 

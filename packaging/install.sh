@@ -9,6 +9,8 @@ put() { mkdir -p "$d$(dirname "$3")" && install -m "$1" "$2" "$d$3"; }
 keep() { [ -e "$d$3" ] || put "$1" "$2" "$3"; }
 
 for p in tocsin tocsin-agent tocsin-agent-netns tocsin-collector; do put 755 "$B/$p" "$PREFIX/bin/$p"; done
+# Where it was built: librdkafka is optional.
+[ ! -x "$B/tocsin-probe-kafka" ] || put 755 "$B/tocsin-probe-kafka" "$PREFIX/bin/tocsin-probe-kafka"
 for u in tocsin-agent tocsin-collector; do
     sed "s|@BINDIR@|$PREFIX/bin|" "packaging/systemd/$u.service" >"$B/$u.service"
     put 644 "$B/$u.service" "/etc/systemd/system/$u.service"

@@ -4,6 +4,7 @@
 #include "agent/page.h"
 #include "tests/lib/run.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TEXT(s) s, sizeof(s) - 1
@@ -48,9 +49,11 @@ static void close_heard(struct heard *h)
     "10.11.6-MariaDB-x\0"                                                                      \
     "\x05\0\0\0AAAAAAAA\0\xfe\xf7\x21\2\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0BBBBBBBBBBBB\0"       \
     "mysql_native_pa"
-#define POSTGRES_MD5 "c827f95590aef08f2d04ac5e8d94d9c3"
-#define ACCEPTED     "H7QHzQjhR/dcdyL8dmF1J7yx9/c="
-#define OK_PACKET    "\7\0\0\2\0\0\0\2\0\0\0"
+#define POSTGRES_MD5   "c827f95590aef08f2d04ac5e8d94d9c3"
+#define KAFKA_VERSIONS "\0\0\0\x10\0\0\0\0\0\0\0\0\0\1\0\3\0\0\0\1"
+#define KAFKA_BROKERS  "\0\0\0\1\0\0\0\1\0\1h\0\0\x23\x84\xff\xff\0\0\0\1" // and the controller
+#define ACCEPTED       "H7QHzQjhR/dcdyL8dmF1J7yx9/c="
+#define OK_PACKET      "\7\0\0\2\0\0\0\2\0\0\0"
 
 static const struct conversation {
     const char *what;
@@ -123,6 +126,17 @@ static const struct conversation {
         TEXT("Z\0\0\0\5I"), false, DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
     {"postgres refuses the login", &DIALOGUE_POSTGRES_KEPT, {.user = "u", .password = "p"},
         TEXT("E\0\0\0\x17SFATAL\0C28P01\0Mno\0\0"), false, DIALOGUE_FAILED, CLASS_LOGIN, NULL},
+    {"kafka", &DIALOGUE_KAFKA, {0},
+        TEXT(KAFKA_VERSIONS "\0\0\0\x1d\0\0\0\1" KAFKA_BROKERS "\0\0\0\0"), true, DIALOGUE_DONE,
+        CLASS_NONE, "tocsin"},
+    {"kafka of another time", &DIALOGUE_KAFKA, {0},
+        TEXT("\0\0\0\x10\0\0\0\0\0\0\0\0\0\1\0\3\0\x09\0\x0d"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
+    {"kafka lies about its brokers", &DIALOGUE_KAFKA, {0},
+        TEXT(KAFKA_VERSIONS "\0\0\0\x0c\0\0\0\1\x7f\xff\xff\xff\0\0\0\0"), false,
+        DIALOGUE_FAILED, CLASS_PROTOCOL, NULL},
+    {"no kafka", &DIALOGUE_KAFKA, {0}, TEXT("HTTP/1.1 400 Bad\r\n"), false, DIALOGUE_FAILED,
+        CLASS_PROTOCOL, NULL},
     {"mysql", &DIALOGUE_MYSQL, {0}, TEXT(GREETING OK_PACKET), true, DIALOGUE_GOES_ON,
         CLASS_NONE, "SHOW GLOBAL STATUS"},
     {"mysql denies nobody", &DIALOGUE_MYSQL, {0},
@@ -265,6 +279,55 @@ static void takes_a_page_in_pieces(void)
     close_heard(&h);
 }
 
+static char rows[1024];
+static void take_row(void *ctx, const char *name, const struct wire_label *labels, size_t n,
+    enum series_kind kind, const char *unit, double value)
+{
+    size_t len = strlen(rows);
+    (void)ctx;
+    (void)kind;
+    (void)unit;
+    len += (size_t)snprintf(rows + len, sizeof(rows) - len, "%s", name);
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(rows + len, sizeof(rows) - len, " %s", labels[i].value);
+    snprintf(rows + len, sizeof(rows) - len, " %g\n", value);
+}
+
+static void gives_rows(void)
+{
+    static const struct page_sink SINK = {.value = take_row};
+    // One topic of two partitions: one whole, one without a leader that lost a replica.
+    static const char TOPICS[] = "\0\0\0\x5c\0\0\0\2" KAFKA_BROKERS "\0\0\0\1\0\0\0\6orders\0"
+                                 "\0\0\0\2"
+                                 "\0\0\0\0\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1"
+                                 "\0\5\0\0\0\1\xff\xff\xff\xff\0\0\0\1\0\0\0\1\0\0\0\0";
+    struct dialogue_words none = {0};
+    for (size_t piece = 1; piece < sizeof(TOPICS); piece += 20) {
+        struct heard h;
+        rows[0] = '\0';
+        open_heard(&h, &DIALOGUE_KAFKA, &none);
+        h.d.sink = &SINK;
+        hear(&h, TEXT(KAFKA_VERSIONS "\0\0\0\x1d\0\0\0\1" KAFKA_BROKERS "\0\0\0\0"), piece);
+        CU_ASSERT_TRUE(h.d.answered);
+        CU_ASSERT_EQUAL(h.d.state, DIALOGUE_GOES_ON);
+        hear(&h, TEXT(TOPICS), piece);
+        CU_ASSERT_EQUAL(h.d.state, DIALOGUE_DONE);
+        CU_ASSERT_STRING_EQUAL(rows,
+            "kafka_brokers 1\nkafka_topic_partitions orders 2\n"
+            "kafka_topic_partition_leader orders 0 1\n"
+            "kafka_topic_partition_replicas orders 0 1\n"
+            "kafka_topic_partition_in_sync_replica orders 0 1\n"
+            "kafka_topic_partition_under_replicated_partition orders 0 0\n"
+            "kafka_topic_partition_leader orders 1 -1\n"
+            "kafka_topic_partition_replicas orders 1 1\n"
+            "kafka_topic_partition_in_sync_replica orders 1 0\n"
+            "kafka_topic_partition_under_replicated_partition orders 1 1\n"
+            "tocsin_kafka_under_replicated_partitions 1\n"
+            "tocsin_kafka_leaderless_partitions 1\n");
+        close_heard(&h);
+    }
+}
+
 static void a_peer_that_hangs_up_has_not_answered(void)
 {
     struct dialogue_words none = {0};
@@ -286,6 +349,7 @@ static void every_class_has_a_name(void)
 static const struct test TESTS[] = {
     {"comes to a verdict, in pieces too", comes_to_a_verdict},
     {"takes numbers", takes_numbers},
+    {"gives rows, in pieces too", gives_rows},
     {"takes a page in pieces", takes_a_page_in_pieces},
     {"a peer that hangs up has not answered", a_peer_that_hangs_up_has_not_answered},
     {"every class has a name", every_class_has_a_name},
