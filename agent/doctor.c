@@ -3,6 +3,7 @@
 #include "agent/icmp.h"
 #include "agent/ladder.h"
 #include "agent/netns_watch.h"
+#include "agent/scrape_config.h"
 #include "base/listener.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +36,26 @@ static const char *program_fault(const char *path, const struct child_user *user
     return user->name && geteuid() != 0 && user->uid != geteuid()
                ? "only root can be another user"
                : NULL;
+}
+
+static void print_scrapes(const struct agent_config *c, struct buf *out)
+{
+    if (c->n_scrapes)
+        buf_adds(out, "scrape_configs\n");
+    for (size_t i = 0; i < c->n_targets; i++) {
+        const struct scrape_target *t = &c->targets[i];
+        buf_addf(out, "  %-16s %-4s %" PRId64 " ms  %s%s\n", t->job->name, "", t->every_ms,
+            t->url, t->job->tls.insecure ? "; its certificate is not looked at" : "");
+    }
+    for (size_t i = 0; i < c->n_scrapes; i++) {
+        bool any = false;
+        for (size_t k = 0; k < c->n_targets && !any; k++)
+            any = c->targets[k].job == &c->scrapes[i];
+        if (!any)
+            buf_addf(out,
+                "  %-16s %-4s no target is left\n                         fix: static_configs, relabel_configs\n",
+                c->scrapes[i].name, "NO");
+    }
 }
 
 static void print_exec(const struct agent_config *c, struct buf *out)
@@ -150,6 +171,7 @@ int doctor_print(const struct schedule *s, const struct agent_config *c,
         print_probe(out, &c->probes[i]);
     if (!c->n_probes)
         buf_adds(out, "  none\n");
+    print_scrapes(c, out);
     print_receivers(c, out);
     print_exec(c, out);
     buf_adds(out, "repairs\n");

@@ -55,7 +55,7 @@ static const char HELP[] =
     "  --version           print the version and exit\n"
     "  --help              print this and exit\n\n"
     "Exit status: 0 stopped as asked, 1 failure, 2 wrong usage, 78 invalid configuration.\n"
-    "SIGHUP reads the probes of the configuration again; the whole file is used or nothing of it.\n";
+    "SIGHUP reads probes, scrapes, plugins and receivers again; all of the file is used or nothing.\n";
 
 struct options {
     const char *config;
@@ -255,7 +255,7 @@ static void reload(struct core *c)
         !same(next->state_dir, old->state_dir) || !same(next->host, old->host) ||
         next->dependencies != old->dependencies)
         log_warn("config_needs_restart", "detail=%s",
-            log_q("only probes are taken over by a reload"));
+            log_q("only probes, scrapes, plugins, statsd and otlp are taken over by a reload"));
     struct err err = {0};
     rc = parts_apply(c->parts, old, next, &err);
     if (rc < 0) {
@@ -474,8 +474,11 @@ out:
 
 static void check_print(const struct agent_config *c, struct buf *out)
 {
-    buf_addf(out, "%s: ok, %zu probes, %zu repairs\n", c->path ? c->path : "no file",
-        c->n_probes, c->n_repairs);
+    buf_addf(out, "%s: ok, %zu probes, %zu repairs", c->path ? c->path : "no file", c->n_probes,
+        c->n_repairs);
+    if (c->n_targets)
+        buf_addf(out, ", %zu scrape targets", c->n_targets);
+    buf_addc(out, '\n');
     doctor_repairs(c, out);
 }
 

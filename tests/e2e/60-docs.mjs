@@ -28,7 +28,7 @@ for (const [i, yaml] of blocks("yaml").entries()) {
   } else if (/^overrides:/m.test(yaml)) {
     const file = w.put("rules/mine.overrides.yaml", yaml);
     cases.push(["the README's overrides apply to its rule", () => exec(tocsin, "rules", "check", rules, file)]);
-  } else if (/^probes:|^repairs:|^exec:|^collector:/m.test(yaml)) {
+  } else if (/^probes:|^repairs:|^exec:|^scrape_configs:|^collector:/m.test(yaml)) {
     const file = w.put(`agent-${i}.yaml`, here(yaml));
     cases.push([`the README's agent configuration ${i} is taken`, () => exec(join(bin, "tocsin-agent"), "--config", file, "--check")]);
   } else if (/^listen:|^route:/m.test(yaml)) {
