@@ -309,8 +309,12 @@ static int begin(struct talk *t, int type)
     t->fd = socket(to->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     t->open = t->fd != -1;
     // On loopback a refusal comes from connect itself; it is told as any other.
-    if (!t->open || (connect(t->fd, to, t->to.len) == -1 && errno != EINPROGRESS))
+    if (!t->open)
         return errno;
+    if (connect(t->fd, to, t->to.len) == -1 && errno != EINPROGRESS)
+        // Whose queue is full at a path says so at once, at a port it lets us wait. Who hangs is a timeout
+        // at both.
+        return to->sa_family == AF_UNIX && errno == EAGAIN ? 0 : errno;
     t->io = loop_io_add(t->loop, t->fd, EPOLLOUT, on_io, t);
     return t->io ? 0 : ENOMEM;
 }

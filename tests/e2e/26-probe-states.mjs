@@ -64,7 +64,7 @@ await run([
         probe("slow", (await slowed(port)).port, "1s", "8s");
         probe("wrong", mail.port, "250ms", "1s");
       }
-      config += `  - {name: haproxy-socket, haproxy: "${started.haproxy.socket}", every: 250ms, timeout: 1s}\n`;
+      config += `  - {name: haproxy-socket, haproxy: "${started.haproxy.socket}", every: 50ms, timeout: 500ms}\n`;
       config += `  - {name: varz, nats: "http://127.0.0.1:${started.nats.monitor}", every: 250ms, timeout: 1s}\n`;
       config += `  - {name: bystander, tcp: "127.0.0.1:${started.other.port}", expect: hello, every: 100ms, timeout: 1s}\n`;
       await w.collector({ rules: [w.put("rules.yaml", "groups: []\n")] });
@@ -96,6 +96,8 @@ await run([
       check((await success("bystander")) === 1, "the bystander failed");
       check((await value('tocsin_probe_skipped_total{probe="bystander"}')) === skipped, "a turn of the bystander was left out");
       check(latency < 0.1 && lag < 0.1, `the bystander waited: p99 ${latency}, lag ${lag}`);
+      // Its socket's queue is full by now, which is no trouble of this agent.
+      check(Number.isNaN(await value('tocsin_probe_failures_total{probe="haproxy-socket",class="local"}')), "a full queue was told as our own trouble");
       for (const child of all) servers.signal(child, "SIGCONT");
       await both(KINDS, (k) => up(`${k.kind}-is`));
     },
