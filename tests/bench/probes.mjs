@@ -89,11 +89,11 @@ async function kinds() {
 
 async function cost() {
   const idle = await measure("none", "");
-  console.log(`CPU of the agent per probe, ${seconds} s each at 200 a second (over TLS 20), numbers of the service once a second`);
+  console.log(`CPU of the agent per probe, ${seconds} s each at 200 a second (over TLS 50), numbers of the service once a second`);
   console.log(`${"".padEnd(28)} us a probe    asked/s   p50 ms   p99 ms`);
   for (const [i, [what, target]] of (await kinds()).entries()) {
     // Handshakes cost the servers more than us: fewer, so that what is measured is not their queue.
-    const [n, every] = /TLS|RSA/.test(what) ? [4, 200] : [10, 50];
+    const [n, every] = /TLS|RSA/.test(what) ? [10, 200] : [10, 50];
     const list = Array.from({ length: n }, (_, k) => `  - {name: p${k}, ${target}, every: ${every}ms}\n`).join("");
     const m = await measure(`kind${i}`, `probes:\n${list}`);
     const us = (m.rate - idle.rate) / m.asked;
