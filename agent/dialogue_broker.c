@@ -29,17 +29,15 @@ static size_t amqp_hear(struct dialogue *d, const uint8_t *data, size_t len)
     return len;
 }
 
-const struct dialogue_kind DIALOGUE_AMQP = {
-    .name = "amqp", .port = 5672, .begin = amqp_begin, .hear = amqp_hear};
+const struct dialogue_kind DIALOGUE_AMQP = {.name = "amqp",
+    .port = 5672,
+    .tls = DIALOGUE_TLS_FIRST,
+    .begin = amqp_begin,
+    .hear = amqp_hear};
 
 // --- NATS: the server speaks first ---------------------------------------------------------------
 
 enum { NATS_INFO, NATS_PONG };
-
-static void nats_begin(struct dialogue *d)
-{
-    d->step = NATS_INFO;
-}
 
 static void nats_connect(struct dialogue *d)
 {
@@ -60,14 +58,24 @@ static void nats_connect(struct dialogue *d)
     d->step = NATS_PONG;
 }
 
+// Under TLS it does not introduce itself again.
+static void nats_begin(struct dialogue *d)
+{
+    d->step = NATS_INFO;
+    if (d->secured)
+        nats_connect(d);
+}
+
 static size_t nats_hear(struct dialogue *d, const uint8_t *data, size_t len)
 {
     size_t line, taken;
-    if (!dialogue_line(data, len, &line, &taken))
+    if (d->turns_secure || !dialogue_line(data, len, &line, &taken))
         return 0;
     bool login = d->words.user || d->words.password;
     if (d->step == NATS_INFO && dialogue_begins(data, line, "INFO {")) {
-        nats_connect(d);
+        d->turns_secure = d->words.tls && !d->secured;
+        if (!d->turns_secure)
+            nats_connect(d);
     } else if (d->step == NATS_PONG && dialogue_begins(data, line, "PONG")) {
         d->answered = true;
         d->state = DIALOGUE_DONE;
@@ -92,8 +100,12 @@ static size_t nats_hear(struct dialogue *d, const uint8_t *data, size_t len)
     return taken;
 }
 
-const struct dialogue_kind DIALOGUE_NATS = {
-    .name = "nats", .port = 4222, .has_login = true, .begin = nats_begin, .hear = nats_hear};
+const struct dialogue_kind DIALOGUE_NATS = {.name = "nats",
+    .port = 4222,
+    .has_login = true,
+    .tls = DIALOGUE_TLS_ASKED,
+    .begin = nats_begin,
+    .hear = nats_hear};
 
 // --- MQTT ----------------------------------------------------------------------------------------
 
@@ -157,5 +169,9 @@ static size_t mqtt_hear(struct dialogue *d, const uint8_t *data, size_t len)
     return 4;
 }
 
-const struct dialogue_kind DIALOGUE_MQTT = {
-    .name = "mqtt", .port = 1883, .has_login = true, .begin = mqtt_begin, .hear = mqtt_hear};
+const struct dialogue_kind DIALOGUE_MQTT = {.name = "mqtt",
+    .port = 1883,
+    .has_login = true,
+    .tls = DIALOGUE_TLS_FIRST,
+    .begin = mqtt_begin,
+    .hear = mqtt_hear};

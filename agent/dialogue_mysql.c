@@ -11,6 +11,7 @@
 
 #define MYSQL_CAPABILITIES                                                                     \
     0x00088201u // long password, 4.1 protocol, secure connection, plugin auth
+#define MYSQL_TLS    0x800u
 #define MYSQL_SALT   20
 #define MYSQL_DENIED 1045
 #define MYSQL_NATIVE "mysql_native_password"
@@ -48,6 +49,14 @@ static bool scramble(
     return ok;
 }
 
+// What we are able to, the longest packet, the character set.
+static void mysql_head(struct dialogue *d)
+{
+    uint32_t able = MYSQL_CAPABILITIES | (d->words.tls ? MYSQL_TLS : 0);
+    uint8_t head[32] = {able & 255, able >> 8 & 255, able >> 16 & 255, 0, 0, 0, 1, 0, 33};
+    buf_add(&d->say, head, sizeof(head));
+}
+
 static void mysql_login(
     struct dialogue *d, uint8_t number, const uint8_t *salt, bool only_the_proof)
 {
@@ -63,9 +72,7 @@ static void mysql_login(
         }
     }
     if (!only_the_proof) {
-        uint8_t head[32] = {MYSQL_CAPABILITIES & 255, MYSQL_CAPABILITIES >> 8 & 255,
-            MYSQL_CAPABILITIES >> 16 & 255, 0, 0, 0, 1, 0, 33};
-        buf_add(b, head, sizeof(head));
+        mysql_head(d);
         buf_add(b, user, strlen(user) + 1);
         buf_addc(b, (char)n);
     }
@@ -107,6 +114,22 @@ static bool mysql_salt(const uint8_t *p, size_t n, uint8_t ret[static MYSQL_SALT
     memcpy(ret, p + at, 8);
     memcpy(ret + 8, p + at + 27, 12);
     return true;
+}
+
+// The head of a login alone asks for TLS; the login follows under it (mysql_begin).
+static void mysql_ask_tls(struct dialogue *d, uint8_t number, const uint8_t *p, size_t n,
+    const uint8_t salt[static MYSQL_SALT])
+{
+    const uint8_t *end = memchr(p + 1, 0, n - 1); // there: mysql_salt has seen it
+    if (!(end[5 + 8 + 1 + 1] & MYSQL_TLS >> 8)) {
+        dialogue_fail(d, CLASS_TLS, "it does not speak TLS");
+        return;
+    }
+    size_t at = packet_begin(&d->say, (uint8_t)(number + 1));
+    mysql_head(d);
+    packet_end(&d->say, at);
+    memcpy(d->signature, salt, MYSQL_SALT);
+    d->turns_secure = true;
 }
 
 static void mysql_end(struct dialogue *d)
@@ -177,8 +200,11 @@ static void mysql_packet(struct dialogue *d, uint8_t number, const uint8_t *p, s
             dialogue_refused(d, CLASS_PROTOCOL, "not MySQL", p, n);
             return;
         }
+        if (d->words.tls)
+            mysql_ask_tls(d, number, p, n, salt);
+        else
+            mysql_login(d, (uint8_t)(number + 1), salt, false);
         d->step = MYSQL_LOGIN;
-        mysql_login(d, (uint8_t)(number + 1), salt, false);
         break;
     case MYSQL_LOGIN:
         if (p[0] == 0) {
@@ -209,12 +235,14 @@ static void mysql_packet(struct dialogue *d, uint8_t number, const uint8_t *p, s
 
 static void mysql_begin(struct dialogue *d)
 {
-    d->step = MYSQL_GREETING;
+    d->step = d->secured ? MYSQL_LOGIN : MYSQL_GREETING;
+    if (d->secured)
+        mysql_login(d, 2, d->signature, false); // after the greeting and the asking
 }
 
 static size_t mysql_hear(struct dialogue *d, const uint8_t *data, size_t len)
 {
-    if (len < 4)
+    if (len < 4 || d->turns_secure)
         return 0;
     size_t n = data[0] | (size_t)data[1] << 8 | (size_t)data[2] << 16;
     if (!n || n > DIALOGUE_HEARD_MAX / 2) {
@@ -256,6 +284,7 @@ static const struct dialogue_value MYSQL[] = {
 const struct dialogue_kind DIALOGUE_MYSQL = {.name = "mysql",
     .port = 3306,
     .has_login = true,
+    .tls = DIALOGUE_TLS_ASKED,
     .begin = mysql_begin,
     .hear = mysql_hear,
     .values = MYSQL,

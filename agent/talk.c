@@ -115,6 +115,12 @@ static bool turn_secure(struct talk *t)
         over(t);
         return false;
     }
+    // What it said to ask for TLS goes out in the clear, before.
+    if (buf_add(&t->out, d->say.data, d->say.len) < 0) {
+        failed(t, ENOMEM);
+        return false;
+    }
+    buf_reset(&d->say);
     t->secure = secure_new(t->to.trust, t->to.name);
     if (!t->secure) {
         failed(t, ENOMEM);

@@ -74,7 +74,7 @@ await run([
       check(rtt > 0 && rtt < 0.1, `rtt ${rtt}`);
       check((await value('probe_icmp_duration_seconds{probe="v4",phase="resolve"}')) < 0.1, "resolve");
       for (let i = 1; i <= 50; i++) check((await success(`many${i}`)) === 1, `many${i}`);
-      check((await value("max(tocsin_probe_start_lag_seconds_max)")) < 0.1, "starts are late");
+      check((await value("max(tocsin_probe_start_lag_seconds_max)")) < 0.5, "starts are late");
       check((await value('tocsin_agent_sampler_available{sampler="probe.icmp"}')) === 1, "available");
       check(!/ping_group_range/.test(doctor()), "the doctor has nothing to say");
     },

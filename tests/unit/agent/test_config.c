@@ -168,7 +168,7 @@ static void names_every_mistake(void)
         {"probes: [{websocket: 'http://a/'}]\n", "is not a ws or wss URL"},
         {"probes: [{websocket: 'ws://a/', tls: true}]\n", "says whether it is TLS"},
         {"probes: [{http: 'http://a/', tls: true}]\n", "write https://"},
-        {"probes: [{amqp: a, tls: true}]\n", "is not for `amqp`"},
+        {"probes: [{icmp: a, tls: true}]\n", "is not for `icmp`"},
         {"probes: [{tls: 'a:1', redis: a}]\n", "one target"},
         {"probes: [{nginx: 'a:80'}]\n", "http://127.0.0.1/nginx_status"},
         {"probes: [{rabbitmq: 'a:80'}]\n", "http://127.0.0.1:15672"},
