@@ -252,6 +252,11 @@ static __always_inline void arrived(struct latency_shared *m, struct sock *sk,
         x->phase = port->tls && !tp->bytes_sent ? PHASE_HELLO : PHASE_OPEN;
         x->seen_seq = tp->copied_seq;
     }
+    // Its answer is with the client before sock_send_length is told of it.
+    if (x->phase == PHASE_HELLO && tp->bytes_sent) {
+        x->phase = PHASE_FINISH;
+        x->mark_seq = x->seen_seq;
+    }
     if (x->phase == PHASE_FINISH) {
         if (tp->rcv_nxt - x->mark_seq <= LATENCY_TLS_FINISHED)
             x->finished = 1;
@@ -385,7 +390,8 @@ static __always_inline int tls_sent(const struct latency_shared *m,
     if (x->phase == PHASE_HELLO)
         return 0;
     if (tp->write_seq - x->mark_seq <= LATENCY_TLS_FINISHED) {
-        x->finished = 1;
+        if (tp->write_seq != x->mark_seq) // else it is the hello, told of late
+            x->finished = 1;
         return 0;
     }
     if (x->next) {

@@ -119,7 +119,7 @@ await run([
       w.redis = w.spawn("redis", "redis-server", ["--port", String(redis.port), "--bind", "127.0.0.1", "--unixsocket", redis.path, "--save", "", "--dir", w.dir, "--tcp-backlog", "77"]);
       await until("redis", () => execFileSync("redis-cli", ["-p", String(redis.port), "ping"]).toString().includes("PONG"));
       await w.collector();
-      await w.agent();
+      await w.agent({ config: "dependencies: {top: 256}\n" });
       const of = `service="redis-server",path="${redis.path}"`;
       await until("it to listen", async () => (await value(`tocsin_service_listening{${of}}`)) === 1, 15000);
       await until("its queue", async () => (await value(`tocsin_service_accept_queue_limit{${of}}`)) === 77, 5000);
