@@ -37,6 +37,7 @@ struct closes {
     void (*drained)(void *ctx);
     void *ctx;
     bool left;      // not told of closes now, by our own wish
+    bool roomy;     // the buffer is large
     bool overrun;   // since the buffer was last empty
     uint32_t drops; // the kernel's count at the last reading
     uint64_t lost;
