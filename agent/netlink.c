@@ -13,9 +13,13 @@ static int bind_to(struct netlink *nl, uint32_t groups, int receive_bytes)
 {
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
 
-    // Beyond net.core.rmem_max only with CAP_NET_ADMIN; take what we get.
-    if (receive_bytes > 0 && setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes,
-                                 sizeof(receive_bytes)) == -1)
+    // Beyond net.core.rmem_max only with CAP_NET_ADMIN; take what we get, and what it has already: whoever
+    // made it for us may have been allowed more.
+    int have = 0;
+    socklen_t len = sizeof(have);
+    if (getsockopt(nl->fd, SOL_SOCKET, SO_RCVBUF, &have, &len) == 0 && have < receive_bytes &&
+        setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes, sizeof(receive_bytes)) ==
+            -1)
         setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
     if (bind(nl->fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
         int rc = -errno;
