@@ -19,6 +19,25 @@ static int64_t now_ns(const struct scrapes *e)
 
 // --- a turn ------------------------------------------------------------------------------------------
 
+// What there is of a target whatever its page held.
+static void write_own(struct scrape *s, bool good)
+{
+    struct intake_round round = intake_so_far(s->in);
+    const struct {
+        const char *name, *unit;
+        enum series_kind kind;
+        double v;
+    } own[] = {{"up", "1", SERIES_STATE, good},
+        {"scrape_duration_seconds", "s", SERIES_GAUGE,
+            (double)(now_ns(s->engine) - s->begun_ns) / 1e9},
+        {"scrape_samples_scraped", "1", SERIES_GAUGE, (double)round.samples},
+        {"scrape_samples_post_metric_relabeling", "1", SERIES_GAUGE, (double)round.kept},
+        {"scrape_series_added", "1", SERIES_GAUGE, (double)intake_coming(s->in, good)},
+        {"tocsin_scrape_skipped_total", "1", SERIES_COUNTER, (double)s->skipped}};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        intake_own(s->in, own[i].name, own[i].kind, own[i].unit, own[i].v);
+}
+
 // That a target came or went is told at once, in words too.
 static void tell(struct scrape *s, bool good)
 {
@@ -39,17 +58,8 @@ static void tell(struct scrape *s, bool good)
 void scrape_done(struct scrape *s, bool good)
 {
     struct scrapes *e = s->engine;
-    struct intake_round round = intake_so_far(s->in);
-    double took = (double)(now_ns(e) - s->begun_ns) / 1e9;
     s->active = false;
-    intake_own(s->in, "up", SERIES_STATE, "1", good);
-    intake_own(s->in, "scrape_duration_seconds", SERIES_GAUGE, "s", took);
-    intake_own(s->in, "scrape_samples_scraped", SERIES_GAUGE, "1", (double)round.samples);
-    intake_own(
-        s->in, "scrape_samples_post_metric_relabeling", SERIES_GAUGE, "1", (double)round.kept);
-    intake_own(
-        s->in, "scrape_series_added", SERIES_GAUGE, "1", (double)intake_coming(s->in, good));
-    intake_own(s->in, "tocsin_scrape_skipped_total", SERIES_COUNTER, "1", (double)s->skipped);
+    write_own(s, good);
     intake_end(s->in, good, NULL);
     tell(s, good);
     e->env->flush(e->env->core);
@@ -174,8 +184,10 @@ static struct scrape *scrape_new(struct scrapes *e, const struct scrape_target *
         s->in = intake_new(e->env->out, &o);
     }
     endpoint_set(&s->endpoint, t->host, t->port);
-    if (s->timer && s->in)
+    if (s->timer && s->in) {
+        write_own(s, false); // so that its pages cannot take their places
         return s;
+    }
     scrape_free(s, 0);
     return NULL;
 }

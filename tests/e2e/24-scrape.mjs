@@ -48,7 +48,7 @@ const fetchBytes = async (url, accept) => {
 // --- the two beside each other --------------------------------------------------------------------------
 
 const jobs = []; // as both read them
-const job = (name, path, more = {}) => jobs.push({ job_name: name, metrics_path: path, scrape_interval: "1s", scrape_timeout: "1s", static_configs: [{ targets: [base] }], ...more });
+const job = (name, path, more = {}) => jobs.push({ job_name: name, metrics_path: path, scrape_interval: "2s", scrape_timeout: "2s", static_configs: [{ targets: [base] }], ...more });
 
 async function prometheus() {
   const port = await freePort();
@@ -215,7 +215,7 @@ backend none
     }
 
   put("/gen", TEXT, generated(50000));
-  job("gen", "/gen", { metric_relabel_configs: [{ source_labels: ["__name__", "path", "code", "n", "le", "quantile"], action: "hashmod", modulus: 4, target_label: "__tmp_part" }, { source_labels: ["__tmp_part"], regex: "0", action: "keep" }], series_limit: 14000, scrape_interval: "5s", scrape_timeout: "5s" });
+  job("gen", "/gen", { metric_relabel_configs: [{ source_labels: ["__name__", "path", "code", "n", "le", "quantile"], action: "hashmod", modulus: 5, target_label: "__tmp_part" }, { source_labels: ["__tmp_part"], regex: "0", action: "keep" }], series_limit: 12000, scrape_interval: "10s", scrape_timeout: "10s" });
 
   put("/relabel", TEXT, `${RELABEL}\n`);
   for (let i = 0; i < 60; i++) job(`r${i}`, "/relabel", { metric_relabel_configs: Array.from({ length: 1 + random(4) }, rule) });
@@ -282,9 +282,9 @@ await run([
     },
   ],
   [
-    "a page of 50,000 lines: a quarter of it kept, every value the same",
+    "a page of 50,000 lines: a fifth of it kept, every value the same",
     async () => {
-      const n = await same("gen", { least: 5000, timeout: 60000 });
+      const n = await same("gen", { least: 5000, timeout: 90000 });
       for (const metric of ["scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "up"])
         check((await own(prom, metric, "gen")) === (await own(w.url, metric, "gen")), `${metric}: ${await own(prom, metric, "gen")}, here ${await own(w.url, metric, "gen")}`);
       console.log(`      ${await own(w.url, "scrape_samples_scraped", "gen")} samples, ${n} kept; a scrape took ${(await own(w.url, "scrape_duration_seconds", "gen")).toFixed(3)} s, Prometheus's ${(await own(prom, "scrape_duration_seconds", "gen")).toFixed(3)} s`);
@@ -299,7 +299,7 @@ await run([
         await until("one verdict", async () => (await up(prom)) === (await up(w.url)), 5000).catch(async () => {
           throw new Error(`r${i}: up ${await up(prom)}, here ${await up(w.url)} ${JSON.stringify(jobs.find((j) => j.job_name === `r${i}`).metric_relabel_configs)}`);
         });
-        n += await same(`r${i}`, { least: 0, timeout: 5000 }).catch((e) => {
+        n += await same(`r${i}`, { least: 0, timeout: 8000 }).catch((e) => {
           throw new Error(`${e.message}\n${JSON.stringify(jobs.find((j) => j.job_name === `r${i}`).metric_relabel_configs)}`);
         });
         for (const metric of ["scrape_samples_scraped", "scrape_samples_post_metric_relabeling"]) check((await own(prom, metric, `r${i}`)) === (await own(w.url, metric, `r${i}`)), `r${i}: ${metric}`);
@@ -322,7 +322,7 @@ await run([
         const [theirs, ours] = [await own(prom, "up", name), await own(w.url, "up", name)];
         if (theirs !== ours) wrong.push(`${name}: up ${theirs} at Prometheus, ${ours} here`);
         if (/^bad/.test(name) && ours !== 0) wrong.push(`${name} is up`);
-        await same(name, { least: 0, timeout: 4000 }).catch((e) => wrong.push(e.message));
+        await same(name, { least: 0, timeout: 8000 }).catch((e) => wrong.push(e.message));
       }
       check(wrong.length === 0, wrong.join("\n"));
       check((await own(w.url, "up", "samples")) === 0, "sample_limit");
@@ -337,16 +337,16 @@ await run([
       });
       const at = Number(pages.get("/stamped").body.toString().match(/x 1 (\d+)/)[1]);
       await until("the stamp", async () => Math.abs(Number((await instant(w.url, 'timestamp(x{job="stamped"}) * 1000'))[0].value[1]) - at) < 60);
-      check(Number((await instant(w.url, 'time() - timestamp(x{job="unstamped"})'))[0].value[1]) < 4, "honor_timestamps: false");
+      check(Number((await instant(w.url, 'time() - timestamp(x{job="unstamped"})'))[0].value[1]) < 4.9, "honor_timestamps: false");
       pages.get("/honor").status = 500;
-      await until("down", async () => (await own(w.url, "up", "honor")) === 0, 5000);
+      await until("down", async () => (await own(w.url, "up", "honor")) === 0, 10000);
       check((await instant(w.url, '{job="honor",__name__=~"x|z"}')).length === 0, "stale");
       pages.get("/honor").status = 200;
-      await until("up", async () => (await own(w.url, "up", "honor")) === 1 && (await instant(w.url, 'x{job="honor"}')).length === 1, 5000);
+      await until("up", async () => (await own(w.url, "up", "honor")) === 1 && (await instant(w.url, 'x{job="honor"}')).length === 1, 10000);
       pages.get("/honor").hang = true;
-      await until("hanging is down", async () => (await own(w.url, "up", "honor")) === 0, 5000);
+      await until("hanging is down", async () => (await own(w.url, "up", "honor")) === 0, 10000);
       pages.get("/honor").hang = false;
-      await until("up again", async () => (await own(w.url, "up", "honor")) === 1, 5000);
+      await until("up again", async () => (await own(w.url, "up", "honor")) === 1, 10000);
       const ours = asked.filter((a) => a.headers["user-agent"] === "tocsin-agent");
       const ports = new Set(ours.map((a) => a.port));
       // A page that is wrong or late is not read to its end, and its connection goes.
@@ -370,12 +370,12 @@ await run([
       const was = await skipped();
       writeFileSync(path, `${head}scrape_configs: ${JSON.stringify(kept)}\n`);
       agent.kill("SIGHUP");
-      await until("its end", async () => (await instant(w.url, 'up{job="om-all"}')).length === 0, 5000);
+      await until("its end", async () => (await instant(w.url, 'up{job="om-all"}')).length === 0, 10000);
       check((await instant(w.url, 'a_seconds_total')).length === 0, "series of a target that went");
       const t = now();
       const pagesAsked = asked.length;
       await until("more scrapes", () => asked.length > pagesAsked + 3);
-      check(now() - t < 8000 && (await own(w.url, "up", "haproxy-text")) === 1, "the other goes on");
+      check(now() - t < 20000 && (await own(w.url, "up", "haproxy-text")) === 1, "the other goes on");
       check((await skipped()) === was, "undisturbed");
       await sleep(0);
     },
