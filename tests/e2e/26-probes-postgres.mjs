@@ -19,6 +19,7 @@ const failed = (name, cls) =>
   until(`${name} fails: ${cls}`, async () => (await success(name)) === 0 && (await value(`tocsin_probe_failures_total{probe="${name}",class="${cls}"}`)) > 0, 20000);
 let pg;
 let data;
+let agent;
 const sql = (text) => pg.psql("psql", "-c", text);
 const postmaster = () => Number(readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[0]);
 const mean = createServer((s) => s.on("error", () => {}).on("data", () => s.write("SR\0\0\0\x08\0\0\0\0"))); // agrees to TLS and goes on in the clear
@@ -49,7 +50,7 @@ await run([
       const q = (name, more, port = pg.port) => `  - {name: ${name}, postgresql: "127.0.0.1:${port}", every: 250ms, timeout: 1s${more}}\n`;
       const as = (user, file = password) => `, user: ${user}, password_file: ${file}`;
       await w.collector({ rules: [w.put("rules.yaml", "groups: []\n")] });
-      await w.agent({
+      agent = await w.agent({
         config:
           "probes:\n" +
           q("bare", "") +
@@ -91,6 +92,9 @@ await run([
       wait.kill("SIGKILL");
       const kept = () => pg.psql("psql", "-At", "-c", "SELECT min(backend_start)::text || ' ' || count(*) FROM pg_stat_activity WHERE usename = 'monitor'").toString();
       const one = kept();
+      // A reload that changes nothing leaves the connections alone, and their words are the new file's.
+      agent.kill("SIGHUP");
+      await until("the reload", async () => /config_reloaded/.test(w.log(agent)));
       const rounds = await commits();
       await until("more rounds", async () => (await commits()) > rounds + 4);
       check(one === kept() && / 2\n$/.test(one), `one kept connection each: ${one}`);
