@@ -113,6 +113,20 @@ void config_duration(struct config_reader *r, const struct yaml_node *n, void *t
     }
 }
 
+// As YAML 1.1 has it, and so Prometheus.
+void config_flag(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    static const char *const WORDS[2][3] = {{"false", "no", "off"}, {"true", "yes", "on"}};
+    if (!config_scalar(r, n))
+        return;
+    for (size_t i = 0; i < 6; i++)
+        if (strcasecmp(n->text, WORDS[i / 3][i % 3]) == 0) {
+            *(bool *)to = i >= 3;
+            return;
+        }
+    config_bad(r, n, NULL, "true or false is wanted here");
+}
+
 // --- the collector ------------------------------------------------------------------------------
 
 static void read_collector(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -346,6 +360,11 @@ int config_load(const char *path, const struct config_override *over, struct age
     }
     buf_done(&text);
     return rc;
+}
+
+bool config_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 void config_free(struct agent_config *c)

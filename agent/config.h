@@ -104,6 +104,8 @@ int config_load(const char *path, const struct config_override *over, struct age
 int config_parse(const char *text, size_t len, const char *file, struct agent_config **ret,
     struct buf *problems);
 void config_free(struct agent_config *c);
+// Of two values that may be absent: whether a reload changes them.
+bool config_same_text(const char *a, const char *b);
 const char *probe_config_kind(const struct probe_config *p); // the key of its target
 bool probe_config_tls(const struct probe_config *p);         // it is asked over TLS
 // The effective values as YAML that loads to the same thing.

@@ -82,7 +82,7 @@ void config_print_otlp(const struct agent_config *c, struct buf *out);
 // size_t, 1 to OUTPUT_SERIES_MAX.
 void config_series_limit(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_flag(struct config_reader *r, const struct yaml_node *n, void *to); // bool
-// An address of this host to listen on, not a name. Off loopback it has to be `insecure_plaintext`.
+// An address to listen on, not a name. Whether it may be off loopback is for the caller to judge.
 bool config_listen(struct config_reader *r, const struct yaml_node *n, uint16_t port,
     const char **ret_host, uint16_t *ret_port);
 bool config_host_loopback(const char *host);

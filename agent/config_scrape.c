@@ -16,28 +16,10 @@ static const struct config_range EVERY = {100, 24 * 3600 * 1000LL}, TIMEOUT = {1
 
 // --- small readers -----------------------------------------------------------------------------------
 
-static bool truth(const struct yaml_node *n, bool *ret)
-{
-    static const char *const YES[] = {"true", "yes", "on"}, *const NO[] = {
-                                                                "false", "no", "off"};
-    for (size_t i = 0; i < 3; i++)
-        if (strcasecmp(n->text, YES[i]) == 0 || strcasecmp(n->text, NO[i]) == 0) {
-            *ret = strcasecmp(n->text, YES[i]) == 0;
-            return true;
-        }
-    return false;
-}
-
-static void read_bool(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    if (config_scalar(r, n) && !truth(n, to))
-        config_bad(r, n, NULL, "true or false is wanted here");
-}
-
 static void read_compression(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     bool on = false;
-    read_bool(r, n, &on);
+    config_flag(r, n, &on);
     *(int *)to = on;
 }
 
@@ -164,7 +146,7 @@ static const struct config_key TLS[] = {
     {"ca_file", read_file, offsetof(struct scrape_job, tls.ca_file), NULL},
     {"cert_file", read_file, offsetof(struct scrape_job, tls.cert_file), NULL},
     {"key_file", read_file, offsetof(struct scrape_job, tls.key_file), NULL},
-    {"insecure_skip_verify", read_bool, offsetof(struct scrape_job, tls.insecure), NULL},
+    {"insecure_skip_verify", config_flag, offsetof(struct scrape_job, tls.insecure), NULL},
     {"server_name", read_unsupported, 0, "name the target as its certificate does"},
     {"min_version", read_ignored, 0, NULL},
 };
@@ -325,9 +307,9 @@ static const struct config_key KEYS[] = {
     {"scheme", read_scheme, FIELD(scheme), NULL},
     {"params", read_params, 0, NULL},
     {"static_configs", read_groups, 0, NULL},
-    {"honor_labels", read_bool, FIELD(honor_labels), NULL},
-    {"honor_timestamps", read_bool, FIELD(honor_timestamps), NULL},
-    {"follow_redirects", read_bool, FIELD(follow_redirects), NULL},
+    {"honor_labels", config_flag, FIELD(honor_labels), NULL},
+    {"honor_timestamps", config_flag, FIELD(honor_timestamps), NULL},
+    {"follow_redirects", config_flag, FIELD(follow_redirects), NULL},
     {"enable_compression", read_compression, FIELD(compression), NULL},
     {"enable_http2", read_ignored, 0, NULL},
     {"scrape_protocols", read_protocols, 0, NULL},

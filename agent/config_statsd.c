@@ -66,16 +66,6 @@ static void read_socket(struct config_reader *r, const struct yaml_node *n, void
         s->socket = config_keep(r, n->text, n->len);
 }
 
-void config_flag(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    if (!config_scalar(r, n))
-        return;
-    if (strcmp(n->text, "true") == 0 || strcmp(n->text, "false") == 0)
-        *(bool *)to = n->text[0] == 't';
-    else
-        config_bad(r, n, NULL, "true or false is wanted here");
-}
-
 void config_statsd(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     static const struct config_range AGE = {10 * 1000, 24 * 3600 * 1000};

@@ -213,11 +213,6 @@ static void stop(struct core *c, int sig)
     loop_timer_set(c->stop_timer, at + STOP_POLL_NS);
 }
 
-static bool same(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool repairs_differ(const struct agent_config *a, const struct agent_config *b)
 {
     struct buf one, two;
@@ -248,12 +243,13 @@ static void reload(struct core *c)
             log_q("repairs are as they were at the start: the executor has no ear for more"));
     bool labels = next->n_labels != old->n_labels;
     for (size_t i = 0; i < next->n_labels && !labels; i++)
-        labels = !same(next->labels[i].name, old->labels[i].name) ||
-                 !same(next->labels[i].value, old->labels[i].value);
-    if (labels || !same(next->collector, old->collector) ||
-        !same(next->token_file, old->token_file) || !same(next->ca_file, old->ca_file) ||
-        !same(next->state_dir, old->state_dir) || !same(next->host, old->host) ||
-        next->dependencies != old->dependencies)
+        labels = !config_same_text(next->labels[i].name, old->labels[i].name) ||
+                 !config_same_text(next->labels[i].value, old->labels[i].value);
+    if (labels || !config_same_text(next->collector, old->collector) ||
+        !config_same_text(next->token_file, old->token_file) ||
+        !config_same_text(next->ca_file, old->ca_file) ||
+        !config_same_text(next->state_dir, old->state_dir) ||
+        !config_same_text(next->host, old->host) || next->dependencies != old->dependencies)
         log_warn("config_needs_restart", "detail=%s",
             log_q("only probes, scrapes, plugins, statsd and otlp are taken over by a reload"));
     struct err err = {0};
@@ -478,6 +474,10 @@ static void check_print(const struct agent_config *c, struct buf *out)
         c->n_repairs);
     if (c->n_targets)
         buf_addf(out, ", %zu scrape targets", c->n_targets);
+    if (c->n_plugins)
+        buf_addf(out, ", %zu plugins", c->n_plugins);
+    buf_adds(out, c->statsd.wanted ? ", statsd" : "");
+    buf_adds(out, c->otlp.wanted ? ", otlp" : "");
     buf_addc(out, '\n');
     doctor_repairs(c, out);
 }

@@ -372,18 +372,14 @@ static int start(struct port *p, const struct otlp_config *c)
     return 0;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool same_config(const struct otlp_config *a, const struct otlp_config *b)
 {
-    bool same = a->wanted == b->wanted && same_text(a->host, b->host) && a->port == b->port &&
-                same_text(a->token, b->token) && a->age_ms == b->age_ms &&
-                a->series_limit == b->series_limit && a->n_attributes == b->n_attributes;
+    bool same = a->wanted == b->wanted && config_same_text(a->host, b->host) &&
+                a->port == b->port && config_same_text(a->token, b->token) &&
+                a->age_ms == b->age_ms && a->series_limit == b->series_limit &&
+                a->n_attributes == b->n_attributes;
     for (size_t i = 0; same && i < a->n_attributes; i++)
-        same = same_text(a->attributes[i], b->attributes[i]);
+        same = config_same_text(a->attributes[i], b->attributes[i]);
     return same;
 }
 

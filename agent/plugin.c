@@ -271,23 +271,18 @@ static struct plugin *plugin_new(struct plugins *set, const struct plugin_config
     return NULL;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool same_config(const struct plugin_config *a, const struct plugin_config *b)
 {
-    bool same = same_text(a->name, b->name) && a->every_ms == b->every_ms &&
+    bool same = config_same_text(a->name, b->name) && a->every_ms == b->every_ms &&
                 a->timeout_ms == b->timeout_ms && a->format == b->format &&
-                a->series_limit == b->series_limit && same_text(a->user.name, b->user.name) &&
-                a->user.uid == b->user.uid && a->user.gid == b->user.gid &&
-                a->n_argv == b->n_argv && a->n_env == b->n_env;
+                a->series_limit == b->series_limit &&
+                config_same_text(a->user.name, b->user.name) && a->user.uid == b->user.uid &&
+                a->user.gid == b->user.gid && a->n_argv == b->n_argv && a->n_env == b->n_env;
     for (size_t i = 0; same && i < a->n_argv; i++)
-        same = same_text(a->argv[i], b->argv[i]);
+        same = config_same_text(a->argv[i], b->argv[i]);
     for (size_t i = 0; same && i < a->n_env; i++)
-        same = same_text(a->env[i].name, b->env[i].name) &&
-               same_text(a->env[i].value, b->env[i].value);
+        same = config_same_text(a->env[i].name, b->env[i].name) &&
+               config_same_text(a->env[i].value, b->env[i].value);
     return same;
 }
 

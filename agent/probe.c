@@ -185,24 +185,21 @@ static struct probe *probe_new(struct probes *e, const struct probe_config *c)
     return NULL;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool same_config(const struct probe_config *a, const struct probe_config *b)
 {
     return a->kind == b->kind && a->dialogue == b->dialogue && a->page == b->page &&
-           same_text(a->name, b->name) && a->words.tls == b->words.tls &&
-           same_text(a->ca_file, b->ca_file) && same_text(a->words.user, b->words.user) &&
-           same_text(a->words.password, b->words.password) &&
-           same_text(a->words.send, b->words.send) &&
-           same_text(a->words.expect, b->words.expect) && same_text(a->target, b->target) &&
-           a->port == b->port && same_text(a->server, b->server) &&
-           a->words.dns.type == b->words.dns.type && a->words.dns.rcode == b->words.dns.rcode &&
-           same_text(a->words.dns.answer, b->words.dns.answer) &&
-           same_text(a->service, b->service) && same_text(a->method, b->method) &&
-           same_text(a->body, b->body) && a->every_ms == b->every_ms &&
+           config_same_text(a->name, b->name) && a->words.tls == b->words.tls &&
+           config_same_text(a->ca_file, b->ca_file) &&
+           config_same_text(a->words.user, b->words.user) &&
+           config_same_text(a->words.password, b->words.password) &&
+           config_same_text(a->words.send, b->words.send) &&
+           config_same_text(a->words.expect, b->words.expect) &&
+           config_same_text(a->target, b->target) && a->port == b->port &&
+           config_same_text(a->server, b->server) && a->words.dns.type == b->words.dns.type &&
+           a->words.dns.rcode == b->words.dns.rcode &&
+           config_same_text(a->words.dns.answer, b->words.dns.answer) &&
+           config_same_text(a->service, b->service) && config_same_text(a->method, b->method) &&
+           config_same_text(a->body, b->body) && a->every_ms == b->every_ms &&
            a->timeout_ms == b->timeout_ms && a->slow_ms == b->slow_ms &&
            a->n_status == b->n_status && memcmp(a->status, b->status, sizeof(a->status)) == 0;
 }

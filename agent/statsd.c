@@ -320,11 +320,6 @@ static const struct sampler_ops SAMPLER_STATSD = {
 
 // --- the part ------------------------------------------------------------------------------------
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static void end_series(struct statsd *s)
 {
     struct output *o = s->env->out;
@@ -404,10 +399,10 @@ static int statsd_apply(void *state, const struct agent_config *c)
 {
     struct statsd *s = state;
     const struct statsd_config *next = &c->statsd;
-    bool same = s->intake && next->wanted && same_text(s->config.host, next->host) &&
-                s->config.port == next->port && same_text(s->config.socket, next->socket) &&
-                s->config.age_ms == next->age_ms &&
-                s->config.series_limit == next->series_limit;
+    bool same =
+        s->intake && next->wanted && config_same_text(s->config.host, next->host) &&
+        s->config.port == next->port && config_same_text(s->config.socket, next->socket) &&
+        s->config.age_ms == next->age_ms && s->config.series_limit == next->series_limit;
     if (same) {
         s->config = *next; // its text is borrowed
         return 0;
