@@ -138,7 +138,7 @@ export async function rabbitmq(w) {
   const url = `http://127.0.0.1:${api}`;
   const call = (method, path, body) =>
     fetchText(`${url}/api/${path}`, { method, body: body && JSON.stringify(body), headers: { authorization: `Basic ${btoa("guest:guest")}`, "content-type": "application/json" } });
-  await until("RabbitMQ", async () => (await call("GET", "whoami")).status === 200, 60000, 100);
+  await until("RabbitMQ", async () => (await call("GET", "whoami")).status === 200, 120000, 100);
   await call("PUT", "users/mon", { password: "m", tags: "monitoring" });
   await call("PUT", "permissions/%2F/mon", { configure: "^$", write: "^$", read: "^$" });
   return { port, url, metrics: `http://127.0.0.1:${metrics}/metrics`, call, child };
