@@ -133,11 +133,12 @@ await run([
     "a UDP service and every datagram it loses",
     async () => {
       const port = await freePort();
-      // A process that never reads: what it has no room for is dropped.
-      const script = "import socket,sys,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.setsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF,8192)\ns.bind(('127.0.0.1',int(sys.argv[1])))\ntime.sleep(600)";
-      w.spawn("deaf", "python3", ["-c", script, String(port)]);
+      const script = `require("dgram").createSocket({ type: "udp4", recvBufferSize: 8192 }).bind(${port}, "127.0.0.1")`;
+      const deaf = w.spawn("deaf", process.execPath, ["-e", script]);
       const of = `port="${port}"`;
       await until("it to be seen", async () => (await value(`tocsin_service_udp_sockets{${of}}`)) === 1, 25000);
+      // It reads no more: what it has no room for is dropped.
+      deaf.kill("SIGSTOP");
       const s = createSocket("udp4");
       for (let i = 0; i < 300; i++) await new Promise((ok) => s.send(Buffer.alloc(500), port, "127.0.0.1", ok));
       s.close();
