@@ -193,7 +193,7 @@ static bool ask_group(struct lag *l, const char *group)
     bool ok = list && (!error || failed(l, group, error));
     for (int i = 0; ok && i < list->cnt; i++) {
         rd_kafka_topic_partition_t *p = &list->elems[i];
-        int64_t end;
+        int64_t end = 0;
         if (p->err) {
             ok = failed(l, p->topic, p->err);
         } else if (p->offset >= 0 && (ok = ends(l, client, p, &end))) {

@@ -21,18 +21,35 @@
 
 #define N 100
 
-static bool permit(const char *range)
+static bool put(const char *path, const char *text)
 {
-    int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
-    bool ok = fd != -1 && write(fd, range, strlen(range)) > 0;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd != -1 && write(fd, text, strlen(text)) > 0;
     close(fd);
     return ok;
+}
+
+static bool permit(const char *range)
+{
+    return put("/proc/sys/net/ipv4/ping_group_range", range);
+}
+
+// Who is not root becomes it in a user namespace of one user.
+static bool own_namespaces(void)
+{
+    char uid[32], gid[32];
+    if (unshare(CLONE_NEWNET) == 0)
+        return true;
+    snprintf(uid, sizeof(uid), "0 %u 1", getuid());
+    snprintf(gid, sizeof(gid), "0 %u 1", getgid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 && put("/proc/self/setgroups", "deny") &&
+           put("/proc/self/uid_map", uid) && put("/proc/self/gid_map", gid);
 }
 
 static bool enter_namespace(void)
 {
     struct ifreq lo = {.ifr_name = "lo"};
-    if (unshare(CLONE_NEWNET) == -1 && unshare(CLONE_NEWUSER | CLONE_NEWNET) == -1)
+    if (!own_namespaces())
         return false;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     lo.ifr_flags = IFF_UP | IFF_RUNNING;
@@ -153,7 +170,6 @@ static void without_permission_it_is_not_usable(void)
 
 static void by_raw_socket(void)
 {
-    CU_ASSERT_TRUE_FATAL(permit("1 0"));
     echoes_come_back("127.0.0.1");
     echoes_come_back("::1");
     an_unanswered_echo_holds_up_no_other();
@@ -167,13 +183,13 @@ static void by_datagram_socket(void)
     echoes_come_back("::1");
     an_unanswered_echo_holds_up_no_other();
     no_route_is_known_at_once();
-    CU_ASSERT_TRUE(permit("1 0"));
 }
 
+// A new namespace permits nobody: datagram sockets come last.
 static const struct test TESTS[] = {
     {"by raw socket: answered, unanswered, no route", by_raw_socket},
-    {"by datagram socket: answered, unanswered, no route", by_datagram_socket},
     {"without permission it is not usable", without_permission_it_is_not_usable},
+    {"by datagram socket: answered, unanswered, no route", by_datagram_socket},
 };
 
 int main(void)
