@@ -6,6 +6,7 @@
 #include "agent/netns_door.h"
 #include "agent/netns_name.h"
 #include "agent/netns_watch.h"
+#include "tests/lib/oom.h"
 #include "tests/lib/run.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -314,10 +315,36 @@ static void come_and_go(void)
     CU_ASSERT_EQUAL(open_files(), before);
 }
 
+// Whatever is missing, nothing is left open, and the next list tries again what was not begun.
+static void short_of_memory(void)
+{
+    static const uint64_t ONE[] = {1001};
+    bool hit = true;
+
+    for (int nth = 1; hit && nth < 500; nth++) {
+        struct world w;
+        int before = open_files();
+        if (!world_open(&w))
+            return;
+        CU_ASSERT_EQUAL(asked(&w, 4).what, NETNS_LIST);
+        list(&w, ONE, 1);
+        CU_ASSERT_EQUAL(asked(&w, 0).what, NETNS_OPEN);
+        oom_fail_at(nth);
+        opened(&w, 1001, 0);
+        hit = oom_stop();
+        for (int i = 0; i < 3; i++)
+            schedule_run(w.schedule, w.now += NS_PER_S);
+        world_close(&w);
+        CU_ASSERT_EQUAL(open_files(), before);
+    }
+    CU_ASSERT_FALSE(hit);
+}
+
 static const struct test TESTS[] = {
     {"a namespace has its name of /run/netns, its container's, or its inode", names},
     {"the door is found in the environment and is not inherited", finds_its_end},
     {"an answer of another form is refused, and its descriptors closed", takes_only_answers},
+    {"a namespace is opened with any allocation failing", short_of_memory},
     {"namespaces come, up to the limit, and go when they are not listed", come_and_go},
 };
 
