@@ -83,25 +83,58 @@ uint64_t carried_opened(const struct carried_list *l)
     return n;
 }
 
+static uint64_t sum_of(const uint64_t closed[static CLOSED_HOWS])
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < CLOSED_HOWS; i++)
+        sum += closed[i];
+    return sum;
+}
+
+static void raise_to(uint64_t *shown, uint64_t n)
+{
+    if (n > *shown)
+        *shown = n;
+}
+
 void carried_count(struct carried *c, struct turnover *kernel, uint32_t netns)
 {
-    struct traffic *t = &c->traffic;
+    const struct traffic *t = &c->traffic;
     uint64_t opened, closed[CLOSED_HOWS];
 
     if (!kernel || !turnover_take(kernel, netns, c->service->port, &opened, closed)) {
         c->counted = false;
+        raise_to(&c->opened_shown, t->opened);
+        for (int i = 0; i < CLOSED_HOWS; i++)
+            c->closed_shown[i] += t->closed[i] - c->closed_seen[i];
+        memcpy(c->closed_seen, t->closed, sizeof(c->closed_seen));
         return;
     }
     if (!c->counted) {
         c->counted = true;
-        // What ours have beyond it is what was not its to see.
         c->before_opened = t->opened > opened ? t->opened - opened : 0;
         for (int i = 0; i < CLOSED_HOWS; i++)
             c->before_closed[i] = t->closed[i] > closed[i] ? t->closed[i] - closed[i] : 0;
     }
-    t->opened = c->before_opened + opened;
+    opened += c->before_opened;
     for (int i = 0; i < CLOSED_HOWS; i++)
-        t->closed[i] = c->before_closed[i] + closed[i];
+        closed[i] += c->before_closed[i];
+    raise_to(&c->opened_shown, opened > t->opened ? opened : t->opened);
+    // Those that only we know of ended in order, unless we know of more resets.
+    uint64_t kernels = sum_of(closed), ours = sum_of(t->closed);
+    if (ours > kernels) {
+        uint64_t more = ours - kernels, resets = closed[CLOSED_RESET] + closed[CLOSED_TIMEOUT];
+        uint64_t reset =
+            t->closed[CLOSED_RESET] > resets ? t->closed[CLOSED_RESET] - resets : 0;
+        if (reset > more)
+            reset = more;
+        closed[CLOSED_RESET] += reset;
+        closed[CLOSED_FIN] += more - reset;
+    }
+    for (int i = 0; i < CLOSED_HOWS; i++)
+        raise_to(&c->closed_shown[i], closed[i]);
+    memcpy(c->closed_seen, t->closed, sizeof(c->closed_seen));
 }
 
 // --- series --------------------------------------------------------------------------------------
@@ -153,7 +186,7 @@ static void declare(struct carried *c, struct output *o)
             output_series(o, "tocsin_service_connections", labels, n + 1, SERIES_GAUGE, "");
     }
     for (int i = 0; i < CLOSED_HOWS; i++) {
-        if (c->closed[i] || (i >= CLOSED_TIMEOUT && c->traffic.closed[i] == 0))
+        if (c->closed[i] || (i >= CLOSED_TIMEOUT && c->closed_shown[i] == 0))
             continue;
         labels[n] = (struct wire_label){"how", HOW[i]};
         c->closed[i] = output_series(
@@ -175,8 +208,8 @@ void carried_show(struct carried *c, struct output *o)
     }
     for (int i = 0; i < CLOSED_HOWS; i++)
         if (c->closed[i])
-            output_set(o, c->closed[i], (double)t->closed[i]);
-    output_set(o, c->opened, (double)t->opened);
+            output_set(o, c->closed[i], (double)c->closed_shown[i]);
+    output_set(o, c->opened, (double)c->opened_shown);
     output_set(o, c->received, (double)t->received);
     output_set(o, c->sent, (double)t->sent);
     output_set(o, c->retransmitted, (double)t->retransmitted);

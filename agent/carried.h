@@ -25,9 +25,10 @@ struct carried {
     struct carried *next;
     bool walked; // a whole walk has seen what was there before us
     bool declared;
-    // What we had counted when the kernel's own numbers came.
-    bool counted;
-    uint64_t before_opened, before_closed[CLOSED_HOWS];
+    bool counted;                                       // the kernel counts it too
+    uint64_t before_opened, before_closed[CLOSED_HOWS]; // what ours had beyond it when it began
+    uint64_t opened_shown, closed_shown[CLOSED_HOWS];
+    uint64_t closed_seen[CLOSED_HOWS]; // of ours, when last shown
     uint32_t live_ids[SOCKDIAG_STATES], opened, closed[CLOSED_HOWS], received, sent, rtt,
         rtt_max, rtt_min, rate, retransmitted, segments;
     // Of the last whole walk.
@@ -58,8 +59,10 @@ void carried_round(struct carried_list *l);
 void carried_publish(struct carried_list *l);
 // Connections opened of all services that ever were.
 uint64_t carried_opened(const struct carried_list *l);
-// Where the kernel itself counts openings and ends, its numbers are the exact ones, and ours go on from
-// there when it no longer does. NULL allowed; netns 0 = the agent's own.
+// What is shown of openings and ends. The kernel's count (turnover.h) and ours are of the same events, and each
+// can only have missed some: the kernel's where programs were passed over (packets steered to other
+// CPUs), ours where a multicast was lost. So the larger is the better one; how a connection ended, the
+// kernel knows best. NULL allowed; netns 0 = the agent's own.
 void carried_count(struct carried *c, struct turnover *kernel, uint32_t netns);
 void carried_show(struct carried *c, struct output *o); // the samples of a tick
 // The service ends: stale markers, the row is freed.

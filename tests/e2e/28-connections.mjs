@@ -97,7 +97,7 @@ await run([
     "11,000 connections of 1 ms: opened, closed and how, resets, refused connects and bytes are exact",
     async () => {
       await w.collector();
-      await w.agent();
+      await w.agent({ config: "dependencies: {top: 256}\n" }); // other programs on this machine connect, too
       const port = await freePort();
       const s = await service(port);
       const labels = `port="${port}",job="service"`;
@@ -176,7 +176,7 @@ await run([
   [
     "another network namespace that is looked into: one writer, the same counts",
     async () => {
-      const config = w.put("second.yaml", `collector: http://127.0.0.1:${w.ingestPort}\nstate_dir: ${join(w.dir, "second")}\nhost: second\n`);
+      const config = w.put("second.yaml", `collector: http://127.0.0.1:${w.ingestPort}\nstate_dir: ${join(w.dir, "second")}\nhost: second\ndependencies: {top: 256}\n`);
       w.spawn("second", join(bin, "tocsin-agent-netns"), [join(bin, "tocsin-agent"), "--config", config]);
       await until("the second agent", async () => (await w.query('up{job="node",instance="second"} == 1')).length > 0);
       const port = await freePort();
