@@ -62,7 +62,7 @@ static void turn(struct world *w)
 
     output_group(w->env.out, 1000, t.n, 0);
     udp_listen_sampler.tick(&w->sampler, &t);
-    loop_once(w->env.loop, 0);
+    loop_once(w->env.loop, 1);
     const struct batch *b = output_take(w->env.out, w->seq, 0, 0);
     for (size_t i = 0; i < b->n_declares; i++) {
         const struct batch_declare *d = &b->declares[i];
@@ -130,7 +130,7 @@ static void counts(void)
     for (int i = 0; i < 8; i++)
         turn(&w);
     CU_ASSERT_EQUAL(w.sockets, 0); // a port like a client's: not yet
-    for (int i = 0; i < 2000 && !w.sockets; i++)
+    for (int i = 0; i < 20000 && !w.sockets; i++)
         turn(&w);
     CU_ASSERT_NOT_EQUAL_FATAL(w.sockets, 0);
     turn(&w);
@@ -151,7 +151,7 @@ static void counts(void)
     CU_ASSERT_TRUE(drops > 0);
     // The count outlives its socket.
     int b = bound(&w, (uint16_t)atoi(w.port));
-    for (int i = 0; i < 2000 && w.sockets_is != 2; i++)
+    for (int i = 0; i < 20000 && w.sockets_is != 2; i++)
         turn(&w);
     CU_ASSERT_EQUAL(w.sockets_is, 2);
     close(a);
