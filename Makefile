@@ -90,7 +90,7 @@ ifeq ($(KAFKA_USED),yes)
 PROGRAMS += $(B)/tocsin-probe-kafka
 endif
 
-.PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e drills
+.PHONY: all check unit conformance mutations promqltest format lint fuzz bench install clean web layers e2e drills soak
 all: $(PROGRAMS)
 ifneq ($(BPF_USED),yes)
 	@echo "  no request latency from the kernel: $(if $(filter no,$(BPF)),BPF=no,missing $(strip $(BPF_MISSING)))"
@@ -261,6 +261,11 @@ $(B)/drills/feed: $(B)/tests/drills/feed.o $(B)/tests/bench/vagent.o $(call arch
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 drills: all $(B)/drills/feed
 	$(Q)B=$(B) node tests/drills/drills.mjs $(DRILLS)
+
+# An agent under churn: memory and descriptors flat, nothing absurd.
+SOAK_SECONDS ?= 3600
+soak: all
+	$(Q)B=$(B) SOAK_SECONDS=$(SOAK_SECONDS) node tests/soak/agent.mjs
 
 PREFIX ?= /usr/local
 install: all
