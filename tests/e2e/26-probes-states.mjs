@@ -12,9 +12,9 @@ const DELAY_MS = 400;
 const password = w.put("password", "m\n", 0o600);
 const value = async (expr) => Number((await w.query(expr))[0]?.value[1]);
 const success = (name) => value(`probe_success{probe="${name}"}`);
-const up = (name) => until(`${name} is up`, async () => (await success(name)) === 1, 20000);
+const up = (name) => until(`${name} is up`, async () => (await success(name)) === 1, 40000);
 const failed = (name, cls) =>
-  until(`${name} fails: ${cls}`, async () => (await success(name)) === 0 && (await value(`tocsin_probe_failures_total{probe="${name}",class="${cls}"}`)) > 0, 20000).catch(async (e) => {
+  until(`${name} fails: ${cls}`, async () => (await success(name)) === 0 && (await value(`tocsin_probe_failures_total{probe="${name}",class="${cls}"}`)) > 0, 40000).catch(async (e) => {
     throw new Error(`${e.message}; it has ${JSON.stringify((await w.query(`tocsin_probe_failures_total{probe="${name}"}`)).map((s) => [s.metric.class, s.value[1]]))}`);
   });
 
@@ -66,7 +66,7 @@ await run([
       }
       config += `  - {name: haproxy-socket, haproxy: "${started.haproxy.socket}", every: 50ms, timeout: 500ms}\n`;
       config += `  - {name: varz, nats: "http://127.0.0.1:${started.nats.monitor}", every: 250ms, timeout: 1s}\n`;
-      config += `  - {name: bystander, tcp: "127.0.0.1:${started.other.port}", expect: hello, every: 100ms, timeout: 1s}\n`;
+      config += `  - {name: bystander, tcp: "127.0.0.1:${started.other.port}", expect: hello, every: 500ms, timeout: 1s}\n`;
       await w.collector({ rules: [w.put("rules.yaml", "groups: []\n")] });
       await w.agent({ config });
       await both(KINDS, async (k) => {
@@ -89,13 +89,14 @@ await run([
       for (const child of all) servers.signal(child, "SIGSTOP");
       await both(KINDS, (k) => failed(`${k.kind}-is`, "timeout"));
       await both(["haproxy-socket", "varz"], (n) => failed(n, "timeout"));
-      await sleep(2000); // two seconds in which everything hangs
-      const latency = await value('histogram_quantile(0.99, rate(tocsin_probe_latency_seconds{probe="bystander"}[2s]))');
-      const lag = await value('max_over_time(tocsin_probe_start_lag_seconds_max{probe="bystander"}[2s])');
+      await sleep(4000); // in which everything hangs
+      const latency = await value('histogram_quantile(0.99, rate(tocsin_probe_latency_seconds{probe="bystander"}[4s]))');
+      const lag = await value('max_over_time(tocsin_probe_start_lag_seconds_max{probe="bystander"}[4s])');
       console.log(`      the bystander meanwhile: p99 ${(latency * 1e3).toFixed(2)} ms, started at most ${(lag * 1e3).toFixed(2)} ms late`);
       check((await success("bystander")) === 1, "the bystander failed");
       check((await value('tocsin_probe_skipped_total{probe="bystander"}')) === skipped, "a turn of the bystander was left out");
-      check(latency < 0.1 && lag < 0.1, `the bystander waited: p99 ${latency}, lag ${lag}`);
+      // Held up by one that hangs it would wait for a timeout, which is 500 ms and more; the machine may be busy.
+      check(latency < 0.4 && lag < 0.25, `the bystander waited: p99 ${latency}, lag ${lag}`);
       // Its socket's queue is full by now, which is no trouble of this agent.
       check(Number.isNaN(await value('tocsin_probe_failures_total{probe="haproxy-socket",class="local"}')), "a full queue was told as our own trouble");
       for (const child of all) servers.signal(child, "SIGCONT");
