@@ -228,7 +228,8 @@ static void settle(struct intake *in, struct intake_entry *e, const struct relab
     if (in->standing >= in->o.series_limit)
         end_waiting(in);
     if (in->standing < in->o.series_limit &&
-        output_active(in->out) + INTAKE_RESERVE < OUTPUT_SERIES_MAX) {
+        output_active(in->out) + INTAKE_RESERVE < OUTPUT_SERIES_MAX &&
+        output_text(in->out) < INTAKE_TEXT_MAX) {
         uint32_t id = series_of(in, name, s, NULL, kind, unit);
         if (id && take(in, id)) {
             e->id = id;
@@ -521,7 +522,8 @@ static void write_failure(struct intake *in)
 static void make_room(struct intake *in)
 {
     if (!in->crowded || in->standing + in->o.series_limit / 10 >= in->o.series_limit ||
-        output_active(in->out) + INTAKE_RESERVE + OUTPUT_SERIES_MAX / 20 >= OUTPUT_SERIES_MAX)
+        output_active(in->out) + INTAKE_RESERVE + OUTPUT_SERIES_MAX / 20 >= OUTPUT_SERIES_MAX ||
+        output_text(in->out) + INTAKE_TEXT_MAX / 20 >= INTAKE_TEXT_MAX)
         return;
     for (uint32_t i = 1; i <= in->table.n; i++)
         if (in->table.all[i].state == INTAKE_OTHER || in->table.all[i].state == INTAKE_REFUSED)

@@ -34,10 +34,13 @@
 #define INTAKE_SERIES_DEFAULT 5000
 #define INTAKE_KNOWN_MAX      (1u << 17) // keys kept of one source, series of others included
 #define INTAKE_RESERVE        2000       // series of the agent's own that no source may take
-#define INTAKE_OTHERS_MAX     64         // names that can go on as other="true"
-#define INTAKE_STAMPS_MAX     16         // times of their own the samples of one round may have
-#define INTAKE_PAST_MS        (50 * 60 * 1000LL) // how far such a time may lie back
-#define INTAKE_FUTURE_MS      (10 * 60 * 1000LL)
+// Names and labels of all series of the agent beyond which no source gets more: a key frame declares them
+// all, and one that does not fit would be lost whole.
+#define INTAKE_TEXT_MAX   (5u << 19)
+#define INTAKE_OTHERS_MAX 64 // names that can go on as other="true"
+#define INTAKE_STAMPS_MAX 16 // times of their own the samples of one round may have
+#define INTAKE_PAST_MS    (50 * 60 * 1000LL) // how far such a time may lie back
+#define INTAKE_FUTURE_MS  (10 * 60 * 1000LL)
 
 struct intake_options {
     const char *source;              // of the self-metrics

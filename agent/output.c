@@ -53,6 +53,7 @@ struct output {
     size_t table_cap, table_used;
     uint64_t seed;
     size_t active, refused;
+    size_t text;     // bytes of names and labels of those that are active
     uint32_t charge; // of all histograms
 
     struct filling groups[GROUPS_MAX];
@@ -206,6 +207,14 @@ static uint32_t table_find(const struct output *o, uint64_t hash, const char *na
     return 0;
 }
 
+static size_t text_of(const struct batch_declare *d)
+{
+    size_t n = strlen(d->name) + strlen(d->unit) + 8;
+    for (size_t i = 0; i < d->n_labels; i++)
+        n += strlen(d->labels[i].name) + strlen(d->labels[i].value) + 6;
+    return n;
+}
+
 static struct series *series_new(const char *name, const struct wire_label *l, size_t n,
     enum series_kind kind, const char *unit)
 {
@@ -295,6 +304,7 @@ uint32_t output_series(struct output *o, const char *name, const struct wire_lab
     o->table_used += o->table[at] == 0;
     o->table[at] = id;
     o->active++;
+    o->text += text_of(&s->d);
     return id;
 
 refused:
@@ -310,6 +320,11 @@ size_t output_refused(const struct output *o)
 size_t output_active(const struct output *o)
 {
     return o->active;
+}
+
+size_t output_text(const struct output *o)
+{
+    return o->text;
 }
 
 uint32_t output_last_id(const struct output *o)
@@ -558,6 +573,7 @@ void output_end(struct output *o, uint32_t id)
             break;
         }
     o->active--;
+    o->text -= text_of(&slot->series->d);
 }
 
 // --- events and frames -----------------------------------------------------------------------

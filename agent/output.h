@@ -32,6 +32,8 @@ void output_stale(struct output *o, uint32_t id);
 size_t output_refused(
     const struct output *o); // series, samples and events there was no room for
 size_t output_active(const struct output *o);
+// What a key frame takes of WIRE_UNPACKED_MAX to declare all that is active, about.
+size_t output_text(const struct output *o);
 uint32_t output_last_id(
     const struct output *o); // ids run out at WIRE_ID_MAX - 1: main.c starts anew
 

@@ -11,7 +11,7 @@ set -u
 CLANG=${CLANG:-clang-14}
 FUZZ_SECONDS=${FUZZ_SECONDS:-30}
 FUZZ=${FUZZ:-*}
-PKGS="libcurl libcares libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3 zlib"
+PKGS="libcurl libcares libssl libcrypto libprotobuf-c libmicrohttpd libcjson yaml-0.1 liblz4 sqlite3 zlib"
 # shellcheck disable=SC2086
 FLAGS="-std=c17 -g -O1 -fno-omit-frame-pointer -ffp-contract=off -D_GNU_SOURCE -I. -Ibuild/gen
     -fsanitize=address,undefined -fno-sanitize-recover=all $(pkg-config --cflags $PKGS)"
