@@ -90,9 +90,9 @@ _Static_assert(sizeof(struct connection_dest) == 4096, "a page");
 
 struct connection_head {
     struct kernel_cost cost;
-    __u64 refused;                 // connections accepted at ports there was no slot for
-    __u64 accepted;                // in the agent's own namespace, at whatever port
-    __u32 watched;                 // 1 = wake us for the next one (pulse.h)
+    __u64 refused;  // connections accepted at ports there was no slot for
+    __u64 accepted; // in the agent's own namespace, at whatever port
+    __u32 watched;  // 1 = wake us for the next one (pulse.h)
     __u32 rest;
     __u64 ports[CONNECTION_PORTS]; // connection_port_key; 0 = free
     __u32 port_turns[CONNECTION_PORTS];

@@ -39,17 +39,24 @@ void pulse_init(struct pulse *p, struct loop *loop)
     *p = (struct pulse){.loop = loop};
 }
 
+// A page of the ring; NULL, errno.
+static void *ring_page(int fd, int access, size_t offset)
+{
+    void *at = mmap(NULL, page(), access, MAP_SHARED, fd, (off_t)offset);
+
+    if (at == MAP_FAILED)
+        return NULL;
+    return at;
+}
+
 int pulse_attach(struct pulse *p, struct connection_head *head, int ring_fd)
 {
-    void *consumer = mmap(NULL, page(), PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, 0);
-    void *producer = mmap(NULL, page(), PROT_READ, MAP_SHARED, ring_fd, (off_t)page());
-    int rc = consumer == MAP_FAILED || producer == MAP_FAILED ? -errno : 0;
-
-    p->consumer = consumer == MAP_FAILED ? NULL : consumer;
-    p->producer = producer == MAP_FAILED ? NULL : producer;
-    if (rc == 0 && !(p->io = loop_io_add(p->loop, ring_fd, EPOLLIN, on_ring, p)))
-        rc = -ENOMEM;
-    if (rc < 0) {
+    p->consumer = ring_page(ring_fd, PROT_READ | PROT_WRITE, 0);
+    p->producer = p->consumer ? ring_page(ring_fd, PROT_READ, page()) : NULL;
+    if (p->producer)
+        p->io = loop_io_add(p->loop, ring_fd, EPOLLIN, on_ring, p);
+    if (!p->io) {
+        int rc = errno ? -errno : -ENOMEM;
         pulse_detach(p);
         return rc;
     }

@@ -63,7 +63,8 @@ static void add_alert(const cJSON *alert, struct buf *b)
         add_when(b, ", until ", o, "until");
         buf_addc(b, '\n');
     }
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(alert, "receivers")) {
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(alert, "receivers"))
+    {
         add_receiver(o, b);
     }
 }
