@@ -9,6 +9,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+// Of all sockets: netlink.h says why that will do.
+static uint8_t chunk[NETLINK_CHUNK];
+
 static int bind_to(struct netlink *nl, uint32_t groups, int receive_bytes)
 {
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
@@ -31,10 +34,7 @@ static int bind_to(struct netlink *nl, uint32_t groups, int receive_bytes)
 
 int netlink_open(struct netlink *nl, int protocol, uint32_t groups, int receive_bytes)
 {
-    *nl = (struct netlink){.fd = -1};
-    nl->chunk = malloc(NETLINK_CHUNK);
-    if (!nl->chunk)
-        return -ENOMEM;
+    *nl = (struct netlink){.chunk = chunk};
     nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
     if (nl->fd == -1) {
         int rc = -errno;
@@ -44,10 +44,9 @@ int netlink_open(struct netlink *nl, int protocol, uint32_t groups, int receive_
     return bind_to(nl, groups, receive_bytes);
 }
 
-int netlink_adopt(
-    struct netlink *nl, int fd, uint8_t *chunk, uint32_t groups, int receive_bytes)
+int netlink_adopt(struct netlink *nl, int fd, uint32_t groups, int receive_bytes)
 {
-    *nl = (struct netlink){.fd = fd, .chunk = chunk, .borrowed = true};
+    *nl = (struct netlink){.fd = fd, .chunk = chunk};
     return bind_to(nl, groups, receive_bytes);
 }
 
@@ -55,8 +54,6 @@ void netlink_close(struct netlink *nl)
 {
     if (nl->chunk && nl->fd != -1)
         close(nl->fd);
-    if (!nl->borrowed)
-        free(nl->chunk);
     *nl = (struct netlink){.fd = -1};
 }
 

@@ -6,6 +6,9 @@
  * the longest piece of work between two looks at the clock: a walk over 100,000 sockets is some
  * thousand receives, and the caller decides after each whether to go on or to let the loop turn.
  *
+ * All read into one buffer, which is a netlink socket's largest part: whoever receives uses the datagram up
+ * before anybody receives again.
+ *
  * Owned by one sampler, loop thread. Errors are -errno; -ENOBUFS from a receive says that
  * multicasts were lost and the caller must look at the whole table again.
  */
@@ -20,16 +23,13 @@
 struct netlink {
     int fd;         // -1 = closed
     uint32_t seq;   // of the last request
-    uint8_t *chunk; // NETLINK_CHUNK bytes: the datagram received last
-    bool borrowed;  // the chunk is somebody else's
+    uint8_t *chunk; // NETLINK_CHUNK bytes: the datagram received last, by whomever
 };
 
 // groups: bit n-1 = multicast group n. receive_bytes 0 = the system's default.
 int netlink_open(struct netlink *nl, int protocol, uint32_t groups, int receive_bytes);
-// The same with a socket that somebody else has made, ours from now on (closed also on failure), and
-// with the caller's chunk, which several sockets may share: a datagram is used up before the next receive.
-int netlink_adopt(
-    struct netlink *nl, int fd, uint8_t *chunk, uint32_t groups, int receive_bytes);
+// The same with a socket that somebody else has made, ours from now on (closed also on failure).
+int netlink_adopt(struct netlink *nl, int fd, uint32_t groups, int receive_bytes);
 void netlink_close(struct netlink *nl);
 // Filters in the kernel what the socket gets, before it would wake us; again: instead of before.
 int netlink_filter(struct netlink *nl, const struct sock_filter *code, unsigned short n);

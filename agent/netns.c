@@ -33,5 +33,5 @@ int netns_netlink(struct netns *ns, enum netns_fd which, struct netlink *nl, uin
     int fd = netns_take(ns, which);
     if (fd == -1)
         return -EBADF;
-    return netlink_adopt(nl, fd, ns->chunk, groups, receive_bytes);
+    return netlink_adopt(nl, fd, groups, receive_bytes);
 }

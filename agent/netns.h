@@ -10,8 +10,7 @@
  *     env->netns NULL   socket(AF_NETLINK)         label netns absent
  *     env->netns ns     one of ns->fds, once       label netns="shop-db-1"
  *
- * All sockets of other namespaces read into one chunk: each datagram is used up before the next
- * receive of any of them. Owned by netns_watch.c, loop thread; outlives the samplers that use it.
+ * Owned by netns_watch.c, loop thread; outlives the samplers that use it.
  */
 #pragma once
 #include "agent/netlink.h"
@@ -34,7 +33,6 @@ struct netns {
     uint64_t inode;
     char name[NETNS_NAME_MAX];
     int fds[NETNS_FDS]; // -1 = taken
-    uint8_t *chunk;     // shared, of NETLINK_CHUNK bytes
     // How many share what may be spent on other namespaces: they are looked at that much less often.
     const unsigned *sharers;
 };

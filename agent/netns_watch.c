@@ -41,7 +41,6 @@ struct watch {
     unsigned n, max;
     struct netns_list found; // the last list; opened one after the other from `at` on
     uint32_t at;
-    uint8_t *chunk; // of all their sockets
     uint32_t ids[2];
 };
 
@@ -116,7 +115,7 @@ static void begin(struct watch *w, uint64_t inode, int32_t pid, int fds[static N
         netns_door_drop(fds);
         return;
     }
-    v->ns = (struct netns){.inode = inode, .chunk = w->chunk, .sharers = &w->n};
+    v->ns = (struct netns){.inode = inode, .sharers = &w->n};
     memcpy(v->ns.fds, fds, sizeof(v->ns.fds));
     netns_name(&roots, "/run", inode, pid, v->ns.name);
     end_namesakes(w, v->ns.name);
@@ -303,7 +302,6 @@ static void part_free(void *state)
         output_end(w->env->out, w->ids[i]);
     loop_io_del(w->io);
     procfile_done(&w->loadavg);
-    free(w->chunk);
     free(w);
 }
 
@@ -311,10 +309,9 @@ static int part_begin(struct watch *w)
 {
     static const char *const STATES[] = {"watched", "not_watched"};
 
-    w->chunk = malloc(NETLINK_CHUNK);
     w->io = loop_io_add(w->env->loop, w->env->netns_door->fd, EPOLLIN, on_answer, w);
     w->self = schedule_add(w->schedule, &watch_sampler, INTERVAL_MS, w);
-    if (!w->chunk || !w->io || !w->self)
+    if (!w->io || !w->self)
         return -ENOMEM;
     (void)procfile_open(&w->loadavg, w->env->proc, "loadavg");
     for (size_t i = 0; i < 2; i++) {

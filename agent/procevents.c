@@ -80,28 +80,35 @@ int procevents_parse(const uint8_t *body, size_t len, struct service_exit *ret, 
     return 1;
 }
 
+#define DEAD_MAX 16 // of one datagram; the kernel tells of each in one of its own
+
 // 1 = our subscription was answered.
 static int receive(struct sampler *s, int *ret_error)
 {
     struct procevents *p = s->state;
+    struct service_exit dead[DEAD_MAX];
     int n, answered = 0;
 
     while ((n = netlink_receive(&p->netlink)) != 0) {
-        size_t at = 0;
+        size_t at = 0, n_dead = 0;
         struct netlink_message m;
         if (n == -ENOBUFS) // deaths were missed: their listeners are judged after the grace
             continue;
         if (n < 0)
             return n;
         while (netlink_next(p->netlink.chunk, (size_t)n, &at, &m)) {
-            struct service_exit e;
-            int kind = procevents_parse(m.body, m.len, &e, ret_error);
-            if (kind == 2)
-                answered = 1;
-            if (kind == 1 && s->env->listen)
-                listen_exit(s->env->listen, &e);
-            if (kind == 1 && s->env->unix_listen)
-                unix_listen_exit(s->env->unix_listen, &e);
+            int kind = n_dead < DEAD_MAX
+                           ? procevents_parse(m.body, m.len, &dead[n_dead], ret_error)
+                           : 0;
+            answered |= kind == 2;
+            n_dead += kind == 1;
+        }
+        // Only now: who is told looks at the kernel's tables, into the same buffer.
+        for (size_t i = 0; i < n_dead; i++) {
+            if (s->env->listen)
+                listen_exit(s->env->listen, &dead[i]);
+            if (s->env->unix_listen)
+                unix_listen_exit(s->env->unix_listen, &dead[i]);
         }
     }
     return answered;
