@@ -37,7 +37,7 @@ static void reads_and_prints(void)
     CU_ASSERT_EQUAL(a->n_argv, 6);
     CU_ASSERT_EQUAL(a->timeout_ms, 5000);
     CU_ASSERT_EQUAL(a->max_per_hour, 3);
-    CU_ASSERT_EQUAL(a->uid, 0);
+    CU_ASSERT_EQUAL(a->user.uid, 0);
     CU_ASSERT_EQUAL(a->n_parameters, 2);
     CU_ASSERT_STRING_EQUAL(a->env[0].value, "C");
     CU_ASSERT_EQUAL(c->repairs[1].timeout_ms, REPAIR_TIMEOUT_MS);
