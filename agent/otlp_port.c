@@ -2,9 +2,9 @@
 #include "agent/otlp_port.h"
 #include "agent/otlp.h"
 #include "agent/parts.h"
-#include "base/auth.h"
 #include "base/listener.h"
 #include "base/log.h"
+#include "base/post_head.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,55 +77,13 @@ static enum MHD_Result refuse(
 
 // --- the head ------------------------------------------------------------------------------------
 
-struct head {
-    const char *host, *origin, *authorization, *cookie, *type, *encoding, *length;
-    int lengths, codings;
-};
-
-static enum MHD_Result head_one(
-    void *ctx, enum MHD_ValueKind kind, const char *key, const char *value)
-{
-    struct head *h = ctx;
-    (void)kind;
-    if (strcasecmp(key, "Host") == 0)
-        h->host = value;
-    else if (strcasecmp(key, "Origin") == 0)
-        h->origin = value;
-    else if (strcasecmp(key, "Authorization") == 0)
-        h->authorization = value;
-    else if (strcasecmp(key, "Content-Type") == 0)
-        h->type = value;
-    else if (strcasecmp(key, "Content-Encoding") == 0)
-        h->encoding = value;
-    else if (strcasecmp(key, "Transfer-Encoding") == 0)
-        h->codings++;
-    else if (strcasecmp(key, "Content-Length") == 0) {
-        h->lengths++;
-        h->length = value;
-    }
-    return MHD_YES;
-}
-
-static bool type_is(const char *type, const char *want)
-{
-    size_t n = strlen(want);
-    return type && strncasecmp(type, want, n) == 0 &&
-           (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
-}
-
 // What refuses a request before its body is read; 0 = nothing.
-static int head_fault(const struct port *p, const struct head *h, const char *url,
+static int head_fault(const struct port *p, const struct post_head *h, const char *url,
     const char *method, const char **why)
 {
-    // Two opinions on where the body ends are how a request is smuggled past a proxy.
-    *why = "the length of the body is stated twice";
-    if (h->lengths > 1 || (h->lengths && h->codings) || h->codings > 1)
-        return 400;
-    struct auth_request a = {h->host, h->origin, h->authorization, NULL};
-    enum auth_verdict v = auth_check(&p->auth, &a);
-    *why = auth_reason(v);
-    if (v != AUTH_OK)
-        return auth_status(v);
+    int status = post_head_fault(h, &p->auth, why);
+    if (status)
+        return status;
     *why = "metrics are posted to " PATH "; there is nothing else here";
     if (strcmp(url, PATH) != 0)
         return 404;
@@ -134,17 +92,17 @@ static int head_fault(const struct port *p, const struct head *h, const char *ur
         return 405;
     *why =
         "this receiver takes protobuf, not JSON: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
-    if (type_is(h->type, "application/json"))
+    if (post_head_type_is(h, "application/json"))
         return 415;
     *why = "Content-Type must be " PROTOBUF;
-    if (!type_is(h->type, PROTOBUF))
+    if (!post_head_type_is(h, PROTOBUF))
         return 415;
     *why = "Content-Encoding must be gzip or none";
     if (h->encoding && strcasecmp(h->encoding, "gzip") != 0 &&
         strcasecmp(h->encoding, "identity") != 0)
         return 415;
     *why = "a body may have 4 MiB: send smaller batches";
-    if (h->length && strtoull(h->length, NULL, 10) > OTLP_BODY_MAX)
+    if (post_head_over(h, OTLP_BODY_MAX))
         return 413;
     return 0;
 }
@@ -152,9 +110,9 @@ static int head_fault(const struct port *p, const struct head *h, const char *ur
 static enum MHD_Result first_call(
     struct port *p, struct MHD_Connection *c, const char *url, const char *method, void **req)
 {
-    struct head h = {0};
+    struct post_head h;
     const char *why = NULL;
-    MHD_get_connection_values(c, MHD_HEADER_KIND, head_one, &h);
+    post_head_read(c, &h);
     int status = head_fault(p, &h, url, method, &why);
     if (status)
         return refuse(p, c, status, why);

@@ -2,6 +2,7 @@
 #include "collector/ingest.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/post_head.h"
 #include "base/thread.h"
 #include "wire/encode.h"
 #include <errno.h>
@@ -160,59 +161,14 @@ static enum MHD_Result reply_with(
 
 // --- the first call: headers -------------------------------------------------------------------
 
-struct head {
-    const char *host, *origin, *authorization, *cookie, *type, *encoding, *length;
-    int lengths, codings;
-};
-
-static enum MHD_Result head_one(
-    void *ctx, enum MHD_ValueKind kind, const char *key, const char *value)
-{
-    struct head *h = ctx;
-    (void)kind;
-    if (strcasecmp(key, "Host") == 0)
-        h->host = value;
-    else if (strcasecmp(key, "Origin") == 0)
-        h->origin = value;
-    else if (strcasecmp(key, "Authorization") == 0)
-        h->authorization = value;
-    else if (strcasecmp(key, "Cookie") == 0)
-        h->cookie = value;
-    else if (strcasecmp(key, "Content-Type") == 0)
-        h->type = value;
-    else if (strcasecmp(key, "Content-Encoding") == 0)
-        h->encoding = value;
-    else if (strcasecmp(key, "Transfer-Encoding") == 0)
-        h->codings++;
-    else if (strcasecmp(key, "Content-Length") == 0) {
-        h->lengths++;
-        h->length = value;
-    }
-    return MHD_YES;
-}
-
-static bool type_ok(const char *type)
-{
-    size_t n = sizeof(CONTENT_TYPE) - 1;
-    return type && strncasecmp(type, CONTENT_TYPE, n) == 0 &&
-           (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
-}
-
 // What refuses the request before its body is read; 0 = nothing.
-static int head_fault(struct ingest *g, const struct head *h, const char *url,
+static int head_fault(struct ingest *g, const struct post_head *h, const char *url,
     const char *method, const char **why)
 {
-    // Two opinions on where the body ends are how a request is smuggled past a proxy; MHD takes both.
-    if (h->lengths > 1 || (h->lengths && h->codings) || h->codings > 1) {
-        *why = "the length of the body is stated twice";
-        return 400;
-    }
-    struct auth_request a = {h->host, h->origin, h->authorization, h->cookie};
-    enum auth_verdict v = auth_check(&g->o.auth, &a);
-    if (v != AUTH_OK) {
-        g->stats.refused_auth++;
-        *why = auth_reason(v);
-        return auth_status(v);
+    int status = post_head_fault(h, &g->o.auth, why);
+    if (status) {
+        g->stats.refused_auth += status != 400;
+        return status;
     }
     if (strcmp(url, PATH) != 0) {
         *why = "agents post to " PATH "; the page and the API are on the other port";
@@ -222,11 +178,11 @@ static int head_fault(struct ingest *g, const struct head *h, const char *url,
         *why = "only POST";
         return 405;
     }
-    if (!type_ok(h->type) || h->encoding) {
+    if (!post_head_type_is(h, CONTENT_TYPE) || h->encoding) {
         *why = "Content-Type must be " CONTENT_TYPE ", without Content-Encoding";
         return 415;
     }
-    if (h->length && strtoull(h->length, NULL, 10) > WIRE_BODY_MAX) {
+    if (post_head_over(h, WIRE_BODY_MAX)) {
         *why = "the body is larger than 1 MiB: send fewer frames";
         return 413;
     }
@@ -236,9 +192,9 @@ static int head_fault(struct ingest *g, const struct head *h, const char *url,
 static enum MHD_Result first_call(
     struct ingest *g, struct MHD_Connection *c, const char *url, const char *method, void **req)
 {
-    struct head h = {0};
+    struct post_head h;
     const char *why = NULL;
-    MHD_get_connection_values(c, MHD_HEADER_KIND, head_one, &h);
+    post_head_read(c, &h);
     int status = head_fault(g, &h, url, method, &why);
     if (status) {
         g->stats.refused_body++;

@@ -13,16 +13,13 @@
  * the port. Only the fields used are declared; libbpf finds them in the running kernel.
  */
 #include "agent/bpf/cost.bpf.h"
+#include "agent/bpf/sock.bpf.h"
 #include "agent/connection_slot.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <linux/bpf.h>
-
-#define AF_INET     2
-#define AF_INET6    10
-#define IPPROTO_TCP 6
 
 enum {
     ESTABLISHED = 1,
@@ -40,43 +37,6 @@ enum {
 };
 enum { BROKEN_PIPE = 32, ABORTED = 103, RESET = 104, TIMED_OUT = 110, REFUSED = 111 };
 
-struct ns_common {
-    unsigned int inum;
-} __attribute__((preserve_access_index));
-struct net {
-    struct ns_common ns;
-} __attribute__((preserve_access_index));
-typedef struct {
-    struct net *net;
-} possible_net_t;
-struct in6_addr {
-    union {
-        __u32 u6_addr32[4];
-    } in6_u;
-} __attribute__((preserve_access_index));
-struct sock_common {
-    __u32 skc_daddr;
-    __u16 skc_dport, skc_num;
-    unsigned short skc_family;
-    volatile unsigned char skc_state;
-    possible_net_t skc_net;
-    struct in6_addr skc_v6_daddr;
-} __attribute__((preserve_access_index));
-struct kernfs_node {
-    __u64 id;
-} __attribute__((preserve_access_index));
-struct cgroup {
-    struct kernfs_node *kn;
-} __attribute__((preserve_access_index));
-struct sock_cgroup_data {
-    struct cgroup *cgroup;
-} __attribute__((preserve_access_index));
-struct sock {
-    struct sock_common __sk_common;
-    __u16 sk_protocol;
-    int sk_err;
-    struct sock_cgroup_data sk_cgrp_data;
-} __attribute__((preserve_access_index));
 struct inet_sock {
     __u16 inet_sport;
 } __attribute__((preserve_access_index));

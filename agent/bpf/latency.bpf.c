@@ -20,6 +20,7 @@
  * Only the fields used are declared; libbpf finds them in the running kernel.
  */
 #include "agent/bpf/cost.bpf.h"
+#include "agent/bpf/sock.bpf.h"
 #include "agent/connection_slot.h"
 #include "agent/latency_shared.h"
 #include <bpf/bpf_core_read.h>
@@ -30,27 +31,7 @@
 
 #define TCP_ESTABLISHED 1
 #define TCP_LISTEN      10
-#define IPPROTO_TCP     6
-#define AF_UNIX         1
 
-struct ns_common {
-    unsigned int inum;
-} __attribute__((preserve_access_index));
-struct net {
-    struct ns_common ns;
-} __attribute__((preserve_access_index));
-typedef struct {
-    struct net *net;
-} possible_net_t;
-struct sock_common {
-    __u16 skc_num, skc_dport, skc_family;
-    volatile unsigned char skc_state;
-    possible_net_t skc_net;
-} __attribute__((preserve_access_index));
-struct sock {
-    struct sock_common __sk_common;
-    __u16 sk_protocol;
-} __attribute__((preserve_access_index));
 struct tcp_sock {
     __u32 write_seq, rcv_nxt, copied_seq, snd_nxt;
     __u64 bytes_sent, bytes_received, tcp_wstamp_ns;
