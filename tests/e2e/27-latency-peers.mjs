@@ -46,7 +46,8 @@ async function beside(name, of, port, ping, load, spare) {
   console.log(`    ${name}: ${here} of ${c.n}; p50 p99: client ${us(c.p50)} ${us(c.p99)}, service ${k.map(us).join(" ")}${port ? `, dependency ${d.map(us).join(" ")}` : ""}`);
   check(Math.abs(here - c.n) <= c.n / 1000 + spare, `${here} exchanges of ${c.n} requests`);
   check(bucket(k[0]) <= bucket(c.p50) + 1, `p50 ${k[0]}, the client's ${c.p50}`);
-  if (port) check(d[0] >= k[0] * 0.9 && bucket(d[0]) <= bucket(c.p50) + 1, `p50 as a dependency ${d[0]}, the service's ${k[0]}, the client's ${c.p50}`);
+  // On loopback a reply is with the client before the service's send returns: its side may be the shorter.
+  if (port) check(d[0] >= k[0] * 0.6 && bucket(d[0]) <= bucket(c.p50) + 1, `p50 as a dependency ${d[0]}, the service's ${k[0]}, the client's ${c.p50}`);
 }
 
 const redis = { port: await freePort(), path: join(w.dir, "redis.sock") };
