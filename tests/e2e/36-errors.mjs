@@ -27,15 +27,15 @@ const bad = join(w.dir, "bad");
 const metric = async (name) => Number((await fetchText(`${w.url}/metrics`)).text.match(new RegExp(`^tocsin_collector_journal_${name} (\\d+)`, "m"))?.[1]);
 const on = new Set();
 let feed;
-const busy = new Set(); // what is to be told
+const busy = new Map(); // what is to be told, and by which turn: one that waits in vain is not the newest's end
 const turn = (n) => {
   const v = on.delete(n) ? 0 : 1;
   if (v) on.add(n);
   const at = now();
   const heard = w.hook((h) => h.body.alerts.some((a) => a.labels.n === String(n) && a.status === (v ? "firing" : "resolved")), at, 5000);
   feed.send({ [`p{n="${n}"}`]: v });
-  busy.add(n);
-  heard.then(() => busy.delete(n));
+  busy.set(n, heard);
+  heard.then(() => busy.get(n) === heard && busy.delete(n));
   return heard.then((h) => h && { status: v, took: h.at - at, durable: h.headers["tocsin-durable"] !== "false" });
 };
 const degraded = (since) => w.hook(says("StorageDegraded", "firing"), since, 15000);
