@@ -202,7 +202,7 @@ static void beyond_the_limit_counters_are_added_up(void)
 static void with_room_again_they_are_series_of_their_own(void)
 {
     open_world(&(struct intake_options){.source = "web", .series_limit = 20});
-    char label[8];
+    char label[12];
     begin();
     for (int i = 0; i < 30; i++) {
         snprintf(label, sizeof(label), "%d", i);
@@ -361,7 +361,7 @@ static void a_faulty_series_says_why(void)
 
 static void steady_rounds_allocate_nothing(void)
 {
-    char label[8];
+    char label[12];
     open_world(&(struct intake_options){.source = "web", .labels = JOB, .n_labels = 2});
     for (int round = 0; round < 4; round++) {
         begin();
