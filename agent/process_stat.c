@@ -19,8 +19,8 @@ static void read_comm(const char *name, size_t len, struct process_stat *s)
     for (unsigned char *c = (unsigned char *)s->comm; *c; c++)
         if (*c < ' ' || *c == 0x7f || (*c >= 0x80 && !valid))
             *c = '?';
-    if (!s->comm[0])
-        s->comm[0] = '?'; // zeroed behind
+    if (!s->comm[0]) // what was cut off may stand behind
+        memcpy(s->comm, "?", 2);
 }
 
 bool process_stat_parse(const char *text, size_t len, struct process_stat *ret)
