@@ -67,6 +67,15 @@ void config_map(struct config_reader *r, const struct yaml_node *map,
     r->key = outer;
 }
 
+void config_section(struct config_reader *r, const struct yaml_node *n,
+    const struct config_key *keys, size_t n_keys, void *to, const char *what, const char *hint)
+{
+    if (n->kind == YAML_MAP)
+        config_map(r, n, keys, n_keys, to, what);
+    else
+        config_bad(r, n, hint, "%s is a map", what);
+}
+
 bool config_scalar(struct config_reader *r, const struct yaml_node *n)
 {
     if (n->kind == YAML_SCALAR && strlen(n->text) == n->len)

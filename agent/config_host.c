@@ -4,20 +4,15 @@
 #include "agent/config_read.h"
 #include "agent/processes.h"
 #include "base/num.h"
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 void config_count(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     const struct config_limit *limit = r->key->context;
     unsigned *ret = to;
-    char *end;
+    uint64_t v;
     if (!config_scalar(r, n))
         return;
-    errno = 0;
-    unsigned long v = strtoul(n->text, &end, 10);
-    if (n->text[0] < '0' || n->text[0] > '9' || *end || errno || v > limit->max)
+    if (!num_parse_u64(n->text, n->len, &v) || v > limit->max)
         config_bad(r, n, "0 turns it off", "`%.40s` is not a number from 0 to %u", n->text,
             limit->max);
     else
@@ -29,10 +24,7 @@ void config_cgroups(struct config_reader *r, const struct yaml_node *n, void *to
     static const struct config_limit LIMIT = {CGROUP_MAX_LIMIT};
     static const struct config_key KEYS[] = {
         {"max", config_count, offsetof(struct agent_config, cgroups_max), &LIMIT}};
-    if (n->kind == YAML_MAP)
-        config_map(r, n, KEYS, 1, to, "cgroups");
-    else
-        config_bad(r, n, "e.g. cgroups: {max: 200}", "cgroups is a map");
+    config_section(r, n, KEYS, 1, to, "cgroups", "e.g. cgroups: {max: 200}");
 }
 
 void config_processes(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -40,10 +32,7 @@ void config_processes(struct config_reader *r, const struct yaml_node *n, void *
     static const struct config_limit LIMIT = {PROCESSES_TOP_LIMIT};
     static const struct config_key KEYS[] = {
         {"top", config_count, offsetof(struct agent_config, processes_top), &LIMIT}};
-    if (n->kind == YAML_MAP)
-        config_map(r, n, KEYS, 1, to, "processes");
-    else
-        config_bad(r, n, "e.g. processes: {top: 10}", "processes is a map");
+    config_section(r, n, KEYS, 1, to, "processes", "e.g. processes: {top: 10}");
 }
 
 void config_host_defaults(struct agent_config *c)

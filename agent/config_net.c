@@ -11,10 +11,8 @@ void config_network_namespaces(struct config_reader *r, const struct yaml_node *
     static const struct config_limit LIMIT = {NETNS_MAX};
     static const struct config_key KEYS[] = {
         {"max", config_count, offsetof(struct agent_config, netns_max), &LIMIT}};
-    if (n->kind == YAML_MAP)
-        config_map(r, n, KEYS, 1, to, "network_namespaces");
-    else
-        config_bad(r, n, "e.g. network_namespaces: {max: 64}", "network_namespaces is a map");
+    config_section(
+        r, n, KEYS, 1, to, "network_namespaces", "e.g. network_namespaces: {max: 64}");
 }
 
 void config_connections(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -22,11 +20,8 @@ void config_connections(struct config_reader *r, const struct yaml_node *n, void
     static const struct config_limit LIMIT = {CLOSES_MAX};
     static const struct config_key KEYS[] = {{"closes_per_second", config_count,
         offsetof(struct agent_config, closes_per_second), &LIMIT}};
-    if (n->kind == YAML_MAP)
-        config_map(r, n, KEYS, 1, to, "connections");
-    else
-        config_bad(
-            r, n, "e.g. connections: {closes_per_second: 10000}", "connections is a map");
+    config_section(
+        r, n, KEYS, 1, to, "connections", "e.g. connections: {closes_per_second: 10000}");
 }
 
 void config_net_defaults(struct agent_config *c)

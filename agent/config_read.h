@@ -35,6 +35,9 @@ void config_bad(struct config_reader *r, const struct yaml_node *n, const char *
 const char *config_keep(struct config_reader *r, const char *s, size_t len); // NULL: r->oom
 void config_map(struct config_reader *r, const struct yaml_node *map,
     const struct config_key *keys, size_t n_keys, void *to, const char *what);
+// The same of a key of the file, which may turn out to be no map at all.
+void config_section(struct config_reader *r, const struct yaml_node *n,
+    const struct config_key *keys, size_t n_keys, void *to, const char *what, const char *hint);
 bool config_scalar(struct config_reader *r, const struct yaml_node *n); // else it was said
 void config_text(struct config_reader *r, const struct yaml_node *n, void *to); // const char *
 // int64_t of milliseconds, within the struct config_range that is the key's context.

@@ -381,11 +381,8 @@ static void use_view(struct unix_listen *u)
 {
     int64_t now = now_ns(u);
 
-    for (struct service *s = u->services.list; s; s = s->next) {
-        struct shown *w = s->data[0];
-        if (w)
-            w->queue_now = w->limit_now = 0;
-    }
+    for (struct service *s = u->services.list; s; s = s->next)
+        shown_look_begin(s->data[0]);
     services_begin(&u->services);
     for (size_t i = 0; i < u->n_view; i++) {
         const struct unixdiag *d = &u->view[i];
@@ -403,10 +400,8 @@ static void use_view(struct unix_listen *u)
     services_end(&u->services, now);
     u->first = false;
     for (struct service *s = u->services.list; s; s = s->next) {
-        struct shown *w = s->data[0];
         struct unix_shown *c = s->data[1];
-        if (w && w->queue_now > w->queue_top)
-            w->queue_top = w->queue_now;
+        shown_look_end(s->data[0]);
         if (c && u->with_connections) {
             c->counted = c->counting;
             c->known = true;
@@ -598,10 +593,7 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
             shown_state(w, o, v);
         if (!w || v->sockets == 0)
             continue;
-        output_set(o, w->queue, w->queue_now);
-        output_set(o, w->queue_max, w->queue_top);
-        output_set(o, w->limit, w->limit_now);
-        w->queue_top = w->queue_now;
+        shown_queues(w, o);
         if (c && c->known)
             output_set(o, c->connections, (double)c->counted);
     }

@@ -290,25 +290,29 @@ static __always_inline void connecting(struct connection_head *h, struct sock *s
     s->role = CONNECTION_CONNECTING;
 }
 
-static __always_inline struct connection_dest *dest_of(
-    const struct connection_head *h, const struct connection_socket *s)
+// Connecting is over, one way or the other: where it went, and since when. NULL: not one of ours.
+static __always_inline struct connection_dest *answered(
+    const struct connection_head *h, struct sock *sk, __u64 *ret_since_ns)
 {
-    __u32 index = connection_dest_index(h, s);
+    struct connection_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+    __u32 index;
+
+    if (!s || s->role != CONNECTION_CONNECTING)
+        return NULL;
+    s->role = CONNECTION_CLIENT;
+    *ret_since_ns = s->since_ns;
+    index = connection_dest_index(h, s);
     return bpf_map_lookup_elem(&dests, &index);
 }
 
 static __always_inline void connected(const struct connection_head *h, struct sock *sk)
 {
-    struct connection_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-    struct connection_dest *d;
+    __u64 since_ns = 0;
+    struct connection_dest *d = answered(h, sk, &since_ns);
 
-    if (!s || s->role != CONNECTION_CONNECTING)
-        return;
-    s->role = CONNECTION_CLIENT;
-    d = dest_of(h, s);
     if (!d)
         return;
-    __u64 took = bpf_ktime_get_ns() - s->since_ns;
+    __u64 took = bpf_ktime_get_ns() - since_ns;
     __u32 bucket = connection_bucket(took, CONNECTION_CONNECT_LOW);
     asm volatile("" : "+r"(bucket));
     __sync_fetch_and_add(&d->opened, 1);
@@ -340,13 +344,9 @@ static __always_inline enum connection_failure failure_of(const struct sock *sk)
 
 static __always_inline void failed(const struct connection_head *h, struct sock *sk)
 {
-    struct connection_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-    struct connection_dest *d;
+    __u64 since_ns = 0;
+    struct connection_dest *d = answered(h, sk, &since_ns);
 
-    if (!s || s->role != CONNECTION_CONNECTING)
-        return;
-    s->role = CONNECTION_CLIENT;
-    d = dest_of(h, s);
     if (!d)
         return;
     __u32 why = failure_of(sk);
