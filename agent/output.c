@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "wire/cell.h"
 #include "wire/name.h"
+#include "wire/rows.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -29,10 +30,11 @@ struct series {
 };
 
 struct slot {
-    struct series *series; // NULL: retired
-    uint64_t group;        // serial of the group it was written to last
-    uint32_t at;           // its place there
-    uint32_t charge;       // of its histogram, see cell_charge
+    uint32_t id;
+    uint32_t charge; // of its histogram, see cell_charge
+    struct series *series;
+    uint64_t group; // serial of the group it was written to last
+    uint32_t at;    // its place there
     bool ended;
     uint8_t writer; // of it, last
     bool stale;     // nothing was written since its last marker
@@ -47,8 +49,8 @@ struct filling {
 };
 
 struct output {
-    struct slot *slots; // by id; slot 0 is never used
-    uint32_t n_ids, cap_ids;
+    struct rows slots;
+    uint32_t last_id;
     uint32_t *table; // open addressing, ids by hash; 0 empty, TOMB deleted
     size_t table_cap, table_used;
     uint64_t seed;
@@ -90,6 +92,7 @@ struct output *output_new(void)
     struct output *o = calloc(1, sizeof(*o));
     if (!o)
         return NULL;
+    rows_init(&o->slots, sizeof(struct slot));
     o->next_serial = 1;
     o->next_event = 1;
     if (getrandom(&o->seed, sizeof(o->seed), GRND_NONBLOCK) != sizeof(o->seed))
@@ -102,11 +105,11 @@ void output_free(struct output *o)
 {
     if (!o)
         return;
-    for (uint32_t i = 1; i <= o->n_ids; i++)
-        free(o->slots[i].series);
+    for (uint32_t i = 0; i < o->slots.n; i++)
+        free(((struct slot *)rows_nth(&o->slots, i))->series);
     for (size_t i = 0; i < GROUPS_MAX; i++)
         free(o->groups[i].g.samples);
-    free(o->slots);
+    rows_done(&o->slots);
     free(o->table);
     free(o->retired);
     free(o->declares);
@@ -120,11 +123,9 @@ static void begin(struct output *o)
     if (!o->taken)
         return;
     o->taken = false;
-    for (size_t i = 0; i < o->n_retired; i++) {
-        struct slot *s = &o->slots[o->retired[i]];
-        free(s->series);
-        s->series = NULL;
-    }
+    for (size_t i = 0; i < o->n_retired; i++)
+        free(((struct slot *)rows_at(&o->slots, o->retired[i]))->series);
+    rows_remove(&o->slots, o->retired, o->n_retired);
     for (size_t i = 0; i < GROUPS_MAX; i++)
         o->groups[i].serial = 0;
     o->n_retired = o->n_groups = o->n_events = o->n_repairs = 0;
@@ -175,14 +176,14 @@ static int table_grow(struct output *o)
     if (!table)
         return -1;
     size_t used = 0;
-    for (size_t i = 0; i < o->table_cap; i++) {
-        uint32_t id = o->table[i];
-        if (id == 0 || id == TOMB)
+    for (uint32_t i = 0; i < o->slots.n; i++) {
+        const struct slot *s = rows_nth(&o->slots, i);
+        if (s->ended)
             continue;
-        size_t at = o->slots[id].series->hash & (cap - 1);
+        size_t at = s->series->hash & (cap - 1);
         while (table[at])
             at = (at + 1) & (cap - 1);
-        table[at] = id;
+        table[at] = s->id;
         used++;
     }
     free(o->table);
@@ -192,17 +193,18 @@ static int table_grow(struct output *o)
     return 0;
 }
 
-static uint32_t table_find(const struct output *o, uint64_t hash, const char *name,
+static uint32_t table_find(struct output *o, uint64_t hash, const char *name,
     const struct wire_label *l, size_t n)
 {
     if (!o->table_cap)
         return 0;
     for (size_t at = hash & (o->table_cap - 1); o->table[at];
          at = (at + 1) & (o->table_cap - 1)) {
-        uint32_t id = o->table[at];
-        if (id != TOMB && o->slots[id].series->hash == hash &&
-            same_series(o->slots[id].series, name, l, n))
-            return id;
+        if (o->table[at] == TOMB)
+            continue;
+        const struct slot *s = rows_at(&o->slots, o->table[at]);
+        if (s->series->hash == hash && same_series(s->series, name, l, n))
+            return s->id;
     }
     return 0;
 }
@@ -242,15 +244,9 @@ static struct series *series_new(const char *name, const struct wire_label *l, s
 // All arrays get their room now, so that a take cannot fail.
 static int ids_grow(struct output *o)
 {
-    if (o->n_ids + 1 >= o->cap_ids) {
-        uint32_t cap = o->cap_ids ? o->cap_ids + o->cap_ids / 2 : 256;
-        struct slot *slots = realloc(o->slots, cap * sizeof(*slots));
-        if (!slots)
-            return -1;
-        o->slots = slots;
-        o->cap_ids = cap;
-    }
-    size_t undeclared = o->n_ids + 1 - o->declared;
+    if (rows_reserve(&o->slots) < 0)
+        return -1;
+    size_t undeclared = o->last_id + 1 - o->declared;
     if (undeclared > o->cap_declares) {
         size_t cap = o->cap_declares ? o->cap_declares * 2 : 64;
         struct batch_declare *d = realloc(o->declares, cap * sizeof(*d));
@@ -288,16 +284,16 @@ uint32_t output_series(struct output *o, const char *name, const struct wire_lab
     uint32_t id = table_find(o, hash, name, l, kept);
     if (id)
         return id;
-    if (o->active >= OUTPUT_SERIES_MAX || o->n_ids + 1 >= WIRE_ID_MAX || table_grow(o) < 0 ||
+    if (o->active >= OUTPUT_SERIES_MAX || o->last_id + 1 >= WIRE_ID_MAX || table_grow(o) < 0 ||
         ids_grow(o) < 0)
         goto refused;
     struct series *s = series_new(name, l, kept, kind, unit ? unit : "");
     if (!s)
         goto refused;
-    id = ++o->n_ids;
+    id = ++o->last_id;
     s->hash = hash;
     s->d.id = id;
-    o->slots[id] = (struct slot){.series = s};
+    ((struct slot *)rows_add(&o->slots, id))->series = s;
     size_t at = hash & (o->table_cap - 1);
     while (o->table[at] && o->table[at] != TOMB)
         at = (at + 1) & (o->table_cap - 1);
@@ -329,7 +325,7 @@ size_t output_text(const struct output *o)
 
 uint32_t output_last_id(const struct output *o)
 {
-    return o->n_ids;
+    return o->last_id;
 }
 
 void output_writer(struct output *o, unsigned writer)
@@ -340,10 +336,11 @@ void output_writer(struct output *o, unsigned writer)
 bool output_wrote(const struct output *o, unsigned writer,
     bool (*wanted)(void *ctx, const char *name), void *ctx)
 {
-    for (uint32_t i = 1; i <= o->n_ids; i++)
-        if (o->slots[i].series && !o->slots[i].ended && o->slots[i].writer == writer &&
-            wanted(ctx, o->slots[i].series->d.name))
+    for (uint32_t i = 0; i < o->slots.n; i++) {
+        const struct slot *s = rows_nth(&o->slots, i);
+        if (!s->ended && s->writer == writer && wanted(ctx, s->series->d.name))
             return true;
+    }
     return false;
 }
 
@@ -425,13 +422,20 @@ static bool filling_grow(struct filling *f)
     return true;
 }
 
-// The place of id in the open group, made if need be. NULL: ignored, or no room (counted).
-static struct batch_sample *sample_at(struct output *o, uint32_t id)
+// NULL: it never was, or ended.
+static struct slot *slot_of(struct output *o, uint32_t id)
 {
     begin(o);
-    if (id == 0 || id > o->n_ids || !o->slots[id].series || o->slots[id].ended)
+    struct slot *s = rows_at(&o->slots, id);
+    return s && !s->ended ? s : NULL;
+}
+
+// The slot's place in the open group, made if need be. NULL: no slot, or no room (counted).
+static struct batch_sample *sample_at(struct output *o, struct slot *slot)
+{
+    if (!slot)
         return NULL;
-    struct slot *slot = &o->slots[id];
+    uint32_t id = slot->id;
     if (!o->open)
         output_group(o, o->open_interval_ms, o->open_tick, o->open_stamp_ms);
     struct filling *f = o->open;
@@ -463,7 +467,7 @@ static struct batch_sample *sample_at(struct output *o, uint32_t id)
 
 void output_set(struct output *o, uint32_t id, double value)
 {
-    struct batch_sample *s = sample_at(o, id);
+    struct batch_sample *s = sample_at(o, slot_of(o, id));
     if (s) {
         s->kind = SAMPLE_VALUE;
         s->value = value;
@@ -472,7 +476,7 @@ void output_set(struct output *o, uint32_t id, double value)
 
 void output_reset(struct output *o, uint32_t id, double value)
 {
-    struct batch_sample *s = sample_at(o, id);
+    struct batch_sample *s = sample_at(o, slot_of(o, id));
     if (s) {
         s->kind = SAMPLE_VALUE;
         s->value = value;
@@ -482,7 +486,7 @@ void output_reset(struct output *o, uint32_t id, double value)
 
 void output_absent(struct output *o, uint32_t id)
 {
-    struct batch_sample *s = sample_at(o, id);
+    struct batch_sample *s = sample_at(o, slot_of(o, id));
     if (s)
         s->kind = SAMPLE_ABSENT;
 }
@@ -493,17 +497,18 @@ void output_histogram(struct output *o, uint32_t id, const struct wire_histogram
         o->refused++;
         return;
     }
-    struct batch_sample *s = sample_at(o, id);
+    struct slot *slot = slot_of(o, id);
+    struct batch_sample *s = sample_at(o, slot);
     if (!s)
         return;
-    uint32_t charge = o->charge - o->slots[id].charge + cell_charge(h->n);
+    uint32_t charge = o->charge - slot->charge + cell_charge(h->n);
     if (charge > CHARGE_MAX) {
         s->kind = SAMPLE_ABSENT;
         o->refused++;
         return;
     }
     o->charge = charge;
-    o->slots[id].charge = cell_charge(h->n);
+    slot->charge = cell_charge(h->n);
     struct wire_histogram *copy = arena_alloc(&o->frame, sizeof(*copy));
     int32_t *index = arena_alloc(&o->frame, h->n * sizeof(*index) + 1);
     uint64_t *count = arena_alloc(&o->frame, h->n * sizeof(*count) + 1);
@@ -525,23 +530,23 @@ void output_histogram(struct output *o, uint32_t id, const struct wire_histogram
 
 void output_stale(struct output *o, uint32_t id)
 {
-    begin(o);
-    if (id == 0 || id > o->n_ids || !o->slots[id].series || o->slots[id].stale)
+    struct slot *slot = slot_of(o, id);
+    if (!slot || slot->stale)
         return;
-    struct batch_sample *s = sample_at(o, id);
+    struct batch_sample *s = sample_at(o, slot);
     if (!s)
         return;
     s->kind = SAMPLE_STALE;
     s->reset = false;
-    o->slots[id].stale = true;
-    o->charge -= o->slots[id].charge;
-    o->slots[id].charge = 0;
+    slot->stale = true;
+    o->charge -= slot->charge;
+    slot->charge = 0;
 }
 
 void output_end(struct output *o, uint32_t id)
 {
-    begin(o);
-    if (id == 0 || id > o->n_ids || !o->slots[id].series || o->slots[id].ended)
+    struct slot *slot = slot_of(o, id);
+    if (!slot)
         return;
     if (o->n_retired == o->cap_retired) {
         size_t cap = o->cap_retired ? o->cap_retired * 2 : 32;
@@ -553,7 +558,7 @@ void output_end(struct output *o, uint32_t id)
         o->retired = r;
         o->cap_retired = cap;
     }
-    struct batch_sample *s = o->slots[id].stale ? NULL : sample_at(o, id);
+    struct batch_sample *s = slot->stale ? NULL : sample_at(o, slot);
     if (s) {
         s->kind = SAMPLE_STALE;
         s->reset = false;
@@ -563,7 +568,6 @@ void output_end(struct output *o, uint32_t id)
         o->retired[at] = o->retired[at - 1];
     o->retired[at] = id;
 
-    struct slot *slot = &o->slots[id];
     slot->ended = true;
     o->charge -= slot->charge;
     slot->charge = 0;
@@ -694,9 +698,9 @@ const struct batch *output_take(
         o->batch_groups[at] = *g;
     }
     size_t declares = 0;
-    for (uint32_t id = o->declared + 1; id <= o->n_ids; id++)
-        o->declares[declares++] = o->slots[id].series->d;
-    o->declared = o->n_ids;
+    for (uint32_t i = rows_find(&o->slots, o->declared + 1); i < o->slots.n; i++)
+        o->declares[declares++] = ((const struct slot *)rows_nth(&o->slots, i))->series->d;
+    o->declared = o->last_id;
     o->batch = (struct batch){.seq = seq,
         .wall_ms = wall_ms,
         .mono_ns = mono_ns,

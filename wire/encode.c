@@ -9,6 +9,7 @@
 #include "wire/cell.h"
 #include "wire/name.h"
 #include "wire/repair_pack.h"
+#include "wire/rows.h"
 #include "wire/tocsin.pb-c.h"
 #include <errno.h>
 #include <math.h>
@@ -21,19 +22,20 @@ enum { HAS_LAST = 1, RETIRING = 2 };
 enum { KIND_SAME, KIND_INT, KIND_RAW, KIND_ABSENT };
 
 struct series {
-    uint8_t *declare;  // as key frames repeat it, field of a Frame; NULL = not alive
-    struct cell *cell; // histograms
-    double last;
+    uint32_t id;
     uint16_t declare_len;
     uint8_t kind; // enum series_kind
     uint8_t flags;
+    uint8_t *declare;  // as key frames repeat it, field of a Frame
+    struct cell *cell; // histograms
+    double last;
 };
 
 struct chain_out {
-    struct series *series; // [id]; [0] is not used
-    size_t n, cap;         // highest id + 1
-    size_t told;           // ids below were declared in a frame
-    uint32_t *retiring;    // rising; told with the next frame
+    struct rows series;
+    uint32_t next;      // id to be declared
+    uint32_t told;      // ids below were declared in a frame
+    uint32_t *retiring; // rising; told with the next frame
     size_t n_retiring, cap_retiring;
     uint64_t seq;
     unsigned since_key;
@@ -48,21 +50,26 @@ struct chain_out *chain_out_new(void)
     struct chain_out *c = calloc(1, sizeof(*c));
 
     if (c) {
-        c->n = c->told = 1;
+        rows_init(&c->series, sizeof(struct series));
+        c->next = c->told = 1;
         c->want_key = true;
     }
     return c;
+}
+
+static void series_done(struct series *s)
+{
+    free(s->declare);
+    free(s->cell);
 }
 
 void chain_out_free(struct chain_out *c)
 {
     if (!c)
         return;
-    for (size_t i = 1; i < c->n; i++) {
-        free(c->series[i].declare);
-        free(c->series[i].cell);
-    }
-    free(c->series);
+    for (uint32_t i = 0; i < c->series.n; i++)
+        series_done(rows_nth(&c->series, i));
+    rows_done(&c->series);
     free(c->retiring);
     free(c->scratch);
     free(c);
@@ -86,7 +93,7 @@ _Static_assert(
     WIRE_LABELS_MAX *(WIRE_NAME_MAX + WIRE_VALUE_MAX + 16) + WIRE_NAME_MAX + 64 < UINT16_MAX,
     "declare_len holds it");
 
-static int declare_pack(const struct batch_declare *d, struct series *ret)
+static int declare_pack(const struct batch_declare *d, struct series *s)
 {
     Tocsin__V1__Declare m;
     Tocsin__V1__Label labels[WIRE_LABELS_MAX], *pointers[WIRE_LABELS_MAX];
@@ -112,35 +119,35 @@ static int declare_pack(const struct batch_declare *d, struct series *ret)
         *at++ = (uint8_t)(rest | 0x80);
     *at++ = (uint8_t)rest;
     at += tocsin__v1__declare__pack(&m, at);
-    *ret = (struct series){
-        .declare = p, .declare_len = (uint16_t)(at - p), .kind = (uint8_t)d->kind};
+    s->declare = p;
+    s->declare_len = (uint16_t)(at - p);
+    s->kind = (uint8_t)d->kind;
     return 0;
 }
 
 int chain_out_declare(struct chain_out *c, const struct batch_declare *d)
 {
-    if (c->n > WIRE_ID_MAX)
+    if (c->next > WIRE_ID_MAX)
         return -ENOSPC;
-    if (d->id != c->n || !wire_metric_ok(d->name) || !wire_text_ok(d->unit, 0, WIRE_UNIT_MAX) ||
+    if (d->id != c->next || !wire_metric_ok(d->name) || !wire_text_ok(d->unit, 0, WIRE_UNIT_MAX) ||
         d->kind < SERIES_GAUGE || d->kind > SERIES_STATE ||
         wire_labels_fault(d->labels, d->n_labels))
         return -EINVAL;
-    if (c->n >= c->cap) {
-        size_t cap = c->cap ? c->cap * 2 : 64;
-        struct series *more = realloc(c->series, cap * sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        c->series = more;
-        c->cap = cap;
-    }
-    int rc = declare_pack(d, &c->series[c->n]);
-    c->n += rc == 0;
+    struct series *s = rows_add(&c->series, d->id);
+    if (!s)
+        return -ENOMEM;
+    int rc = declare_pack(d, s);
+    if (rc < 0)
+        rows_remove(&c->series, &d->id, 1);
+    else
+        c->next++;
     return rc;
 }
 
 int chain_out_retire(struct chain_out *c, uint32_t id)
 {
-    if (id == 0 || id >= c->n || !c->series[id].declare || c->series[id].flags & RETIRING)
+    struct series *s = rows_at(&c->series, id);
+    if (!s || s->flags & RETIRING)
         return -EINVAL;
     if (c->n_retiring == c->cap_retiring) {
         size_t cap = c->cap_retiring ? c->cap_retiring * 2 : 16;
@@ -154,7 +161,7 @@ int chain_out_retire(struct chain_out *c, uint32_t id)
     for (; at > 0 && c->retiring[at - 1] > id; at--)
         c->retiring[at] = c->retiring[at - 1];
     c->retiring[at] = id;
-    c->series[id].flags |= RETIRING;
+    s->flags |= RETIRING;
     return 0;
 }
 
@@ -171,7 +178,7 @@ struct need {
 };
 
 // Also checks everything about the batch that does not depend on the order of samples.
-static int frame_need(const struct chain_out *c, const struct batch *b, struct need *ret)
+static int frame_need(struct chain_out *c, const struct batch *b, struct need *ret)
 {
     struct need need = {.groups = b->n_groups, .events = b->n_events};
 
@@ -187,15 +194,15 @@ static int frame_need(const struct chain_out *c, const struct batch *b, struct n
         need.samples += group->n;
         for (size_t i = 0; i < group->n; i++) {
             const struct batch_sample *s = &group->samples[i];
-            if (s->id == 0 || s->id >= c->n || !c->series[s->id].declare)
+            const struct series *series = rows_at(&c->series, s->id);
+            if (!series)
                 return -EINVAL;
             if (s->kind != SAMPLE_HISTOGRAM)
                 continue;
             if (!s->hist || wire_histogram_fault(s->hist))
                 return -EINVAL;
             // Twice: once as new buckets, once as the last ones of the next group's difference.
-            const struct cell *cell = c->series[s->id].cell;
-            need.buckets += 2 * s->hist->n + (cell ? cell->n : 0);
+            need.buckets += 2 * s->hist->n + (series->cell ? series->cell->n : 0);
             need.histograms++;
         }
     }
@@ -313,10 +320,9 @@ static void add_bucket(Tocsin__V1__Histogram *m, int32_t *prev, int32_t index, i
     *prev = index;
 }
 
-static int encode_histogram(
-    struct chain_out *c, struct columns *k, const struct batch_sample *s)
+static int encode_histogram(struct chain_out *c, struct columns *k, struct series *series,
+    const struct batch_sample *s)
 {
-    struct series *series = &c->series[s->id];
     const struct wire_histogram *h = s->hist;
     Tocsin__V1__Histogram *m = k->histograms++;
     const struct cell *last = series->flags & HAS_LAST ? series->cell : NULL;
@@ -381,7 +387,7 @@ static int encode_group(struct chain_out *c, struct columns *k, const struct bat
     m->histograms = k->histogram_at;
     for (size_t i = 0; i < group->n; i++) {
         const struct batch_sample *s = &group->samples[i];
-        struct series *series = &c->series[s->id];
+        struct series *series = rows_at(&c->series, s->id); // there: frame_need looked
         bool is_histogram = series->kind == SERIES_HISTOGRAM;
         unsigned kind = KIND_ABSENT;
         int rc;
@@ -398,7 +404,7 @@ static int encode_group(struct chain_out *c, struct columns *k, const struct bat
             if (!is_histogram)
                 return -EINVAL;
             m->histograms[m->n_histograms++] = k->histograms;
-            rc = encode_histogram(c, k, s);
+            rc = encode_histogram(c, k, series, s);
             if (rc < 0)
                 return rc;
             continue;
@@ -456,23 +462,22 @@ static void encode_events(struct columns *k, const struct batch *b, Tocsin__V1__
 }
 
 // The frame in the order of its fields: those before the declares, the declares, those behind.
-static int frame_pack(const struct chain_out *c, size_t first, const Tocsin__V1__Frame *head,
+static int frame_pack(const struct chain_out *c, uint32_t first, const Tocsin__V1__Frame *head,
     const Tocsin__V1__Frame *tail, struct buf *out)
 {
     size_t size =
         tocsin__v1__frame__get_packed_size(head) + tocsin__v1__frame__get_packed_size(tail);
-    for (size_t id = first; id < c->n; id++)
-        size += c->series[id].declare_len;
+    for (uint32_t i = first; i < c->series.n; i++)
+        size += ((const struct series *)rows_nth(&c->series, i))->declare_len;
     if (size > WIRE_UNPACKED_MAX)
         return -EMSGSIZE;
     int rc = buf_reserve(out, size);
     if (rc < 0)
         return rc;
     out->len += tocsin__v1__frame__pack(head, out->data + out->len);
-    for (size_t id = first; id < c->n; id++) {
-        const struct series *s = &c->series[id];
-        if (s->declare)
-            memcpy(out->data + out->len, s->declare, s->declare_len);
+    for (uint32_t i = first; i < c->series.n; i++) {
+        const struct series *s = rows_nth(&c->series, i);
+        memcpy(out->data + out->len, s->declare, s->declare_len);
         out->len += s->declare_len;
     }
     out->len += tocsin__v1__frame__pack(tail, out->data + out->len);
@@ -497,8 +502,8 @@ static int encode_frame(struct chain_out *c, const struct batch *b, bool key, st
     head.wall_ms = b->wall_ms;
     head.mono_ns = b->mono_ns;
     m.clock_step_ms = b->clock_step_ms;
-    for (size_t id = 1; key && id < c->n; id++)
-        forget_last(c, &c->series[id]);
+    for (uint32_t i = 0; key && i < c->series.n; i++)
+        forget_last(c, rows_nth(&c->series, i));
     m.retired = c->retiring;
     m.n_retired = c->n_retiring;
     m.n_groups = b->n_groups;
@@ -515,7 +520,8 @@ static int encode_frame(struct chain_out *c, const struct batch *b, bool key, st
         repair_result_pack(&b->repairs[m.n_repairs], &repairs[m.n_repairs]);
         repair_at[m.n_repairs] = &repairs[m.n_repairs];
     }
-    return frame_pack(c, key ? 1 : c->told, &head, &m, out);
+    uint32_t first = key ? 0 : rows_find(&c->series, c->told);
+    return frame_pack(c, first, &head, &m, out);
 }
 
 int chain_out_encode(struct chain_out *c, const struct batch *b, struct buf *out, bool *ret_key)
@@ -531,14 +537,13 @@ int chain_out_encode(struct chain_out *c, const struct batch *b, struct buf *out
         return rc;
     }
     for (size_t i = 0; i < c->n_retiring; i++) {
-        struct series *s = &c->series[c->retiring[i]];
+        struct series *s = rows_at(&c->series, c->retiring[i]);
         forget_last(c, s);
-        free(s->declare);
-        free(s->cell);
-        *s = (struct series){0};
+        series_done(s);
     }
+    rows_remove(&c->series, c->retiring, c->n_retiring);
     c->n_retiring = 0;
-    c->told = c->n;
+    c->told = c->next;
     c->seq = b->seq;
     c->since_key = key ? 0 : c->since_key + 1;
     c->want_key = false;
