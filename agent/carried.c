@@ -8,6 +8,7 @@
 static const bool ALWAYS[SOCKDIAG_STATES] = {
     [SOCKDIAG_ESTABLISHED] = true, [SOCKDIAG_SYN_RECV] = true, [SOCKDIAG_CLOSE_WAIT] = true};
 static const char *const HOW[CLOSED_HOWS] = {"fin", "reset", "timeout", "unknown"};
+static const char *const LIMITED_BY[LIMITED_BYS] = {"receiver_window", "send_buffer", "busy"};
 
 struct carried *carried_of(struct carried_list *l, struct listen *listen, uint16_t port)
 {
@@ -139,7 +140,7 @@ void carried_count(struct carried *c, struct turnover *kernel, uint32_t netns)
 
 // --- series --------------------------------------------------------------------------------------
 
-static void declare_all(struct carried *c, struct output *o, const struct wire_label *labels)
+static void declare_all(struct carried *c, struct output *o, struct wire_label *labels)
 {
     const struct {
         uint32_t *id;
@@ -158,6 +159,11 @@ static void declare_all(struct carried *c, struct output *o, const struct wire_l
     for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++)
         *series[i].id = output_series(
             o, series[i].name, labels, LISTEN_LABELS, series[i].kind, series[i].unit);
+    for (int i = 0; i < LIMITED_BYS; i++) {
+        labels[LISTEN_LABELS] = (struct wire_label){"by", LIMITED_BY[i]};
+        c->limited[i] = output_series(o, "tocsin_service_send_limited_seconds_total", labels,
+            LISTEN_LABELS + 1, SERIES_COUNTER, "seconds");
+    }
     c->declared = true;
 }
 
@@ -214,6 +220,8 @@ void carried_show(struct carried *c, struct output *o)
     output_set(o, c->sent, (double)t->sent);
     output_set(o, c->retransmitted, (double)t->retransmitted);
     output_set(o, c->segments, (double)t->segments);
+    for (int i = 0; i < LIMITED_BYS; i++)
+        output_set(o, c->limited[i], (double)t->limited_ms[i] / 1e3);
     if (c->has_rtt) {
         output_set(o, c->rtt, c->rtt_s);
         output_set(o, c->rtt_max, c->rtt_max_s);
@@ -232,6 +240,9 @@ static void end_series(struct output *o, const struct carried *c)
     for (int i = 0; i < CLOSED_HOWS; i++)
         if (c->closed[i])
             output_end(o, c->closed[i]);
+    for (int i = 0; i < LIMITED_BYS; i++)
+        if (c->limited[i])
+            output_end(o, c->limited[i]);
     const uint32_t ids[] = {c->opened, c->received, c->sent, c->rtt, c->rtt_max, c->rtt_min,
         c->rate, c->retransmitted, c->segments};
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)

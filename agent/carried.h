@@ -30,7 +30,7 @@ struct carried {
     uint64_t opened_shown, closed_shown[CLOSED_HOWS];
     uint64_t closed_seen[CLOSED_HOWS]; // of ours, when last shown
     uint32_t live_ids[SOCKDIAG_STATES], opened, closed[CLOSED_HOWS], received, sent, rtt,
-        rtt_max, rtt_min, rate, retransmitted, segments;
+        rtt_max, rtt_min, rate, retransmitted, segments, limited[LIMITED_BYS];
     // Of the last whole walk.
     uint32_t live[SOCKDIAG_STATES];
     double rtt_s, rtt_max_s, rtt_min_s, rate_bytes;

@@ -5,7 +5,8 @@
 
 #define ROWS_FIRST  64
 #define SLOTS_FIRST 128
-#define COUNT_MASK  (UINT64_MAX >> 8) // 72 PB on one connection
+#define BYTE_MASK   ((UINT64_C(1) << CONNECTION_BYTE_BITS) - 1)
+#define MS_MASK     ((UINT64_C(1) << CONNECTION_LIMITED_BITS) - 1)
 
 void connections_init(struct connections *c, uint64_t seed)
 {
@@ -16,6 +17,7 @@ void connections_done(struct connections *c)
 {
     free(c->rows);
     free(c->slots);
+    free(c->traffics);
     *c = (struct connections){0};
 }
 
@@ -80,15 +82,43 @@ static bool make_room(struct connections *c)
            resize_slots(c, c->n_slots ? c->n_slots * 2 : SLOTS_FIRST);
 }
 
+// False: no room for one more.
+static bool number(struct connections *c, struct traffic *t)
+{
+    size_t i = 0;
+
+    if (t->number)
+        return true;
+    while (i < c->n_traffics && c->traffics[i])
+        i++;
+    if (i == UINT16_MAX)
+        return false;
+    if (i == c->n_traffics) {
+        struct traffic **more = realloc(c->traffics, (i + 1) * sizeof(*more));
+        if (!more)
+            return false;
+        c->traffics = more;
+        c->n_traffics++;
+    }
+    c->traffics[i] = t;
+    t->number = (uint16_t)(i + 1);
+    return true;
+}
+
+static struct traffic *traffic_of(const struct connections *c, const struct connection *row)
+{
+    return row->traffic ? c->traffics[row->traffic - 1] : NULL;
+}
+
 static struct connection *add(struct connections *c, uint64_t cookie, struct traffic *t)
 {
-    if (cookie == 0 || !make_room(c)) {
+    if (cookie == 0 || !number(c, t) || !make_room(c)) {
         c->refused++;
         return NULL;
     }
     struct connection *row = &c->rows[c->n++];
     *row = (struct connection){
-        .cookie = cookie, .traffic = t, .walk = (uint8_t)(c->walk - 1) & 0xff};
+        .cookie = cookie, .traffic = t->number, .walk = (uint8_t)(c->walk - 1) & 0xff};
     c->slots[slot_of(c, cookie, 0)] = (uint32_t)c->n;
     return row;
 }
@@ -157,17 +187,50 @@ static uint64_t data_sent(const struct sockdiag *s)
     return s->bytes_acked - (s->state == SOCKDIAG_FIN_WAIT2 && s->bytes_acked > 0);
 }
 
+static uint64_t growth(uint64_t now, uint64_t before, uint64_t mask)
+{
+    uint64_t d = (now - before) & mask;
+    return d <= mask / 2 ? d : 0;
+}
+
+static uint64_t busy_us(const struct sockdiag *s)
+{
+    uint64_t held = s->window_limited_us + s->buffer_limited_us;
+    return s->busy_us > held ? s->busy_us - held : 0; // the kernel's includes both
+}
+
+static void remember_limited(struct connection *row, const struct sockdiag *s)
+{
+    row->window_ms = s->window_limited_us / 1000 & MS_MASK;
+    row->buffer_ms = s->buffer_limited_us / 1000 & MS_MASK;
+    row->busy_ms = busy_us(s) / 1000 & MS_MASK;
+}
+
+static void book_limited(struct traffic *t, struct connection *row, const struct sockdiag *s)
+{
+    if (!(s->have & SOCKDIAG_HAS_LIMITED) || s->busy_us == 0)
+        return;
+    t->limited_ms[LIMITED_RECEIVER_WINDOW] +=
+        growth(s->window_limited_us / 1000, row->window_ms, MS_MASK);
+    t->limited_ms[LIMITED_SEND_BUFFER] +=
+        growth(s->buffer_limited_us / 1000, row->buffer_ms, MS_MASK);
+    t->limited_ms[LIMITED_BUSY] += growth(busy_us(s) / 1000, row->busy_ms, MS_MASK);
+    remember_limited(row, s);
+}
+
 static void book(struct traffic *t, struct connection *row, const struct sockdiag *s,
     uint64_t received, uint64_t sent)
 {
     // Only what grew: an abort clears the kernel's counters.
-    if (received > row->received) {
-        t->received += received - row->received;
-        row->received = received & COUNT_MASK;
+    uint64_t more = growth(received, row->received, BYTE_MASK);
+    if (more) {
+        t->received += more;
+        row->received = received & BYTE_MASK;
     }
-    if (sent > row->sent) {
-        t->sent += sent - row->sent;
-        row->sent = sent & COUNT_MASK;
+    more = growth(sent, row->sent, BYTE_MASK);
+    if (more) {
+        t->sent += more;
+        row->sent = sent & BYTE_MASK;
     }
     if (s->segments_retransmitted > row->retransmitted) {
         t->retransmitted += s->segments_retransmitted - row->retransmitted;
@@ -177,6 +240,7 @@ static void book(struct traffic *t, struct connection *row, const struct sockdia
         t->segments += s->segments_out - row->segments;
         row->segments = s->segments_out;
     }
+    book_limited(t, row, s);
 }
 
 static void count_live(struct traffic *t, const struct sockdiag *s)
@@ -214,7 +278,7 @@ void connections_dump(
 
     if (row && (row->walk == c->walk || !row->traffic))
         return;
-    count_live(row ? row->traffic : t, s);
+    count_live(row ? traffic_of(c, row) : t, s);
     // A handshake under way is no connection yet, and its socket has another cookie.
     if (s->state == SOCKDIAG_SYN_RECV || s->state == SOCKDIAG_NEW_SYN_RECV)
         return;
@@ -225,8 +289,9 @@ void connections_dump(
         t->opened += opened;
         if (!opened) {
             // It was there before us: what it has carried is not our counter's growth.
-            row->received = data_received(s, s->state) & COUNT_MASK;
-            row->sent = data_sent(s) & COUNT_MASK;
+            row->received = data_received(s, s->state) & BYTE_MASK;
+            row->sent = data_sent(s) & BYTE_MASK;
+            remember_limited(row, s);
             row->retransmitted = s->segments_retransmitted;
             row->segments = s->segments_out;
         }
@@ -236,7 +301,7 @@ void connections_dump(
     // Nor has one that waits to be accepted.
     row->orphan =
         s->inode == 0 && (s->state == SOCKDIAG_FIN_WAIT1 || s->state == SOCKDIAG_FIN_WAIT2);
-    book(row->traffic, row, s, data_received(s, s->state), data_sent(s));
+    book(traffic_of(c, row), row, s, data_received(s, s->state), data_sent(s));
 }
 
 // Our FIN was acknowledged: one more than the data. The end of an orderly close, whoever began it.
@@ -261,7 +326,7 @@ static bool has_peers_fin(const struct connection *row, const struct sockdiag *s
 void connections_final(struct connections *c, struct traffic *t, const struct sockdiag *s)
 {
     struct connection *row = connections_get(c, s->cookie);
-    struct connection unseen = {.cookie = s->cookie, .traffic = t};
+    struct connection unseen = {.cookie = s->cookie};
 
     if (row && !row->traffic)
         return;
@@ -272,8 +337,9 @@ void connections_final(struct connections *c, struct traffic *t, const struct so
         row = c->walking ? add(c, s->cookie, t) : NULL;
         if (!row)
             row = &unseen;
+    } else {
+        t = traffic_of(c, row);
     }
-    t = row->traffic;
     enum closed_how how = how_closed(row, s);
     // The final state is CLOSE whatever came before.
     book(t, row, s,
@@ -282,7 +348,7 @@ void connections_final(struct connections *c, struct traffic *t, const struct so
         data_sent(s));
     t->closed[how]++;
     if (c->walking)
-        row->traffic = NULL;
+        row->traffic = 0;
     else if (row != &unseen)
         drop(c, row);
 }
@@ -300,17 +366,21 @@ void connections_sweep(struct connections *c, bool whole)
             continue;
         }
         if (row->traffic)
-            row->traffic->closed[CLOSED_UNKNOWN]++;
+            traffic_of(c, row)->closed[CLOSED_UNKNOWN]++;
         drop(c, row); // another row has moved here: look again
     }
     shrink(c);
 }
 
-void connections_forget(struct connections *c, const struct traffic *t)
+void connections_forget(struct connections *c, struct traffic *t)
 {
+    if (!t->number)
+        return;
     for (size_t i = 0; i < c->n;)
-        if (c->rows[i].traffic == t)
+        if (c->rows[i].traffic == t->number)
             drop(c, &c->rows[i]);
         else
             i++;
+    c->traffics[t->number - 1] = NULL;
+    t->number = 0;
 }

@@ -29,6 +29,9 @@ enum {
     INFO_SEGS_IN = 140,
     INFO_MIN_RTT = 148,
     INFO_DELIVERY_RATE = 160,
+    INFO_BUSY_TIME = 168,
+    INFO_RWND_LIMITED = 176,
+    INFO_SNDBUF_LIMITED = 184,
     INFO_BYTES_SENT = 200,
     INFO_BYTES_RETRANS = 208,
 };
@@ -129,6 +132,12 @@ static void parse_info(const uint8_t *p, size_t len, struct sockdiag *s)
         if (!(p[INFO_APP_LIMITED] & 1))
             s->delivery_rate = get64(p + INFO_DELIVERY_RATE);
         s->have |= SOCKDIAG_HAS_RATE;
+    }
+    if (len >= INFO_SNDBUF_LIMITED + 8) {
+        s->busy_us = get64(p + INFO_BUSY_TIME);
+        s->window_limited_us = get64(p + INFO_RWND_LIMITED);
+        s->buffer_limited_us = get64(p + INFO_SNDBUF_LIMITED);
+        s->have |= SOCKDIAG_HAS_LIMITED;
     }
     if (len >= INFO_BYTES_RETRANS + 8) {
         s->bytes_sent = get64(p + INFO_BYTES_SENT);

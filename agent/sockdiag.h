@@ -41,7 +41,8 @@ enum {
     SOCKDIAG_HAS_SENT = 4,  // bytes_sent, bytes_retransmitted
     SOCKDIAG_HAS_DROPS = 8,
     SOCKDIAG_HAS_CGROUP = 16,
-    SOCKDIAG_HAS_RATE = 32, // min_rtt_us, delivery_rate, segments_in
+    SOCKDIAG_HAS_RATE = 32,    // min_rtt_us, delivery_rate, segments_in
+    SOCKDIAG_HAS_LIMITED = 64, // busy_us, window_limited_us, buffer_limited_us
 };
 
 struct sockdiag {
@@ -50,6 +51,8 @@ struct sockdiag {
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
     uint64_t
         delivery_rate; // bytes a second; 0 = not known, or the sender had too little to send
+    // With something to send, in all; of it: the peer's window was full, our buffer was.
+    uint64_t busy_us, window_limited_us, buffer_limited_us;
     uint32_t segments_out, segments_in, segments_retransmitted, rtt_us;
     uint32_t min_rtt_us;                // UINT32_MAX = none yet
     uint32_t receive_queue, send_queue; // LISTEN: waiting to be accepted, and their limit

@@ -2,9 +2,9 @@
 // Connections too short for any sample are counted to the last one, and so are their bytes, by an agent
 // without any privilege; what the kernel's buffer had no room for is counted too.
 
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { REPLY, REQUEST, answering, many } from "./short.mjs";
 import { World, bin, check, freePort, run, until } from "./world.mjs";
@@ -75,6 +75,17 @@ async function balance() {
 }
 const dropped = () => readFileSync("/proc/net/netlink", "utf8").split("\n").some((l) => l.trim().split(/\s+/)[8] > 0);
 const known = (port) => until(`port ${port} to be a service`, async () => (await w.query(`tocsin_service_connections{port="${port}",state="established"}`)).length);
+// How long sending was held up, in milliseconds: by us, and by the kernel's own tool.
+const limited = async (port) => {
+  const by = await Promise.all(["receiver_window", "send_buffer", "busy"].map((v) => value(`tocsin_service_send_limited_seconds_total{port="${port}",by="${v}"}`)));
+  return by.map((v) => Math.round(v * 1000));
+};
+function limitedBySs(port) {
+  const text = execFileSync("ss", ["-tinHO", `sport = :${port}`]).toString();
+  const of = (name) => [...text.matchAll(new RegExp(`${name}:(\\d+)ms`, "g"))].reduce((sum, m) => sum + Number(m[1]), 0);
+  const [window, buffer, busy] = [of("rwnd_limited"), of("sndbuf_limited"), of("busy")];
+  return [window, buffer, busy - window - buffer];
+}
 // Until all closes are heard, or what is missing was lost.
 const settled = (port, n) =>
   until(`${n} closes`, async () => {
@@ -137,6 +148,33 @@ await run([
       for (let i = 0; i < 100; i++) await new Promise((ok) => connect(closed, "127.0.0.1").on("error", ok));
       await until("100 refused connects", async () => (await failed()) >= before + 100, 5000);
       check(!alone || (await failed()) === before + 100, "nobody else is refused here");
+    },
+  ],
+  [
+    "how long clients that do not read held a service up is the kernel's own count, and an end or an abort keeps it",
+    async () => {
+      const port = await freePort();
+      const server = createServer((s) => s.on("error", () => {}).resume().write(Buffer.alloc(32 << 20)));
+      servers.push(await new Promise((ok) => server.listen(port, "127.0.0.1", () => ok(server))));
+      await known(port);
+      const slow = [0, 1].map(() => connect(port, "127.0.0.1").on("error", () => {})); // nobody reads
+      await until("two seconds of it", async () => (await limited(port))[0] >= 2000, 15000);
+      const low = await limited(port);
+      const truth = limitedBySs(port);
+      check(low[0] <= truth[0] && low[0] > truth[0] - 10000, `${low}, ss said later ${truth}`);
+      check(truth[0] > 10 * truth[2], `the clients did hold it up: ${truth}`);
+      for (const s of slow) s.resume();
+      const same = (a, b) => a.every((v, i) => Math.abs(v - b[i]) <= 2 * slow.length); // whole milliseconds
+      const idle = await until("what ss says once all is read", async () => {
+        const [kernel, ours] = [limitedBySs(port), await limited(port)];
+        return same(ours, kernel) && same(kernel, limitedBySs(port)) && ours;
+      }, 15000, 300);
+      console.log(`    receiver, buffer, busy in ms: ${idle}; ss ${limitedBySs(port)}`);
+      slow[0].resetAndDestroy();
+      slow[1].end();
+      await settled(port, 2);
+      const after = await limited(port);
+      check(after.every((v, i) => v >= idle[i] && v <= idle[i] + 100), `${idle} before, ${after} after`);
     },
   ],
   [

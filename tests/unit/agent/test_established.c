@@ -69,6 +69,120 @@ static void reset_keeps(void)
     connections_done(&c);
 }
 
+static struct sockdiag limited(uint64_t window_ms, uint64_t buffer_ms, uint64_t busy_ms)
+{
+    struct sockdiag s = sock(7, SOCKDIAG_ESTABLISHED, 0, 50);
+    s.have |= SOCKDIAG_HAS_LIMITED;
+    s.window_limited_us =
+        window_ms * 1000 + 999; // the kernel's ticks are no whole milliseconds
+    s.buffer_limited_us = buffer_ms * 1000;
+    s.busy_us = s.window_limited_us + s.buffer_limited_us + busy_ms * 1000;
+    return s;
+}
+
+static void look(
+    struct connections *c, struct traffic *t, const struct sockdiag *s, bool opened)
+{
+    connections_begin(c);
+    connections_dump(c, t, s, opened);
+    connections_sweep(c, true);
+}
+
+static void check_limited(
+    const struct traffic *t, uint64_t window, uint64_t buffer, uint64_t busy)
+{
+    CU_ASSERT_EQUAL(t->limited_ms[LIMITED_RECEIVER_WINDOW], window);
+    CU_ASSERT_EQUAL(t->limited_ms[LIMITED_SEND_BUFFER], buffer);
+    CU_ASSERT_EQUAL(t->limited_ms[LIMITED_BUSY], busy);
+}
+
+static void held_up(void)
+{
+    struct connections c;
+    struct traffic t = {0};
+    struct sockdiag s = limited(200, 30, 4);
+
+    connections_init(&c, 1);
+    look(&c, &t, &s, true);
+    check_limited(&t, 200, 30, 4);
+    look(&c, &t, &s, true); // nothing new
+    check_limited(&t, 200, 30, 4);
+    s = limited(1200, 30, 5);
+    look(&c, &t, &s, true);
+    check_limited(&t, 1200, 30, 5);
+    s = limited(1300, 31, 5);
+    s.state = SOCKDIAG_CLOSE;
+    s.bytes_acked = 51;
+    connections_final(&c, &t, &s);
+    check_limited(&t, 1300, 31, 5);
+    // One that no walk has seen.
+    s = limited(10, 20, 30);
+    s.cookie = 8;
+    connections_final(&c, &t, &s);
+    check_limited(&t, 1310, 51, 35);
+    // One that was there before us: only what it grows by; an abort clears it.
+    s = limited(5000, 6000, 7000);
+    look(&c, &t, &s, false);
+    check_limited(&t, 1310, 51, 35);
+    s = limited(5001, 6000, 7000);
+    look(&c, &t, &s, false);
+    check_limited(&t, 1311, 51, 35);
+    s = sock(7, SOCKDIAG_CLOSE, 0, 0);
+    s.have |= SOCKDIAG_HAS_LIMITED;
+    connections_final(&c, &t, &s);
+    check_limited(&t, 1311, 51, 35);
+    // An older kernel does not say.
+    s = sock(9, SOCKDIAG_ESTABLISHED, 0, 50);
+    s.window_limited_us = s.busy_us = 1000000;
+    look(&c, &t, &s, true);
+    check_limited(&t, 1311, 51, 35);
+    connections_done(&c);
+}
+
+// A connection that lives for years goes round: what it grew by between two looks is counted.
+static void goes_round(void)
+{
+    const uint64_t ms = UINT64_C(1) << CONNECTION_LIMITED_BITS, bytes = UINT64_C(1)
+                                                                        << CONNECTION_BYTE_BITS;
+    struct connections c;
+    struct traffic t = {0};
+    struct sockdiag s = limited(5 * ms - 3, 0, 0);
+
+    s.bytes_received = 5 * bytes - 10;
+    connections_init(&c, 1);
+    look(&c, &t, &s, false);
+    s = limited(5 * ms + 4, 0, 0);
+    s.bytes_received = 5 * bytes + 90;
+    look(&c, &t, &s, false);
+    check_limited(&t, 7, 0, 0);
+    CU_ASSERT_EQUAL(t.received, 100);
+    connections_done(&c);
+}
+
+// A service's number is free again when it ends, and its rows are nobody's.
+static void services_end_and_come(void)
+{
+    struct connections c;
+    struct traffic t[3] = {0};
+
+    connections_init(&c, 1);
+    for (uint64_t round = 0; round < 10; round++) {
+        for (uint64_t i = 0; i < 3; i++) {
+            struct sockdiag s = sock(100 * round + i + 1, SOCKDIAG_ESTABLISHED, i + 1, 0);
+            look(&c, &t[i], &s, true);
+        }
+        CU_ASSERT_EQUAL(c.n_traffics, 3);
+        CU_ASSERT_EQUAL(t[round % 3].received, round % 3 + 1);
+        for (uint64_t i = 0; i < 3; i++) {
+            connections_forget(&c, &t[i]);
+            t[i] = (struct traffic){0};
+        }
+        CU_ASSERT_EQUAL(c.n, 0);
+    }
+    connections_forget(&c, &t[0]); // had none
+    connections_done(&c);
+}
+
 // Whose FIN is in bytes_received? Ours never is, the peer's depends on who closed first.
 static void peers_fin(void)
 {
@@ -392,6 +506,9 @@ out:
 static const struct test TESTS[] = {
     {"books growth once and takes the FINs off", grows},
     {"keeps what an abort has cleared", reset_keeps},
+    {"how long sending was held up is booked once, by what did it", held_up},
+    {"counters that go round are booked by what they grew", goes_round},
+    {"numbers of services are used again", services_end_and_come},
     {"takes the peer's FIN off where it has come", peers_fin},
     {"a dump's late answer does not open a closed connection again", late_answer},
     {"what is older than the agent is not growth, what is missed has closed", older_than_us},

@@ -67,10 +67,13 @@ static void whole(void)
         CU_ASSERT_TRUE(sockdiag_is_loopback(k.local));
         CU_ASSERT_EQUAL(k.have, SOCKDIAG_HAS_INFO | SOCKDIAG_HAS_BYTES | SOCKDIAG_HAS_SENT |
                                     SOCKDIAG_HAS_DROPS | SOCKDIAG_HAS_CGROUP |
-                                    SOCKDIAG_HAS_RATE);
+                                    SOCKDIAG_HAS_RATE | SOCKDIAG_HAS_LIMITED);
         CU_ASSERT_EQUAL(k.rtt_us, 0x47464544u); // bytes 68..71
         CU_ASSERT_EQUAL(k.segments_in, 0x8f8e8d8cu);
         CU_ASSERT_EQUAL(k.min_rtt_us, 0x97969594u);
+        CU_ASSERT_EQUAL(k.busy_us, 0xafaeadacabaaa9a8u);
+        CU_ASSERT_EQUAL(k.window_limited_us, 0xb7b6b5b4b3b2b1b0u);
+        CU_ASSERT_EQUAL(k.buffer_limited_us, 0xbfbebdbcbbbab9b8u);
         CU_ASSERT_EQUAL(k.delivery_rate, 0); // byte 7 says: limited by the application
     }
 }
@@ -86,6 +89,7 @@ static void shorter_info(void)
         CU_ASSERT_EQUAL(sockdiag_parse(b, n, &k), 0);
         CU_ASSERT_EQUAL((k.have & SOCKDIAG_HAS_INFO) != 0, len >= 104);
         CU_ASSERT_EQUAL((k.have & SOCKDIAG_HAS_BYTES) != 0, len >= 140);
+        CU_ASSERT_EQUAL((k.have & SOCKDIAG_HAS_LIMITED) != 0, len >= 192);
         CU_ASSERT_EQUAL((k.have & SOCKDIAG_HAS_SENT) != 0, len >= 216);
     }
 }
