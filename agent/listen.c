@@ -313,6 +313,7 @@ static int sampler_open(struct sampler *s)
     l->sampler = s;
     l->first = true;
     l->dump.fd = l->destroy.fd = -1;
+    l->view.max = SERVICE_SOCKETS_MAX;
     services_init(&l->services, on_change, l);
     l->services.netns = netns_label(s->env->netns);
     l->poll = loop_timer_new(s->env->loop, on_poll, l);

@@ -19,8 +19,7 @@ static int64_t now_ns(const struct listen *l)
 
 static void owners_to(struct listen *l, struct service *s, const struct naming_item *i)
 {
-    for (int k = 0; k < i->n_owners; k++)
-        service_owner(s, i->owners[k], identity_pid_parent(&l->naming.roots, i->owners[k]));
+    naming_owners(&l->naming, i, s);
     l->owned = l->owned || i->n_owners > 0;
 }
 
@@ -103,7 +102,7 @@ static void use_view(struct listen *l)
     for (size_t i = 0; i < l->queues.n; i++)
         l->asked[i] = services_seen(&l->services, l->queues.cookies[i]);
     if (l->naming.n > 0)
-        naming_keep(&l->naming, l->view.sockets, l->view.n);
+        naming_keep(&l->naming, listen_view_has, &l->view);
     look_for_owners(l);
     // Without the right to be told of deaths this is the evidence there is.
     for (struct service *s = l->services.list; s; s = s->next)

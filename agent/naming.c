@@ -112,22 +112,25 @@ struct naming_item *naming_add(
     return i;
 }
 
+void naming_owners(const struct naming *n, const struct naming_item *i, struct service *s)
+{
+    for (int k = 0; k < i->n_owners; k++)
+        service_owner(s, i->owners[k], identity_pid_parent(&n->roots, i->owners[k]));
+}
+
 void naming_drop(struct naming *n, struct naming_item *i)
 {
     *i = n->items[--n->n];
 }
 
-void naming_keep(struct naming *n, const struct sockdiag *sockets, size_t n_sockets)
+void naming_keep(
+    struct naming *n, bool (*has)(const void *view, uint64_t cookie), const void *view)
 {
-    for (size_t i = 0; i < n->n;) {
-        bool there = false;
-        for (size_t k = 0; k < n_sockets && !there; k++)
-            there = sockets[k].cookie == n->items[i].socket.cookie;
-        if (there)
+    for (size_t i = 0; i < n->n;)
+        if (has(view, n->items[i].socket.cookie))
             i++;
         else
             naming_drop(n, &n->items[i]);
-    }
 }
 
 static bool begin(struct naming *n)

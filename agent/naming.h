@@ -8,8 +8,8 @@
  * identity.h says how a name is found; here is who waits for one. A listener that already has its
  * name may come again, for its holders only: those that were known have died.
  *
- * Owned by tcp.listen, one for each network namespace, loop thread. Bounded: NAMING_MAX at a time, who
- * comes then is tried at the next look.
+ * Owned by tcp.listen, one for each network namespace, or by a name_search.h; loop thread. Bounded:
+ * NAMING_MAX at a time, who comes then is tried at the next look.
  */
 #pragma once
 #include "agent/identity.h"
@@ -48,9 +48,12 @@ struct naming_item *naming_add(
     struct naming *n, const struct sockdiag *k, bool again, bool present);
 // Has it what it came for?
 bool naming_is_done(const struct naming_item *i);
+// Its owners are the service's.
+void naming_owners(const struct naming *n, const struct naming_item *i, struct service *s);
 void naming_drop(struct naming *n, struct naming_item *i); // the last takes its place
-// Who is not among these sockets is gone.
-void naming_keep(struct naming *n, const struct sockdiag *sockets, size_t n_sockets);
+// Who is not in this view, a whole one, is gone.
+void naming_keep(
+    struct naming *n, bool (*has)(const void *view, uint64_t cookie), const void *view);
 // The search, begun if somebody needs one. True when one has ended: those that were looked for are
 // `searched`, the ones that came for a name have one, if only of their port.
 enum naming_search { NAMING_IDLE, NAMING_MORE, NAMING_OVER };

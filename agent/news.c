@@ -4,6 +4,9 @@
 #include "wire/tocsin.pb-c.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+
+#define WHERE_MAX (SERVICE_PATH_MAX + 8)
 
 static void on_hold(void *ctx, int64_t due, int64_t now)
 {
@@ -33,52 +36,63 @@ static void tell(struct news *n, const struct service *s, int kind, const char *
     n->told = true;
 }
 
-static void turned(struct news *n, uint16_t port)
+// In words, for the log of events: "on port 80", "at /run/php.sock".
+static const char *where(const struct service *s, char text[static WHERE_MAX])
 {
-    if (n->n_turned < NEWS_TURNED_MAX)
-        n->turned[n->n_turned++] = port;
+    if (s->path[0])
+        snprintf(text, WHERE_MAX, "at %s", s->path);
+    else
+        snprintf(text, WHERE_MAX, "on port %u", s->port);
+    return text;
+}
+
+static void turned(struct news *n, const struct service *s)
+{
+    if (!s->path[0] && n->n_turned < NEWS_TURNED_MAX)
+        n->turned[n->n_turned++] = s->port;
 }
 
 static void appeared(struct news *n, struct service *s)
 {
     struct output *o = n->env->out;
-    char text[96];
+    char place[WHERE_MAX], text[WHERE_MAX + 16];
 
     shown_declare(s, o);
     if (s->data[0])
         shown_state(s->data[0], o, s);
-    if (s->present)
+    // UNIX sockets that come and go are too many to tell of each.
+    if (s->present || (s->ephemeral && s->path[0]))
         return;
-    snprintf(text, sizeof(text), "listens on port %u", s->port);
+    snprintf(text, sizeof(text), "listens %s", where(s, place));
     tell(n, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP, text);
-    turned(n, s->port);
+    turned(n, s);
 }
 
 static void changed(
     struct news *n, struct service *s, enum service_state from, const char *detail)
 {
-    char text[96];
+    char place[WHERE_MAX], text[WHERE_MAX + 16];
 
     if ((from == SERVICE_UP) != (s->state == SERVICE_UP))
-        turned(n, s->port);
+        turned(n, s);
     if (s->data[0])
         shown_state(s->data[0], n->env->out, s);
     switch (s->state) {
     case SERVICE_UP:
         // A restart within its grace is no news.
         if (from != SERVICE_STARTING) {
-            snprintf(text, sizeof(text), "listens on port %u again", s->port);
+            snprintf(text, sizeof(text), "listens %s again", where(s, place));
             tell(n, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP, text);
         }
         break;
     case SERVICE_STARTING:
         if (s->settled && !s->ephemeral) {
-            snprintf(text, sizeof(text), "nobody listens on port %u", s->port);
+            snprintf(text, sizeof(text), "nobody listens %s", where(s, place));
             tell(n, s, TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_DOWN, text);
         }
         break;
     case SERVICE_STOPPED:
-        snprintf(text, sizeof(text), "port %u closed", s->port);
+        snprintf(text, sizeof(text), "%s closed", where(s, place) + strlen("on "));
         tell(n, s, TOCSIN__V1__EVENT_KIND__EVENT_SERVICE_STOPPED, text);
         break;
     case SERVICE_CRASHED:

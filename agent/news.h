@@ -6,9 +6,10 @@
  *                                                                 -> news_flush_soon: after HOLD_NS
  *
  * A listener that went is told a moment later: word of the death that took it comes 0.1-0.4 ms after
- * it and belongs into the same frame. Nothing pages by the first half alone.
+ * it and belongs into the same frame. Nothing pages by the first half alone. (unix.listen learns of
+ * what went by the death itself, or a second later: it has nothing to wait for.)
  *
- * Owned by tcp.listen, one for each network namespace, loop thread.
+ * Owned by tcp.listen, one for each network namespace, or by unix.listen; loop thread.
  */
 #pragma once
 #include "agent/sampler.h"
@@ -33,7 +34,8 @@ struct news {
 
 int news_open(struct news *n, struct env *env); // 0, -ENOMEM
 void news_done(struct news *n);
-// As service_change_fn; a service that ended loses its series here.
+// As service_change_fn; a service that appeared gets its series here (shown.h), in a group that stays
+// open for others of it, and one that ended loses them.
 void news_change(struct news *n, struct service *s, enum service_change change,
     enum service_state from, const char *detail);
 // Connections to the service were dropped: the first ones after a quiet second leave at once.

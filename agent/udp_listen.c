@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/udp_listen.h"
 #include "agent/listen.h"
-#include "agent/naming.h"
-#include "agent/netlink.h"
+#include "agent/listen_view.h"
+#include "agent/name_search.h"
 #include "agent/port_range.h"
 #include "agent/service.h"
-#include "agent/sockdiag.h"
 #include <errno.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#define SLICE_NS     (2 * NS_PER_MS)
-#define SEARCH_SHARE 20 // a search may follow after so many times what the last one took
-#define DUMP_TRIES   3
+#define DUMP_TRIES 3
 
 // Hung to a service as data[0].
 struct udp_shown {
@@ -34,24 +30,14 @@ struct young {
 struct udp_listen {
     struct sampler *sampler;
     struct netlink netlink;
-    struct loop_timer *search;
     struct services services;
-    struct sockdiag *view;
-    size_t n_view, cap_view;
+    struct listen_view view;
     struct young *young;
     size_t n_young, cap_young;
-    struct naming naming;
-    bool has_naming; // its memory is there while somebody waits for a name
-    int64_t search_after_ns;
+    struct name_search search;
     struct port_range range;
     bool first;
 };
-
-// Of timers: the loop's own clock, which tests do not turn.
-static int64_t loop_ns(const struct udp_listen *u)
-{
-    return loop_now_ns(u->sampler->env->loop);
-}
 
 static int64_t now_ns(const struct udp_listen *u)
 {
@@ -99,46 +85,7 @@ static void on_change(void *ctx, struct service *s, enum service_change change,
     s->data[0] = NULL;
 }
 
-// --- names ----------------------------------------------------------------------------------------
-
-static struct naming *naming_get(struct udp_listen *u)
-{
-    const struct env *env = u->sampler->env;
-    struct identity_roots roots = {env->proc, env->cgroup, "/etc/services"};
-
-    if (!u->has_naming && naming_open(&u->naming, &roots) != 0) {
-        naming_done(&u->naming);
-        return NULL;
-    }
-    u->has_naming = true;
-    return &u->naming;
-}
-
-static void search_soon(struct udp_listen *u)
-{
-    bool wanted = false;
-
-    for (size_t i = 0; u->has_naming && i < u->naming.n; i++)
-        wanted |= !u->naming.items[i].searched;
-    if (wanted && !naming_is_searching(&u->naming))
-        loop_timer_set(
-            u->search, u->search_after_ns > loop_ns(u) ? u->search_after_ns : loop_ns(u));
-}
-
-static void on_search(void *ctx, int64_t due, int64_t now)
-{
-    struct udp_listen *u = ctx;
-    int64_t begun = sampler_cpu_begin();
-
-    (void)due;
-    (void)now;
-    if (u->has_naming && naming_step(&u->naming, SLICE_NS) == NAMING_MORE)
-        loop_timer_set(u->search, loop_ns(u));
-    if (u->search_after_ns < loop_ns(u))
-        u->search_after_ns = loop_ns(u);
-    u->search_after_ns += (sampler_cpu_begin() - begun) * SEARCH_SHARE;
-    sampler_cpu_end(u->sampler, begun);
-}
+// --- who is met ----------------------------------------------------------------------------------
 
 // False as long as it may be a client's.
 static bool old_enough(struct udp_listen *u, const struct sockdiag *d)
@@ -179,7 +126,7 @@ static struct service_socket *meet(struct udp_listen *u, const struct sockdiag *
     struct naming *n;
     struct naming_item *item;
 
-    if (!old_enough(u, d) || !(n = naming_get(u)) ||
+    if (!old_enough(u, d) || !(n = name_search_naming(&u->search)) ||
         !(item = naming_add(n, d, false, u->first)) || !naming_is_done(item) || item->searching)
         return NULL;
     // Both: goes without a word.
@@ -199,61 +146,7 @@ static struct service_socket *meet(struct udp_listen *u, const struct sockdiag *
     return k;
 }
 
-// --- the dump -------------------------------------------------------------------------------------
-
-static int view_add(struct udp_listen *u, const struct sockdiag *d)
-{
-    if (u->n_view == u->cap_view) {
-        size_t cap = u->cap_view ? u->cap_view * 2 : 32;
-        struct sockdiag *grown =
-            cap <= UDP_LISTEN_SOCKETS ? realloc(u->view, cap * sizeof(*grown)) : NULL;
-        if (!grown)
-            return -ENOMEM;
-        u->view = grown;
-        u->cap_view = cap;
-    }
-    u->view[u->n_view++] = *d;
-    return 0;
-}
-
-static int read_family(struct udp_listen *u, uint8_t family)
-{
-    uint8_t request[SOCKDIAG_REQUEST_MAX];
-    uint16_t type, flags;
-    size_t len = sockdiag_request_udp(request, family, &type, &flags);
-    int rc = netlink_send(&u->netlink, type, flags, request, len);
-
-    while (rc == 0) {
-        int n = netlink_receive(&u->netlink);
-        size_t at = 0;
-        struct netlink_message m;
-        if (n <= 0)
-            return n < 0 ? n : -EAGAIN;
-        while (rc == 0 && netlink_next(u->netlink.chunk, (size_t)n, &at, &m)) {
-            struct sockdiag d;
-            if (m.seq != u->netlink.seq)
-                continue;
-            if (m.type == NLMSG_DONE)
-                return 0;
-            if (m.type == NLMSG_ERROR)
-                return netlink_status(&m) ? netlink_status(&m) : -EBADMSG;
-            if (sockdiag_is_socket(m.type) && sockdiag_parse(m.body, m.len, &d) == 0 &&
-                d.local_port != 0)
-                rc = view_add(u, &d);
-        }
-    }
-    return rc;
-}
-
-static int read_view(struct udp_listen *u)
-{
-    u->n_view = 0;
-    int rc = read_family(u, AF_INET);
-    if (rc == 0)
-        rc = read_family(u, AF_INET6);
-    // A kernel without IPv6 has no such table.
-    return rc == -ENOENT || rc == -EAFNOSUPPORT ? 0 : rc;
-}
+// --- a look --------------------------------------------------------------------------------------
 
 static void count(struct service_socket *k, const struct sockdiag *d)
 {
@@ -279,8 +172,8 @@ static void use_view(struct udp_listen *u)
             w->queue_now = w->room_now = w->sockets_now = 0;
     }
     services_begin(&u->services);
-    for (size_t i = 0; i < u->n_view; i++) {
-        const struct sockdiag *d = &u->view[i];
+    for (size_t i = 0; i < u->view.n; i++) {
+        const struct sockdiag *d = &u->view.sockets[i];
         struct service_socket *k = services_seen(&u->services, d->cookie);
         if (!k)
             k = meet(u, d);
@@ -291,14 +184,7 @@ static void use_view(struct udp_listen *u)
     services_advance(&u->services, now_ns(u));
     u->first = false;
     young_forget(u);
-    if (u->has_naming) {
-        naming_keep(&u->naming, u->view, u->n_view);
-        if (u->naming.n == 0 && !naming_is_searching(&u->naming)) {
-            naming_done(&u->naming);
-            u->has_naming = false;
-        }
-    }
-    search_soon(u);
+    name_search_looked(&u->search, listen_view_has, &u->view);
 }
 
 static void sampler_tick(struct sampler *s, const struct tick *t)
@@ -309,7 +195,7 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
 
     (void)t;
     for (int i = 0; i < DUMP_TRIES && rc == -EAGAIN; i++)
-        rc = read_view(u);
+        rc = listen_view_read_udp(&u->view, &u->netlink);
     if (rc < 0) {
         snprintf(s->reason, sizeof(s->reason), "%s",
             rc == -ENOMEM ? "more sockets than are looked at" : strerror(-rc));
@@ -337,14 +223,12 @@ static void sampler_close(struct sampler *s)
     if (!u)
         return;
     s->state = NULL;
-    loop_timer_free(u->search);
+    name_search_done(&u->search);
     netlink_close(&u->netlink);
-    if (u->has_naming)
-        naming_done(&u->naming);
     for (struct service *v = u->services.list; v; v = v->next)
         free(v->data[0]);
     services_done(&u->services);
-    free(u->view);
+    listen_view_done(&u->view);
     free(u->young);
     free(u);
 }
@@ -360,14 +244,14 @@ static int sampler_open(struct sampler *s)
     u->sampler = s;
     u->first = true;
     u->netlink.fd = -1;
+    u->view.max = UDP_LISTEN_SOCKETS;
     services_init(&u->services, on_change, u);
     port_range_read(&u->range, s->env->proc);
-    u->search = loop_timer_new(s->env->loop, on_search, u);
-    if (!u->search)
-        goto fail;
-    rc = netlink_open(&u->netlink, NETLINK_SOCK_DIAG, 0, 0);
+    rc = name_search_init(&u->search, s, NULL, NULL);
     if (rc == 0)
-        rc = read_view(u); // does this kernel have udp_diag?
+        rc = netlink_open(&u->netlink, NETLINK_SOCK_DIAG, 0, 0);
+    if (rc == 0)
+        rc = listen_view_read_udp(&u->view, &u->netlink); // does this kernel have udp_diag?
     if (rc < 0 && rc != -EAGAIN)
         goto fail;
     return 0;
