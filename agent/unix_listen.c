@@ -137,6 +137,8 @@ static void take_name(struct unix_listen *u, const struct unixdiag *d, const cha
         return;
     w->hash = d->name_hash;
     map_set(&u->by_name, &d->name_hash, sizeof(d->name_hash), k->service);
+    if (k->service->announced) // at once, when there was nothing to show yet
+        show_connections(u, k->service);
 }
 
 static struct idle *idle_of(struct unix_listen *u, uint64_t cookie)

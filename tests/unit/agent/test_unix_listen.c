@@ -87,7 +87,7 @@ struct world {
     uint32_t queue, limit, listening, connections;
     double queue_is, limit_is, listening_is, connections_is;
     bool ended;
-    int stopped, crashed;
+    int stopped, crashed, again;
     int64_t passed_ns; // added to the clock
 };
 
@@ -181,6 +181,8 @@ static void note(struct world *w, const struct batch *b)
             continue;
         w->stopped += b->events[i].kind == TOCSIN__V1__EVENT_KIND__EVENT_SERVICE_STOPPED;
         w->crashed += b->events[i].kind == TOCSIN__V1__EVENT_KIND__EVENT_SERVICE_CRASHED;
+        w->again += b->events[i].kind == TOCSIN__V1__EVENT_KIND__EVENT_LISTENER_UP &&
+                    strstr(b->events[i].detail, " again") != NULL;
     }
 }
 
@@ -263,6 +265,12 @@ static void stops(void)
     snprintf(path, sizeof(path), "/run/tocsin-test-%d.sock", (int)getpid());
     world_listen(&w, path);
     UNTIL(&w, w.listening);
+    int a = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_EQUAL(connect(a, (struct sockaddr *)&w.address, sizeof(w.address)), 0);
+    int b = accept(w.fd, NULL, NULL);
+    UNTIL(&w, w.connections_is == 1);
+    close(a);
+    close(b);
     for (int i = 0; i < 12; i++) // settled
         turn(&w);
     // Killed, as procevents would say it.
@@ -274,6 +282,7 @@ static void stops(void)
     CU_ASSERT_EQUAL(w.listening_is, 0);
     world_listen(&w, path); // back: the same series
     UNTIL(&w, w.listening_is == 1);
+    CU_ASSERT_EQUAL(w.again, 1);
     for (int i = 0; i < 12; i++)
         turn(&w);
     close(w.fd);
