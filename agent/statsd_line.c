@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/statsd_line.h"
 #include "base/num.h"
-#include "wire/name.h"
+#include "base/rune.h"
+#include "wire/batch.h"
 #include <math.h>
 #include <string.h>
 
@@ -131,12 +132,7 @@ static bool put_name(struct reading *r, struct text t, bool first)
             *to++ = ok ? c : '_';
     }
     r->key_len += (size_t)(to - from);
-    if (!high)
-        return true;
-    char copy[STATSD_KEY_MAX];
-    memcpy(copy, t.at, t.len);
-    copy[t.len] = '\0';
-    return strlen(copy) == t.len && wire_text_ok(copy, 0, STATSD_KEY_MAX);
+    return !high || (!memchr(t.at, '\0', t.len) && rune_text_ok(t.at, t.len));
 }
 
 static bool put_value(struct reading *r, struct text t)
@@ -147,7 +143,7 @@ static bool put_value(struct reading *r, struct text t)
     memcpy(to, t.at, t.len);
     to[t.len] = '\0';
     r->key_len += t.len + 1;
-    return memchr(to, '\0', t.len) == NULL && wire_text_ok(to, 1, STATSD_KEY_MAX);
+    return t.len && !memchr(t.at, '\0', t.len) && rune_text_ok(t.at, t.len);
 }
 
 // By the name it has in Prometheus; of two the later one counts.
@@ -211,30 +207,8 @@ static enum statsd_fault build_key(struct reading *r)
 
 // --- samples -------------------------------------------------------------------------------------
 
-// Digits with a point go without the general reader: exact while both parts are exact doubles.
 static bool read_number(struct text t, double *ret)
 {
-    static const double POWERS[] = {
-        1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    uint64_t n = 0;
-    size_t i = t.len && (t.at[0] == '-' || t.at[0] == '+'), digits = 0, behind = 0;
-    bool point = false;
-    for (; i < t.len && digits <= 15; i++) {
-        if (t.at[i] == '.' && !point) {
-            point = true;
-        } else if (t.at[i] >= '0' && t.at[i] <= '9') {
-            n = n * 10 + (uint64_t)(t.at[i] - '0');
-            digits++;
-            behind += point;
-        } else {
-            break;
-        }
-    }
-    if (i == t.len && digits && digits <= 15) {
-        double v = (double)n / POWERS[behind];
-        *ret = t.at[0] == '-' ? -v : v;
-        return true;
-    }
     return num_parse(t.at, t.len, ret) && isfinite(*ret);
 }
 

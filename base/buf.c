@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/buf.h"
+#include "base/rune.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -150,22 +151,6 @@ int buf_add_path(struct buf *b, const char *path)
     return rc;
 }
 
-// Length of the UTF-8 sequence at s, 0 if it is not one (overlong, surrogate, beyond U+10FFFF).
-static size_t utf8_len(const uint8_t *s, size_t left)
-{
-    uint8_t c = s[0];
-    size_t n = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((c == 0xE0 && s[1] < 0xA0) || (c == 0xED && s[1] > 0x9F) ||
-        (c == 0xF0 && s[1] < 0x90) || (c == 0xF4 && s[1] > 0x8F))
-        return 0;
-    return n;
-}
-
 static void add_json_control(struct buf *b, uint8_t c)
 {
     switch (c) {
@@ -184,7 +169,7 @@ int buf_add_json(struct buf *b, const char *text, size_t len)
     size_t start = b->len, plain = 0, i = 0;
     buf_addc(b, '"');
     while (i < len) {
-        size_t n = utf8_len(s + i, len - i);
+        size_t n = s[i] < 0x80 ? 1 : rune_size(text + i, len - i);
         if (n > 1 || (n == 1 && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && s[i] != 0x7F)) {
             i += n;
             continue;

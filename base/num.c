@@ -183,10 +183,39 @@ static bool take_exponent(const char **s, const char *end, char **out)
 
 #define NUMBER_TEXT_MAX 400
 
+// A sign, up to 15 digits and a point: what pages and datagrams are full of. The digits and the power of
+// ten they are divided by are exact doubles, so the quotient is the nearest one, as strtod's.
+static bool parse_short(const char *s, size_t len, double *ret)
+{
+    static const double POWERS[] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    uint64_t n = 0;
+    int digits = 0, behind = 0;
+    bool point = false;
+    for (size_t i = len && (*s == '-' || *s == '+'); i < len; i++) {
+        if (s[i] == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (s[i] < '0' || s[i] > '9' || digits == 15)
+            return false;
+        n = n * 10 + (uint64_t)(s[i] - '0');
+        digits++;
+        behind += point;
+    }
+    if (digits == 0)
+        return false;
+    double v = (double)n / POWERS[behind];
+    *ret = *s == '-' ? -v : v;
+    return true;
+}
+
 bool num_parse(const char *s, size_t len, double *ret)
 {
     char text[NUMBER_TEXT_MAX + 1], *out = text;
     const char *end = s + len;
+    if (parse_short(s, len, ret))
+        return true;
     if (len == 0 || len > NUMBER_TEXT_MAX)
         return false;
     if (*s == '+' || *s == '-')

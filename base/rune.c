@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/rune.h"
-#include <stdbool.h>
 
 uint32_t rune_decode(const char *text, size_t len, size_t *at)
 {
@@ -31,6 +30,26 @@ uint32_t rune_decode(const char *text, size_t len, size_t *at)
         return RUNE_BROKEN;
     *at += need;
     return c;
+}
+
+size_t rune_size(const char *s, size_t left)
+{
+    size_t at = 0;
+    // U+FFFD itself is three bytes.
+    if (left == 0 || (rune_decode(s, left, &at) == RUNE_BROKEN && at == 1))
+        return 0;
+    return at;
+}
+
+bool rune_text_ok(const char *s, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        size_t n = (unsigned char)s[at] < 0x80 ? 1 : rune_size(s + at, len - at);
+        if (n == 0)
+            return false;
+        at += n;
+    }
+    return true;
 }
 
 size_t rune_encode(uint32_t rune, char out[4])

@@ -309,12 +309,7 @@ void labels_json(const struct labels *s, struct buf *out)
 bool label_name_valid(const char *name)
 {
     size_t len = strlen(name);
-    for (size_t at = 0; at < len;) {
-        size_t before = at;
-        if (rune_decode(name, len, &at) == RUNE_BROKEN && at == before + 1)
-            return false;
-    }
-    return len > 0;
+    return len > 0 && rune_text_ok(name, len);
 }
 
 bool label_describes_metric(const char *name)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/name.h"
+#include "base/rune.h"
 #include <math.h>
 #include <string.h>
 
@@ -26,49 +27,12 @@ bool wire_metric_ok(const char *name)
     return name_ok(name, true);
 }
 
-// Bytes of the UTF-8 sequence at s, 0 if there is none. Stops at the NUL by itself, since a NUL
-// is no continuation byte.
-static size_t utf8_len(const unsigned char *s)
-{
-    unsigned char lo = 0x80, hi = 0xbf; // range of the second byte
-    size_t n;
-
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) {
-        n = 2;
-    } else if (s[0] >= 0xe0 && s[0] <= 0xef) {
-        n = 3;
-        lo = s[0] == 0xe0 ? 0xa0 : lo; // overlong
-        hi = s[0] == 0xed ? 0x9f : hi; // surrogates
-    } else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        n = 4;
-        lo = s[0] == 0xf0 ? 0x90 : lo;
-        hi = s[0] == 0xf4 ? 0x8f : hi; // above U+10FFFF
-    } else {
-        return 0;
-    }
-    if (s[1] < lo || s[1] > hi)
-        return 0;
-    for (size_t i = 2; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return n;
-}
-
 bool wire_text_ok(const char *text, size_t min, size_t max)
 {
     if (!text)
         return min == 0;
-    size_t len = 0;
-    while (text[len]) {
-        size_t step = utf8_len((const unsigned char *)text + len);
-        len += step;
-        if (step == 0 || len > max)
-            return false;
-    }
-    return len >= min;
+    size_t len = strnlen(text, max + 1);
+    return len >= min && len <= max && rune_text_ok(text, len);
 }
 
 const char *wire_labels_fault(const struct wire_label *labels, size_t n)

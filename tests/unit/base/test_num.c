@@ -121,6 +121,28 @@ static void reads_numbers(void)
     CU_ASSERT_TRUE(isnan(parsed("NaN")));
 }
 
+// Decimals of up to 18 digits, so that both ways are taken, beside strtod.
+static void reads_decimals_as_strtod_does(void)
+{
+    uint64_t state = 7;
+    for (int i = 0; i < 200000; i++) {
+        char text[40];
+        uint64_t v = next_random(&state) >> (next_random(&state) % 60);
+        int n = snprintf(text, sizeof(text), "%s%llu",
+            i & 1   ? "-"
+            : i & 2 ? "+"
+                    : "",
+            (unsigned long long)(v % 1000000000000000000u));
+        int sign = i % 4 != 0,
+            point = sign + (int)(next_random(&state) % (uint64_t)(n - sign + 1));
+        memmove(text + point + 1, text + point, (size_t)(n - point) + 1);
+        text[point] = '.';
+        double read = 0, want = strtod(text, NULL);
+        CU_ASSERT_TRUE(num_parse(text, (size_t)n + 1, &read));
+        CU_ASSERT_EQUAL(memcmp(&read, &want, sizeof(read)), 0);
+    }
+}
+
 static void refuses_what_is_no_number(void)
 {
     static const char *const WRONG[] = {"", "+", ".", "-.", "1e", "1e+", "e5", "0x", "1 ", " 1",
@@ -196,6 +218,7 @@ static const struct test TESTS[] = {
     {"prints values without exponent as the query API does", prints_without_exponent},
     {"every printed value reads back as the same double", reads_back_the_same},
     {"reads numbers", reads_numbers},
+    {"reads decimals as strtod does", reads_decimals_as_strtod_does},
     {"refuses what is no number", refuses_what_is_no_number},
     {"reads whole numbers up to their limit", reads_whole_numbers},
     {"reads and prints durations", reads_and_prints_durations},
