@@ -18,6 +18,14 @@ void expo_done(struct expo *e)
     *e = (struct expo){.scale = e->scale};
 }
 
+void expo_reset(struct expo *e, int32_t scale)
+{
+    e->scale = scale;
+    e->n = 0;
+    e->zero = e->total = 0;
+    e->sum = 0;
+}
+
 int32_t expo_index(int32_t scale, double value)
 {
     int exponent;

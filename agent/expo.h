@@ -25,6 +25,7 @@ struct expo {
 
 void expo_init(struct expo *e, int32_t scale);
 void expo_done(struct expo *e);
+void expo_reset(struct expo *e, int32_t scale); // empty again; its memory stays
 // times observations of value, finite and not negative. 0, -ENOMEM, -ERANGE (counts are at their end).
 int expo_observe(struct expo *e, double value, uint64_t times);
 // A bucket of a histogram at a scale of its own; scale may be any. The same errors.

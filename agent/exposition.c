@@ -26,7 +26,7 @@ void exposition_free(struct exposition *x)
     buf_done(&x->carry);
     buf_done(&x->key);
     arena_done(&x->text);
-    free(x->native);
+    expo_done(&x->native);
     free(x);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the parsers of pages share. Private to exposition*.c. */
 #pragma once
+#include "agent/expo.h"
 #include "agent/exposition.h"
 #include "base/arena.h"
+#include "wire/field.h"
 
 enum family_type {
     FAMILY_UNKNOWN,
@@ -27,13 +29,6 @@ struct span {
     size_t len;
 };
 
-// Buckets of the native histogram at hand, before they are made to fit the wire.
-#define NATIVE_MAX (WIRE_BUCKETS_MAX * 8)
-struct native {
-    int32_t index[NATIVE_MAX];
-    uint64_t count[NATIVE_MAX];
-};
-
 struct exposition {
     exposition_fn *sample;
     void *ctx;
@@ -51,11 +46,13 @@ struct exposition {
     uint64_t left; // bytes of the family that is being read
     bool in_family;
     struct buf key;
-    struct span metric; // the metric at hand
+    struct fields metric; // the metric at hand
+    bool has_stamp;       // of its own
+    int64_t stamp_ms;
     const char *suffix; // of the sample at hand: _bucket ...
     const char *extra;  // its label le or quantile, NULL: none
     char extra_value[40];
-    struct native *native; // made for the first native histogram
+    struct expo native; // the native histogram at hand
 };
 
 int exposition_bad(struct exposition *x, struct err *err, const char *fmt, ...)
@@ -69,10 +66,19 @@ enum series_kind exposition_kind(const struct family *f, const char *name, size_
 int exposition_line(struct exposition *x, const char *line, size_t len, struct err *err);
 bool exposition_text_labels(
     struct exposition *x, const char *key, size_t len, const char **ret_name, struct err *err);
-bool exposition_utf8_ok(const char *s, size_t len);
-bool exposition_number(const char *s, size_t len, double *ret); // as Go, without hex and _
 
 // Reads what is whole in data; *ret_used of it is done with.
 int exposition_messages(
     struct exposition *x, const uint8_t *data, size_t len, size_t *ret_used, struct err *err);
 bool exposition_message_labels(struct exposition *x, const char **ret_name, struct err *err);
+// Tells a sample of the metric at hand; suffix goes behind the family's name. -EBADMSG, -ENOMEM.
+int exposition_give(
+    struct exposition *x, const char *suffix, struct exposition_sample s, struct err *err);
+int exposition_give_value(struct exposition *x, const char *suffix, double v, struct err *err);
+// The same with one label more, le or quantile.
+int exposition_give_bound(struct exposition *x, const char *suffix, const char *label,
+    double bound, double v, struct err *err);
+int exposition_broken(
+    struct exposition *x, struct err *err); // -EBADMSG: a message of the family
+// The field histogram of the metric at hand, classic or native.
+int exposition_histogram(struct exposition *x, struct fields body, struct err *err);

@@ -3,6 +3,7 @@
  * Lines of Prometheus's text 0.0.4 and of OpenMetrics 1.0. The two differ in what may stand between the
  * parts of a line: blanks and tabs at will, or exactly one blank.
  */
+#include "agent/exposition_line.h"
 #include "agent/exposition_state.h"
 #include "base/num.h"
 #include "base/rune.h"
@@ -12,230 +13,28 @@
 
 #define NORMAL_NAN 0x7ff8000000000001ULL // any other would be one of Prometheus's own signs
 
-struct line {
-    const char *at, *end;
-};
-
-static bool letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-static bool digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static void skip_blanks(struct line *l)
-{
-    while (l->at < l->end && blank(*l->at))
-        l->at++;
-}
-
-static struct span take_name(struct line *l, bool colons)
-{
-    const char *s = l->at;
-    if (s < l->end && (letter(*s) || (colons && *s == ':')))
-        while (++s < l->end && (letter(*s) || digit(*s) || (colons && *s == ':')))
-            ;
-    struct span name = {l->at, (size_t)(s - l->at)};
-    l->at = s;
-    return name;
-}
-
-static bool take(struct line *l, char c)
-{
-    if (l->at == l->end || *l->at != c)
-        return false;
-    l->at++;
-    return true;
-}
-
-bool exposition_utf8_ok(const char *s, size_t len)
-{
-    size_t at = 0;
-    while (at < len && (uint8_t)s[at] < 0x80)
-        at++;
-    while (at < len) {
-        size_t begun = at;
-        if (rune_decode(s, len, &at) == RUNE_BROKEN && at - begun != 3)
-            return false;
-    }
-    return true;
-}
-
 // --- numbers ---------------------------------------------------------------------------------------
 
-// Up to 15 digits and a small exponent are exact in a double: what pages are full of.
-static bool short_number(const char *s, size_t len, double *ret)
+// As Go reads it, without hex and underscores.
+static bool read_number(struct span word, double *ret)
 {
-    static const double POWERS[] = {
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    const char *end = s + len;
-    bool minus = s < end && *s == '-';
-    uint64_t digits = 0;
-    int n = 0, behind = 0;
-    s += minus;
-    for (; s < end && digit(*s) && n <= 15; s++, n++)
-        digits = digits * 10 + (uint64_t)(*s - '0');
-    if (n > 0 && s < end && *s == '.')
-        for (s++; s < end && digit(*s) && n <= 15; s++, n++, behind++)
-            digits = digits * 10 + (uint64_t)(*s - '0');
-    if (s != end || n == 0 || n > 15)
+    double v;
+    if (!num_parse(word.at, word.len, &v))
         return false;
-    double v = (double)digits / POWERS[behind];
-    *ret = minus ? -v : v;
-    return true;
-}
-
-bool exposition_number(const char *s, size_t len, double *ret)
-{
-    if (short_number(s, len, ret))
-        return true;
-    for (size_t i = 0; i < len; i++)
-        if (strchr("pPxX_", s[i]))
+    for (size_t i = 0; i < word.len; i++)
+        if (word.at[i] == 'x' || word.at[i] == 'X' || word.at[i] == '_')
             return false;
-    bool sign = len && (*s == '+' || *s == '-');
-    if ((sign && len > 1 && (s[1] == 'n' || s[1] == 'N')) || !num_parse(s, len, ret))
-        return false;
-    if (isnan(*ret)) {
+    if (isnan(v)) {
+        if (*word.at == '+' || *word.at == '-')
+            return false;
         uint64_t bits = NORMAL_NAN;
-        memcpy(ret, &bits, sizeof(bits));
+        memcpy(&v, &bits, sizeof(v));
     }
+    *ret = v;
     return true;
-}
-
-// --- labels ----------------------------------------------------------------------------------------
-
-// Behind the closing brace of labels that were looked at before, or that are looked at later. False:
-// there is none.
-static bool skip_labels(struct line *l)
-{
-    for (const char *s = l->at; s < l->end; s++) {
-        if (*s == '}') {
-            l->at = s + 1;
-            return true;
-        }
-        if (*s != '"')
-            continue;
-        for (s++; s < l->end && *s != '"'; s++)
-            s += *s == '\\';
-    }
-    return false;
-}
-
-// Behind the quote of a value that began.
-static bool take_value(struct line *l, struct span *ret)
-{
-    const char *s = l->at;
-    while (s < l->end && *s != '"')
-        s += *s == '\\' ? 2 : 1;
-    if (s >= l->end)
-        return false;
-    *ret = (struct span){l->at, (size_t)(s - l->at)};
-    l->at = s + 1;
-    return true;
-}
-
-// \" \\ and \n; anything else that is escaped stays as it is.
-static bool keep_label(
-    struct exposition *x, struct span name, struct span value, struct err *err)
-{
-    char *text = NULL;
-    if (memchr(value.at, '\\', value.len)) {
-        size_t n = 0;
-        text = arena_alloc(&x->text, value.len);
-        for (size_t i = 0; text && i < value.len; i++) {
-            char c = value.at[i], then = i + 1 < value.len ? value.at[i + 1] : '\0';
-            bool escape = c == '\\' && (then == '\\' || then == '"' || then == 'n');
-            text[n++] = !escape ? c : then == 'n' ? '\n' : then;
-            i += escape;
-        }
-        if (!text) {
-            err_set(err, "out of memory");
-            return false;
-        }
-        value = (struct span){text, n};
-    }
-    return exposition_add_label(x, name.at, name.len, value.at, value.len, err);
-}
-
-// One name="value". keep: into the labels of x.
-static int one_label(struct exposition *x, struct line *l, bool keep, struct err *err)
-{
-    bool om = x->format == EXPOSITION_OPENMETRICS;
-    struct span name = take_name(l, false), value;
-    if (!name.len)
-        return exposition_bad(x, err, "a label's name is wanted at `%.*s`",
-            (int)(l->end - l->at < 20 ? l->end - l->at : 20), l->at);
-    if (!om)
-        skip_blanks(l);
-    if (!take(l, '='))
-        return exposition_bad(x, err, "= is wanted behind label `%.*s`",
-            (int)(name.len < 60 ? name.len : 60), name.at);
-    if (!om)
-        skip_blanks(l);
-    if (!take(l, '"') || !take_value(l, &value))
-        return exposition_bad(x, err, "label `%.*s` has no value in quotes",
-            (int)(name.len < 60 ? name.len : 60), name.at);
-    if (!exposition_utf8_ok(value.at, value.len) || memchr(value.at, '\0', value.len))
-        return exposition_bad(
-            x, err, "label `%.*s` is not UTF-8", (int)(name.len < 60 ? name.len : 60), name.at);
-    return keep && !keep_label(x, name, value, err) ? -EBADMSG : 0;
-}
-
-// Behind the brace that opens them, to that which closes them.
-static int read_labels(struct exposition *x, struct line *l, bool keep, struct err *err)
-{
-    bool om = x->format == EXPOSITION_OPENMETRICS;
-    for (bool first = true;; first = false) {
-        if (!om)
-            skip_blanks(l);
-        if (take(l, '}'))
-            return 0;
-        if (om && !first && !take(l, ','))
-            return exposition_bad(x, err, "a comma is wanted between labels");
-        int rc = one_label(x, l, keep, err);
-        if (rc < 0)
-            return rc;
-        if (om)
-            continue;
-        skip_blanks(l);
-        take(l, ','); // Prometheus does not insist on it
-    }
-}
-
-bool exposition_text_labels(
-    struct exposition *x, const char *key, size_t len, const char **ret_name, struct err *err)
-{
-    struct line l = {key, key + len};
-    struct span name = take_name(&l, true);
-    *ret_name = arena_strndup(&x->text, name.at, name.len);
-    if (!*ret_name) {
-        err_set(err, "out of memory");
-        return false;
-    }
-    if (x->format == EXPOSITION_TEXT)
-        skip_blanks(&l);
-    return !take(&l, '{') || read_labels(x, &l, true, err) == 0;
 }
 
 // --- samples ---------------------------------------------------------------------------------------
-
-static struct span take_word(struct line *l)
-{
-    const char *s = l->at;
-    while (s < l->end && !blank(*s))
-        s++;
-    struct span word = {l->at, (size_t)(s - l->at)};
-    l->at = s;
-    return word;
-}
 
 static int give(struct exposition *x, struct span key, struct span name, double value,
     bool has_stamp, int64_t stamp_ms, struct err *err)
@@ -263,40 +62,17 @@ static int bad_number(struct exposition *x, const char *what, struct span word, 
         x, err, "%s `%.*s` is no number", what, (int)(word.len < 40 ? word.len : 40), word.at);
 }
 
-// The name and, in braces, the labels.
-static int take_key(
-    struct exposition *x, struct line *l, struct span *name, struct span *key, struct err *err)
-{
-    const char *begun = l->at;
-    *name = take_name(l, true);
-    if (!name->len)
-        return exposition_bad(x, err, "the name of a metric is wanted at `%.*s`",
-            (int)(l->end - begun < 20 ? l->end - begun : 20), begun);
-    *key = *name;
-    if (x->format == EXPOSITION_TEXT)
-        skip_blanks(l);
-    if (!take(l, '{'))
-        return 0;
-    struct line whole = *l;
-    if (!skip_labels(l)) {
-        int rc = read_labels(x, &whole, false, err); // says what is wrong
-        return rc < 0 ? rc : exposition_bad(x, err, "the braces are not closed");
-    }
-    key->len = (size_t)(l->at - begun);
-    return 0;
-}
-
 static int text_sample(struct exposition *x, struct line *l, struct err *err)
 {
     struct span name, key;
     double value;
     uint64_t stamp = 0;
-    int rc = take_key(x, l, &name, &key, err);
+    int rc = exposition_key(x, l, &name, &key, err);
     if (rc < 0)
         return rc;
     skip_blanks(l);
     struct span word = take_word(l);
-    if (!exposition_number(word.at, word.len, &value))
+    if (!read_number(word, &value))
         return bad_number(x, "value", word, err);
     skip_blanks(l);
     bool stamped = l->at < l->end;
@@ -314,7 +90,7 @@ static int text_sample(struct exposition *x, struct line *l, struct err *err)
 static int seconds(struct exposition *x, struct span word, int64_t *ret_ms, struct err *err)
 {
     double s;
-    if (!exposition_number(word.at, word.len, &s) || !(fabs(s) < 1e15))
+    if (!read_number(word, &s) || !(fabs(s) < 1e15))
         return bad_number(x, "timestamp", word, err);
     *ret_ms = (int64_t)(s * 1000);
     return 0;
@@ -327,13 +103,13 @@ static int pass_exemplar(struct exposition *x, struct line *l, struct err *err)
     int64_t stamp;
     if (!take(l, '{'))
         return exposition_bad(x, err, "an exemplar begins with its labels");
-    int rc = read_labels(x, l, false, err);
+    int rc = exposition_read_labels(x, l, false, err);
     if (rc < 0)
         return rc;
     struct span word = {l->at, 0};
     if (take(l, ' '))
         word = take_word(l);
-    if (!exposition_number(word.at, word.len, &value))
+    if (!read_number(word, &value))
         return bad_number(x, "value of an exemplar", word, err);
     if (take(l, ' '))
         rc = seconds(x, take_word(l), &stamp, err);
@@ -348,12 +124,12 @@ static int openmetrics_sample(struct exposition *x, struct line *l, struct err *
     double value;
     int64_t stamp = 0;
     bool stamped = false;
-    int rc = take_key(x, l, &name, &key, err);
+    int rc = exposition_key(x, l, &name, &key, err);
     if (rc < 0)
         return rc;
     if (take(l, ' '))
         word = take_word(l);
-    if (!exposition_number(word.at, word.len, &value))
+    if (!read_number(word, &value))
         return bad_number(x, "value", word, err);
     if (l->at < l->end && l->end - l->at > 1 && l->at[0] == ' ' && l->at[1] != '#') {
         l->at++;
@@ -436,7 +212,7 @@ static int metadata(struct exposition *x, struct line *l, char what, struct err 
     if (what == 'U' && text.len && !unit_ends(name, text))
         return exposition_bad(x, err, "unit `%.*s` is not how the name ends",
             (int)(text.len < 40 ? text.len : 40), text.at);
-    if (what == 'H' && !exposition_utf8_ok(text.at, text.len))
+    if (what == 'H' && !rune_text_ok(text.at, text.len))
         return exposition_bad(x, err, "the help text is not UTF-8");
     return 0;
 }

@@ -2,6 +2,7 @@
 /* Bodies and replies, both ways: everything around frames that does not depend on a chain. */
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include "wire/field.h"
 #include "wire/name.h"
 #include "wire/repair_pack.h"
 #include "wire/tocsin.pb-c.h"
@@ -392,57 +393,23 @@ int push_open(
     return 0;
 }
 
-// A varint at *at, which is moved behind it. False: cut off or longer than 64 bits.
-static bool varint(const uint8_t **at, const uint8_t *end, uint64_t *ret)
-{
-    uint64_t v = 0;
-
-    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
-        uint8_t byte = *(*at)++;
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *ret = v;
-            return true;
-        }
-    }
-    return false;
-}
-
 // Walks the top level of the message only: it skips groups by their length.
 int push_peek(const struct push *p, size_t i, uint64_t *ret_seq, uint64_t *ret_base)
 {
-    enum { SEQ_TAG = 1 << 3, BASE_TAG = 2 << 3 }; // field number, wire type 0
+    enum { SEQ = 1, BASE = 2 };
     const ProtobufCBinaryData *bytes = (const ProtobufCBinaryData *)p->impl + i;
-    const uint8_t *at = bytes->data;
+    struct fields frame = fields_of(bytes->data, bytes->len);
+    struct field f;
     uint64_t seq = 0, base = 0;
+    int rc;
 
-    if (bytes->len == 0)
-        return -EBADMSG;
-    const uint8_t *end = at + bytes->len;
-    while (at < end) {
-        uint64_t tag, v;
-        if (!varint(&at, end, &tag))
-            return -EBADMSG;
-        switch (tag & 7) {
-        case 0:
-            if (!varint(&at, end, &v))
-                return -EBADMSG;
-            seq = tag == SEQ_TAG ? v : seq;
-            base = tag == BASE_TAG ? v : base;
+    while ((rc = fields_next(&frame, &f)) == 1) {
+        if (f.type != FIELD_VARINT)
             continue;
-        case 1: v = 8; break;
-        case 5: v = 4; break;
-        case 2:
-            if (!varint(&at, end, &v))
-                return -EBADMSG;
-            break;
-        default: return -EBADMSG;
-        }
-        if (v > (uint64_t)(end - at))
-            return -EBADMSG;
-        at += v;
+        seq = f.number == SEQ ? f.value : seq;
+        base = f.number == BASE ? f.value : base;
     }
-    if (seq <= base)
+    if (rc < 0 || seq <= base)
         return -EBADMSG;
     *ret_seq = seq;
     *ret_base = base;
