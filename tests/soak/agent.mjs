@@ -6,6 +6,8 @@
 //
 //     make soak                      an hour
 //     SOAK_SECONDS=300 make soak     what can be seen in five minutes
+//     SERVICES=10 make soak          with ten services that come and go at a time: past an hour's number
+//                                    of ids in ten minutes
 //
 // The spool's own bytes are taken off the memory: it fills up over its first ten minutes.
 
@@ -16,6 +18,7 @@ import { join } from "node:path";
 import { World, check, cpuSeconds, freePort, now, privateKiB, rssKiB, run, sleep, until } from "../e2e/world.mjs";
 
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 3600);
+const SERVICES = Number(process.env.SERVICES ?? 1);
 const GROWTH_KIB = 160; // over the second half, by regression: the noise of a heap under churn
 const SERIES_KIB = 0.8;
 const w = new World();
@@ -178,7 +181,7 @@ await run([
       agent = await w.agent({ config: `probes: [{name: soak, tcp: "127.0.0.1:${port}"}]\n` });
       const steady = await listen(port);
       const pid = agent.pid;
-      await Promise.all([services(), passing(), connections(port), processes(), cgroups(), reloads(), troubles(), watch(), sanity()]);
+      await Promise.all([...Array.from({ length: SERVICES }, services), passing(), connections(port), processes(), cgroups(), reloads(), troubles(), watch(), sanity()]);
       steady.close();
       const most = await w.query('topk(8, count by (__name__) ({__name__=~".+"}))');
       console.log(`    most series: ${most.map((s) => `${s.metric.__name__} ${s.value[1]}`).join(", ")}`);
