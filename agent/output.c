@@ -21,6 +21,7 @@
 #define CHARGE_MAX    (WIRE_CHAIN_BUCKETS_MAX - WIRE_CHAIN_BUCKETS_MAX / 16)
 #define GROUPS_URGENT 24
 #define TOMB          UINT32_MAX
+#define DECLARES_KEPT 64
 
 // One malloc: the struct, its labels, then the text they point into.
 struct series {
@@ -128,6 +129,11 @@ static void begin(struct output *o)
     rows_remove(&o->slots, o->retired, o->n_retired);
     for (size_t i = 0; i < GROUPS_MAX; i++)
         o->groups[i].serial = 0;
+    if (o->cap_declares > DECLARES_KEPT) { // the first frame declares most of what there ever is
+        free(o->declares);
+        o->declares = NULL;
+        o->cap_declares = 0;
+    }
     o->n_retired = o->n_groups = o->n_events = o->n_repairs = 0;
     arena_reset(&o->frame);
 }
@@ -248,7 +254,7 @@ static int ids_grow(struct output *o)
         return -1;
     size_t undeclared = o->last_id + 1 - o->declared;
     if (undeclared > o->cap_declares) {
-        size_t cap = o->cap_declares ? o->cap_declares * 2 : 64;
+        size_t cap = o->cap_declares ? o->cap_declares * 2 : DECLARES_KEPT;
         struct batch_declare *d = realloc(o->declares, cap * sizeof(*d));
         if (!d)
             return -1;

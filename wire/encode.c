@@ -270,7 +270,7 @@ static int columns_open(struct chain_out *c, const struct need *need, struct col
     size_t size = columns_lay(ret, NULL, need);
 
     if (size > c->scratch_cap) {
-        size_t cap = size + size / 2;
+        size_t cap = size + size / 8;
         uint8_t *more = malloc(cap);
         if (!more)
             return -ENOMEM;

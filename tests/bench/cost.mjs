@@ -49,10 +49,8 @@ async function services() {
 
 try {
   const collector = await w.collector();
-  process.env.GNUTLS_NO_IMPLICIT_INIT = "1"; // as its unit does
   const agent = await w.agent({ host: "idle" });
   const probing = await w.agent({ name: "agent + 5 probes", host: "probing", config: await services() });
-  delete process.env.GNUTLS_NO_IMPLICIT_INIT;
   const others = await peers(w);
   const watched = [agent, probing, collector, ...others];
   await sleep(8000);
