@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/builtin.h"
+#include <stdio.h>
 #include <string.h>
 
-static const char RULES[] =
+// In two pieces: a compiler need not take strings of more than 4095 bytes.
+static const char AGENTS[] =
     "groups:\n"
     "  - name: tocsin\n"
     "    interval: 1s\n"
@@ -17,6 +19,46 @@ static const char RULES[] =
     "        labels: {severity: warning}\n"
     "        annotations:\n"
     "          summary: '{{ $value }} series of {{ $labels.instance }} are not kept: limits.series_per_agent'\n"
+    "      - alert: IntakeRefused\n"
+    "        expr: increase(tocsin_agent_intake_refused_total[5m]) > 0\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'in 5 minutes {{ $value | printf \"%.0f\" }} samples from {{ $labels.source }} on {{ $labels.instance }} were refused'\n"
+    "          description: 'more series than its series_limit (5000 unless set), no room left in the agent (20000 series), or times of their own more than 10 min ahead or 50 min back. Raise series_limit of the source in agent.yaml or drop series by relabelling; tocsin_agent_intake_series counts them.'\n"
+    "      - alert: SamplesLost\n"
+    "        expr: increase(tocsin_agent_spool_dropped_samples_total[5m]) > 0 or "
+    "increase(tocsin_agent_statsd_kernel_drops_total[5m]) > 0\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: '{{ if $labels.socket }}StatsD packets to {{ $labels.instance }} come faster than its agent is let read them{{ else }}samples of {{ $labels.instance }} are lost: the collector was not reached for longer than the agent keeps them{{ end }}'\n"
+    "      - alert: ConnectionsMissed\n"
+    "        expr: (tocsin_agent_coverage_ratio < 0.9 and on (instance, netns) "
+    "tocsin_agent_events_subscribed == 1) unless on (instance) "
+    "tocsin_agent_sampler_available{sampler=\"tcp.connections\"} == 1\n"
+    "        for: 5m\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'of the connections to {{ $labels.instance }} only {{ $value | humanizePercentage }} are counted: tocsin-agent --doctor says what is missing'\n"
+    "      - alert: SamplesLate\n"
+    "        expr: tocsin_agent_lag_seconds > 5\n"
+    "        for: 5s\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'samples of {{ $labels.instance }} are {{ $value }} s old when they come'\n"
+    "      - alert: CertificateExpiring\n"
+    "        expr: probe_ssl_earliest_cert_expiry - time() < 14 * 86400\n"
+    "        for: 1m\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'the certificate of {{ $labels.probe }} expires in {{ $value | humanizeDuration }}'\n"
+    "      - alert: ClockSkew\n"
+    "        expr: tocsin_agent_clock_skew_seconds > 2 or tocsin_agent_clock_skew_seconds < -2\n"
+    "        for: 30s\n"
+    "        labels: {severity: warning}\n"
+    "        annotations:\n"
+    "          summary: 'the clock of {{ $labels.instance }} is off by {{ $value }} s'\n";
+
+static const char COLLECTOR[] =
     "      - alert: ConfigRejected\n"
     "        expr: tocsin_config_reload_ok == 0\n"
     "        labels: {severity: warning}\n"
@@ -61,25 +103,7 @@ static const char RULES[] =
     "        for: 5s\n"
     "        labels: {severity: warning}\n"
     "        annotations:\n"
-    "          summary: 'the queue {{ $labels.queue }}{{ $labels.receiver }} does not empty'\n"
-    "      - alert: SamplesLate\n"
-    "        expr: tocsin_agent_lag_seconds > 5\n"
-    "        for: 5s\n"
-    "        labels: {severity: warning}\n"
-    "        annotations:\n"
-    "          summary: 'samples of {{ $labels.instance }} are {{ $value }} s old when they come'\n"
-    "      - alert: CertificateExpiring\n"
-    "        expr: probe_ssl_earliest_cert_expiry - time() < 14 * 86400\n"
-    "        for: 1m\n"
-    "        labels: {severity: warning}\n"
-    "        annotations:\n"
-    "          summary: 'the certificate of {{ $labels.probe }} expires in {{ $value | humanizeDuration }}'\n"
-    "      - alert: ClockSkew\n"
-    "        expr: tocsin_agent_clock_skew_seconds > 2 or tocsin_agent_clock_skew_seconds < -2\n"
-    "        for: 30s\n"
-    "        labels: {severity: warning}\n"
-    "        annotations:\n"
-    "          summary: 'the clock of {{ $labels.instance }} is off by {{ $value }} s'\n";
+    "          summary: 'the queue {{ $labels.queue }}{{ $labels.receiver }} does not empty'\n";
 
 static const char OVERRIDES[] = "overrides:\n"
                                 "  - rule: tocsin/AgentDown\n"
@@ -87,7 +111,9 @@ static const char OVERRIDES[] = "overrides:\n"
 
 int builtin_add(struct ruleset *set, struct diags *d)
 {
-    int rc = ruleset_add(set, BUILTIN_FILE, RULES, sizeof(RULES) - 1, d);
+    char rules[sizeof(AGENTS) + sizeof(COLLECTOR)];
+    int len = snprintf(rules, sizeof(rules), "%s%s", AGENTS, COLLECTOR);
+    int rc = ruleset_add(set, BUILTIN_FILE, rules, (size_t)len, d);
     if (rc == 0)
         rc = ruleset_override(set, BUILTIN_FILE, OVERRIDES, sizeof(OVERRIDES) - 1, d);
     for (size_t g = 0; g < set->n_groups; g++)

@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { World, check, freePort, privateKiB, root, run, until } from "./world.mjs";
+import { World, check, fetchText, freePort, privateKiB, root, run, until } from "./world.mjs";
 
 const w = new World();
 let port;
@@ -93,6 +93,11 @@ await run([
       check((await post(body(...many))).status === 200, "taken");
       await until("others", async () => (await value("count(cells)")) > 100 && (await value('cells{other="true"}')) > 500);
       await is("sum(cells)", 1000);
+      const hot = Array.from({ length: 50 }, (_, i) => gauge("cell_celsius", 20 + i, { cell: `c${i}` })); // make no sum
+      check((await post(body(...hot))).status === 200, "taken");
+      await is('tocsin_agent_intake_refused_total{source="otlp"}', 50);
+      const a = await until("the alert", async () => JSON.parse((await fetchText(`${w.url}/api/v1/alerts`)).text).data.alerts.find((x) => x.labels.alertname === "IntakeRefused"));
+      check(a.labels.source === "otlp" && /50 samples from otlp/.test(a.annotations.summary) && /series_limit/.test(a.annotations.description), JSON.stringify(a));
     },
   ],
   [

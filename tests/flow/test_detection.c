@@ -217,6 +217,14 @@ static void ticks(struct agent *a, int n, double load)
     }
 }
 
+// A second in which the series has this value.
+static void tick_of(struct agent *a, uint32_t id, double v)
+{
+    output_group(a->out, 1000, (a->w->now_ms - a->first_ms) / 1000, a->w->now_ms);
+    output_set(a->out, id, v);
+    ticks(a, 1, 0);
+}
+
 // When the alert first went there after since_ms; -1 = never.
 static int64_t when(
     const struct world *w, const char *name, enum alert_state to, int64_t since_ms)
@@ -546,6 +554,90 @@ static void too_many_series_are_counted_and_alerted(void)
     world_done(&w);
 }
 
+// The agent's counters of what it refused or lost.
+static void what_an_agent_refuses_is_alerted(void)
+{
+    struct world w;
+    struct agent a;
+    world_init(&w);
+    agent_begin(&a, &w, 1);
+    struct wire_label l[] = {{"job", "tocsin"}, {"source", "statsd"}};
+    uint32_t refused =
+        output_series(a.out, "tocsin_agent_intake_refused_total", l, 2, SERIES_COUNTER, "");
+    for (int i = 0; i < 20; i++)
+        tick_of(&a, refused, 7); // long ago
+    CU_ASSERT_EQUAL(when(&w, "IntakeRefused", ALERT_FIRING, T0), -1);
+    int64_t at = w.now_ms;
+    for (int i = 0; i < 310; i++)
+        tick_of(&a, refused, 8);
+    int64_t fired = delay(&w, "IntakeRefused", ALERT_FIRING, at);
+    CU_ASSERT_TRUE(fired >= 0 && fired <= 2000);
+    int64_t over = delay(&w, "IntakeRefused", ALERT_INACTIVE, at);
+    CU_ASSERT_TRUE(over > 298000 && over <= 303000);
+    agent_end(&a);
+    world_done(&w);
+}
+
+// While nobody hears the agent it can keep the last minutes only: what went meanwhile is told when it is
+// heard again, although the counter stood still by then.
+static void what_a_spool_dropped_is_alerted_when_it_is_back(void)
+{
+    enum { HEARD = 20, DEAF = 720, KEPT = 200 };
+    struct world w;
+    struct agent a;
+    world_init(&w);
+    agent_begin(&a, &w, 1);
+    struct wire_label l[] = {{"job", "tocsin"}};
+    uint32_t dropped = output_series(
+        a.out, "tocsin_agent_spool_dropped_samples_total", l, 1, SERIES_COUNTER, "");
+    for (int i = 0; i < HEARD + DEAF; i++) {
+        a.deaf = i >= HEARD;
+        int gone = i - HEARD - KEPT;
+        tick_of(&a, dropped, gone > 0 ? gone : 0);
+    }
+    CU_ASSERT_EQUAL(when(&w, "SamplesLost", ALERT_FIRING, T0), -1);
+    int64_t back = w.now_ms;
+    uint64_t last = a.seq;
+    a.deaf = false;
+    for (int i = 0; i < 60; i++) {
+        tick_of(&a, dropped, DEAF - KEPT);
+        if (i == 0)
+            deliver(&a, 1, last - KEPT + 1, last);
+    }
+    int64_t fired = delay(&w, "SamplesLost", ALERT_FIRING, back);
+    CU_ASSERT_TRUE(fired >= 0 && fired <= 5000);
+    agent_end(&a);
+    world_done(&w);
+}
+
+static void connections_missed_are_alerted_where_nothing_else_counts_them(void)
+{
+    for (int tier_d = 0; tier_d < 2; tier_d++) {
+        struct world w;
+        struct agent a;
+        world_init(&w);
+        agent_begin(&a, &w, 1);
+        struct wire_label l[] = {{"job", "tocsin"}, {"source", "tcp.destroy"}};
+        struct wire_label d[] = {{"job", "tocsin"}, {"sampler", "tcp.connections"}};
+        uint32_t ratio =
+            output_series(a.out, "tocsin_agent_coverage_ratio", l, 2, SERIES_GAUGE, "");
+        uint32_t told =
+            output_series(a.out, "tocsin_agent_events_subscribed", l, 2, SERIES_STATE, "");
+        uint32_t kernel =
+            output_series(a.out, "tocsin_agent_sampler_available", d, 2, SERIES_STATE, "");
+        for (int i = 0; i < 310; i++) {
+            output_set(a.out, ratio, 0.8);
+            output_set(a.out, told, 1);
+            output_set(a.out, kernel, tier_d);
+            ticks(&a, 1, 0);
+        }
+        int64_t at = when(&w, "ConnectionsMissed", ALERT_FIRING, T0);
+        CU_ASSERT_TRUE(tier_d ? at == -1 : at >= T0 + 300000 && at < T0 + 305000);
+        agent_end(&a);
+        world_done(&w);
+    }
+}
+
 static const struct test TESTS[] = {
     {"a crash event pages in the same millisecond",
         a_crash_event_pages_in_the_same_millisecond},
@@ -568,6 +660,11 @@ static const struct test TESTS[] = {
     {"an agent installed anew replaces the old one",
         an_agent_installed_anew_replaces_the_old_one},
     {"too many series are counted and alerted", too_many_series_are_counted_and_alerted},
+    {"what an agent refuses is alerted", what_an_agent_refuses_is_alerted},
+    {"what a spool dropped is alerted when it is back",
+        what_a_spool_dropped_is_alerted_when_it_is_back},
+    {"connections missed are alerted where nothing else counts them",
+        connections_missed_are_alerted_where_nothing_else_counts_them},
 };
 
 int main(void)
