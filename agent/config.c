@@ -1,99 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/config_read.h"
-#include "agent/dependency.h"
 #include "agent/scrape_config.h"
 #include "base/diag.h"
-#include "base/num.h"
 #include "wire/name.h"
-#include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
-void config_bad(
-    struct config_reader *r, const struct yaml_node *n, const char *hint, const char *fmt, ...)
-{
-    char msg[256];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(msg, sizeof(msg), fmt, ap);
-    va_end(ap);
-    int len = n->end > n->offset ? (int)(n->end - n->offset) : 1;
-    diags_add(r->d, DIAG_ERROR, "C001", n->line, n->col, len, hint, "%s", msg);
-}
-
-const char *config_keep(struct config_reader *r, const char *s, size_t len)
-{
-    char *copy = arena_strndup(&r->c->arena, s, len);
-    if (!copy)
-        r->oom = true;
-    return copy;
-}
-
-// --- keys of a map -----------------------------------------------------------------------------
-
-void config_map(struct config_reader *r, const struct yaml_node *map,
-    const struct config_key *keys, size_t n_keys, void *to, const char *what)
-{
-    const char *names[CONFIG_KEYS_MAX];
-    const struct config_key *outer = r->key;
-    assert(n_keys <= CONFIG_KEYS_MAX);
-    for (size_t i = 0; i < n_keys; i++)
-        names[i] = keys[i].name;
-    for (size_t i = 0; i < map->n; i++) {
-        const struct yaml_node *k = map->keys[i];
-        size_t at = 0;
-        while (at < n_keys && strcmp(keys[at].name, k->text) != 0)
-            at++;
-        if (at < n_keys) {
-            r->key = &keys[at];
-            if (map->items[i]->kind != YAML_NULL)
-                keys[at].read(r, map->items[i], (char *)to + keys[at].offset);
-            continue;
-        }
-        const char *near = diag_nearest(k->text, k->len, names, n_keys);
-        char hint[96] = "";
-        if (near)
-            snprintf(hint, sizeof(hint), "did you mean `%s`?", near);
-        config_bad(r, k, near ? hint : NULL, "unknown key `%.60s` in %s", k->text, what);
-    }
-    r->key = outer;
-}
-
-void config_section(struct config_reader *r, const struct yaml_node *n,
-    const struct config_key *keys, size_t n_keys, void *to, const char *what, const char *hint)
-{
-    if (n->kind == YAML_MAP)
-        config_map(r, n, keys, n_keys, to, what);
-    else
-        config_bad(r, n, hint, "%s is a map", what);
-}
-
-bool config_scalar(struct config_reader *r, const struct yaml_node *n)
-{
-    if (n->kind == YAML_SCALAR && strlen(n->text) == n->len)
-        return true;
-    config_bad(r, n, NULL, "one value is wanted here");
-    return false;
-}
-
-void config_text(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    const char **ret = to;
-    if (!config_scalar(r, n))
-        return;
-    if (!wire_text_ok(n->text, 1, WIRE_VALUE_MAX))
-        config_bad(r, n, NULL, "1 to %d bytes of UTF-8 are wanted here", WIRE_VALUE_MAX);
-    else
-        *ret = config_keep(r, n->text, n->len);
-}
+// --- where it is sent, and as whom --------------------------------------------------------------
 
 static void read_host(struct config_reader *r, const struct yaml_node *n, void *to)
 {
@@ -102,41 +18,6 @@ static void read_host(struct config_reader *r, const struct yaml_node *n, void *
     else
         config_text(r, n, to);
 }
-
-void config_duration(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    const struct config_range *range = r->key->context;
-    int64_t *ret = to, ms;
-    if (!config_scalar(r, n))
-        return;
-    if (!duration_parse(n->text, n->len, &ms)) {
-        config_bad(r, n, "write it with a unit, e.g. 250ms, 2s, 1m",
-            "`%.40s` is not a duration", n->text);
-    } else if (ms < range->low_ms || ms > range->high_ms) {
-        char a[NUM_TEXT_MAX + 1], b[NUM_TEXT_MAX + 1];
-        a[duration_print(range->low_ms, a)] = 0;
-        b[duration_print(range->high_ms, b)] = 0;
-        config_bad(r, n, NULL, "`%.40s` is not between %s and %s", n->text, a, b);
-    } else {
-        *ret = ms;
-    }
-}
-
-// As YAML 1.1 has it, and so Prometheus.
-void config_flag(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    static const char *const WORDS[2][3] = {{"false", "no", "off"}, {"true", "yes", "on"}};
-    if (!config_scalar(r, n))
-        return;
-    for (size_t i = 0; i < 6; i++)
-        if (strcasecmp(n->text, WORDS[i / 3][i % 3]) == 0) {
-            *(bool *)to = i >= 3;
-            return;
-        }
-    config_bad(r, n, NULL, "true or false is wanted here");
-}
-
-// --- the collector ------------------------------------------------------------------------------
 
 static void read_collector(struct config_reader *r, const struct yaml_node *n, void *to)
 {
@@ -205,11 +86,11 @@ static const struct config_key TOP[] = {
     {"probes", config_probes, 0, NULL},
     {"scrape_configs", config_scrapes, 0, NULL},
     {"repairs", config_repairs, 0, NULL},
-    {"dependencies", config_dependencies, 0, NULL},
-    {"cgroups", config_cgroups, 0, NULL},
-    {"processes", config_processes, 0, NULL},
-    {"network_namespaces", config_network_namespaces, 0, NULL},
-    {"connections", config_connections, 0, NULL},
+    {"dependencies", config_counts, 0, NULL},
+    {"cgroups", config_counts, 0, NULL},
+    {"processes", config_counts, 0, NULL},
+    {"network_namespaces", config_counts, 0, NULL},
+    {"connections", config_counts, 0, NULL},
     {"tls_ports", config_tls_ports, offsetof(struct agent_config, tls_ports), NULL},
     {"exec", config_exec, 0, NULL},
     {"statsd", config_statsd, offsetof(struct agent_config, statsd), NULL},
@@ -280,14 +161,12 @@ static int load(const char *text, size_t len, const char *file, bool outside,
     struct agent_config *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
-    c->dependencies = DEPENDENCIES_DEFAULT;
     diags_init(&d);
     diags_init(&flags);
     arena_init(&tree, 16u << 20);
     arena_init(&c->arena, 16u << 20);
     struct config_reader r = {.c = c, .d = &d};
-    config_host_defaults(c);
-    config_net_defaults(c);
+    config_counts_defaults(c);
 
     const struct yaml_node *top = text ? yaml_parse(text, len, &tree, &d) : NULL;
     if (text && !top && !d.errors)
@@ -385,19 +264,6 @@ void config_free(struct agent_config *c)
     free(c);
 }
 
-void config_add_value(struct buf *out, const char *before, const char *s)
-{
-    buf_adds(out, before);
-    buf_add_json(out, s, strlen(s)); // a JSON string is a YAML string
-}
-
-void config_add_duration(struct buf *out, const char *key, int64_t ms)
-{
-    char text[NUM_TEXT_MAX + 1];
-    text[duration_print(ms, text)] = 0;
-    buf_addf(out, "\n    %s: %s", key, text);
-}
-
 int config_print(const struct agent_config *c, struct buf *out)
 {
     buf_addf(out, "# %s\n", c->path ? c->path : "no file: defaults, environment and flags");
@@ -413,15 +279,13 @@ int config_print(const struct agent_config *c, struct buf *out)
         buf_addf(out, "\n  %s: ", c->labels[i].name);
         config_add_value(out, "", c->labels[i].value);
     }
-    buf_addf(out, "\ndependencies: {top: %u}", c->dependencies);
+    config_print_counts(c, out);
     config_print_tls_ports(c, out);
     config_print_probes(c, out);
     config_print_scrapes(c, out);
     config_print_repairs(c, out);
-    config_print_host(c, out);
     config_print_exec(c, out);
     config_print_statsd(c, out);
-    config_print_net(c, out);
     config_print_otlp(c, out);
     buf_adds(out, "\n");
     return out->failed;

@@ -79,7 +79,7 @@ struct agent_config {
     size_t n_targets;
     struct config_rules
         *rules; // relabelling rules of all kinds, whose expressions are to be freed
-    uint32_t
+    unsigned
         dependencies; // destinations told apart; 0 = outgoing connections are not looked at
     unsigned cgroups_max, processes_top; // 0 = off
     unsigned netns_max;         // other network namespaces that are looked into; 0 = none

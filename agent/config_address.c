@@ -57,6 +57,15 @@ bool config_url(
     return config_address(r, url, strcspn(url, "/?#"), def, ret_host, ret_port);
 }
 
+bool config_host_loopback(const char *host)
+{
+    struct in_addr in;
+    struct in6_addr in6;
+    if (inet_pton(AF_INET, host, &in) == 1)
+        return ntohl(in.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, host, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
+}
+
 bool config_is_this_host(const char *host, const char *own)
 {
     struct in_addr v4;
@@ -67,7 +76,7 @@ bool config_is_this_host(const char *host, const char *own)
     bool is_v6 = !is_v4 && inet_pton(AF_INET6, host, &v6) == 1;
     if (!is_v4 && !is_v6)
         return strcasecmp(host, "localhost") == 0 || strcasecmp(host, own) == 0;
-    if ((is_v4 && ntohl(v4.s_addr) >> 24 == 127) || (is_v6 && IN6_IS_ADDR_LOOPBACK(&v6)))
+    if (config_host_loopback(host))
         return true;
     struct ifaddrs *all;
     bool found = false;
@@ -83,4 +92,28 @@ bool config_is_this_host(const char *host, const char *own)
     }
     freeifaddrs(all);
     return found;
+}
+
+bool config_listen(struct config_reader *r, const struct yaml_node *n, uint16_t port,
+    const char **ret_host, uint16_t *ret_port)
+{
+    struct in_addr in;
+    struct in6_addr in6;
+    const char *host;
+    if (!config_scalar(r, n))
+        return false;
+    if (!config_address(r, n->text, n->len, port, &host, ret_port) ||
+        (inet_pton(AF_INET, host, &in) != 1 && inet_pton(AF_INET6, host, &in6) != 1)) {
+        config_bad(r, n, "a literal address of this host, e.g. 127.0.0.1 or [::1]",
+            "`%.60s` is not an address to listen on", n->text);
+        return false;
+    }
+    *ret_host = host;
+    return true;
+}
+
+void config_add_address(struct buf *out, const char *host, uint16_t port)
+{
+    bool v6 = strchr(host, ':') != NULL;
+    buf_addf(out, "\"%s%s%s:%u\"", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }

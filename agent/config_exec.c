@@ -56,12 +56,9 @@ static void read_plugin(
     *p = (struct plugin_config){.every_ms = PLUGIN_EVERY_MS,
         .timeout_ms = PLUGIN_TIMEOUT_MS,
         .series_limit = INTAKE_SERIES_DEFAULT};
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "e.g. {name: load, command: [/usr/lib/nagios/plugins/check_load]}",
-            "a plugin is a map");
+    if (!config_section(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a plugin",
+            "e.g. {name: load, command: [/usr/lib/nagios/plugins/check_load]}"))
         return;
-    }
-    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), p, "a plugin");
     if (!p->name && !r->oom)
         config_bad(r, n, NULL, "a plugin has a `name`");
     if (!p->n_argv && !r->oom)

@@ -3,7 +3,6 @@
 #include "agent/config_read.h"
 #include "agent/intake.h"
 #include "base/num.h"
-#include "base/secret.h"
 #include <string.h>
 
 static void read_listen(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -12,21 +11,10 @@ static void read_listen(struct config_reader *r, const struct yaml_node *n, void
     config_listen(r, n, OTLP_PORT, &o->host, &o->port);
 }
 
-// The file's content is kept, so that a reload takes a new one.
 static void read_token(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct otlp_config *o = to;
-    char *secret;
-    struct err err;
-    if (!config_scalar(r, n))
-        return;
-    if (secret_read(n->text, &secret, &err) < 0) {
-        config_bad(r, n, "a file that only the agent may read: chmod 600", "%s", err.msg);
-        return;
-    }
-    o->token = config_keep(r, secret, strlen(secret));
-    o->token_file = config_keep(r, n->text, n->len);
-    secret_free(secret);
+    config_secret(r, n, &o->token, &o->token_file);
 }
 
 static void read_attributes(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -63,11 +51,8 @@ void config_otlp(struct config_reader *r, const struct yaml_node *n, void *to)
         .port = OTLP_PORT,
         .age_ms = OTLP_AGE_MS,
         .series_limit = INTAKE_SERIES_DEFAULT};
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "e.g. otlp: {listen: \"127.0.0.1:4318\"}", "otlp is a map");
-        return;
-    }
-    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), o, "`otlp`");
+    config_section(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), o, "`otlp`",
+        "e.g. otlp: {listen: \"127.0.0.1:4318\"}");
     if (!o->host || config_host_loopback(o->host))
         return;
     if (!o->token && !r->d->errors)
@@ -88,9 +73,8 @@ void config_print_otlp(const struct agent_config *c, struct buf *out)
         return;
     }
     age[duration_print(o->age_ms, age)] = 0;
-    bool v6 = strchr(o->host, ':') != NULL;
-    buf_addf(out, "\notlp:\n  listen: \"%s%s%s:%u\"", v6 ? "[" : "", o->host, v6 ? "]" : "",
-        o->port);
+    buf_adds(out, "\notlp:\n  listen: ");
+    config_add_address(out, o->host, o->port);
     if (o->token_file)
         config_add_value(out, "\n  token_file: ", o->token_file);
     buf_adds(out, "\n  resource_attributes: [");

@@ -5,7 +5,6 @@
 #include "agent/secure.h"
 #include "base/map.h"
 #include "base/num.h"
-#include "base/secret.h"
 #include "wire/name.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,21 +188,10 @@ static void read_send(struct config_reader *r, const struct yaml_node *n, void *
     *ret = config_keep(r, text, len);
 }
 
-// The file's content is kept, so that a probe needs no file when it runs.
 static void read_password(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct probe_config *p = to;
-    char *secret;
-    struct err err;
-    if (!config_scalar(r, n))
-        return;
-    if (secret_read(n->text, &secret, &err) < 0) {
-        config_bad(r, n, "a file that only the agent may read: chmod 600", "%s", err.msg);
-        return;
-    }
-    p->words.password = config_keep(r, secret, strlen(secret));
-    p->password_file = config_keep(r, n->text, n->len);
-    secret_free(secret);
+    config_secret(r, n, &p->words.password, &p->password_file);
 }
 
 // `tls: true` beside another target, or the target of a probe that only looks at the certificate.
@@ -346,16 +334,13 @@ static void read_probe(
     struct config_reader *r, const struct yaml_node *n, size_t *cap, struct map *names)
 {
     struct agent_config *c = r->c;
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "e.g. - {name: api, http: \"http://127.0.0.1:8080/healthz\"}",
-            "a probe is a map");
-        return;
-    }
     struct probe_config *p = place(r, cap);
     if (!p)
         return;
     *p = (struct probe_config){.timeout_ms = 2000, .slow_ms = 500};
-    config_map(r, n, KEYS, N_KEYS, p, "a probe");
+    if (!config_section(r, n, KEYS, N_KEYS, p, "a probe",
+            "e.g. - {name: api, http: \"http://127.0.0.1:8080/healthz\"}"))
+        return;
     if (!p->target) {
         want_target(r, n);
         return;

@@ -35,8 +35,9 @@ void config_bad(struct config_reader *r, const struct yaml_node *n, const char *
 const char *config_keep(struct config_reader *r, const char *s, size_t len); // NULL: r->oom
 void config_map(struct config_reader *r, const struct yaml_node *map,
     const struct config_key *keys, size_t n_keys, void *to, const char *what);
-// The same of a key of the file, which may turn out to be no map at all.
-void config_section(struct config_reader *r, const struct yaml_node *n,
+// The same of what may turn out to be no map at all: false, which was said, with the hint. what: a key of the
+// file in backquotes, or "a plugin".
+bool config_section(struct config_reader *r, const struct yaml_node *n,
     const struct config_key *keys, size_t n_keys, void *to, const char *what, const char *hint);
 bool config_scalar(struct config_reader *r, const struct yaml_node *n); // else it was said
 void config_text(struct config_reader *r, const struct yaml_node *n, void *to); // const char *
@@ -44,6 +45,9 @@ void config_text(struct config_reader *r, const struct yaml_node *n, void *to); 
 void config_duration(struct config_reader *r, const struct yaml_node *n, void *to);
 // unsigned, from 0 to what the struct config_limit says that is the key's context.
 void config_count(struct config_reader *r, const struct yaml_node *n, void *to);
+// What stands in a file that only the agent may read, and the file's name.
+void config_secret(struct config_reader *r, const struct yaml_node *n, const char **ret_content,
+    const char **ret_file);
 // "host:port" or "[v6]:port"; without a port def (0: one is wanted).
 bool config_address(struct config_reader *r, const char *s, size_t len, uint16_t def,
     const char **ret_host, uint16_t *ret_port);
@@ -68,8 +72,11 @@ void config_dns_print(const struct probe_config *p, struct buf *out);
 // Targets that are a page, and of HAProxy also the path of its socket; p->page is set.
 void config_page(struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
 void config_haproxy(struct config_reader *r, const struct yaml_node *n, struct probe_config *p);
-// The map `dependencies`; `to` is the configuration.
-void config_dependencies(struct config_reader *r, const struct yaml_node *n, void *to);
+// The maps that hold one number (dependencies, cgroups, processes, network_namespaces, connections), of
+// which the key being read says which; what they are when nothing is said, and all of them printed.
+void config_counts(struct config_reader *r, const struct yaml_node *n, void *to);
+void config_counts_defaults(struct agent_config *c);
+void config_print_counts(const struct agent_config *c, struct buf *out);
 // The list `repairs`, and the same printed.
 void config_repairs(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_repairs(const struct agent_config *c, struct buf *out);
@@ -88,7 +95,7 @@ void config_flag(struct config_reader *r, const struct yaml_node *n, void *to); 
 // An address to listen on, not a name. Whether it may be off loopback is for the caller to judge.
 bool config_listen(struct config_reader *r, const struct yaml_node *n, uint16_t port,
     const char **ret_host, uint16_t *ret_port);
-bool config_host_loopback(const char *host);
+bool config_host_loopback(const char *host); // an address of it, not a name
 // Of a program to run: its words, argv[0] an absolute path; returns how many. Its user (struct child_user).
 // Its environment; returns how many.
 size_t config_command(
@@ -96,11 +103,6 @@ size_t config_command(
 void config_user(struct config_reader *r, const struct yaml_node *n, void *to);
 size_t config_environment(
     struct config_reader *r, const struct yaml_node *n, struct wire_label *env, size_t max);
-// The maps `cgroups` and `processes`, what they are when nothing is said, and the same printed.
-void config_cgroups(struct config_reader *r, const struct yaml_node *n, void *to);
-void config_processes(struct config_reader *r, const struct yaml_node *n, void *to);
-void config_host_defaults(struct agent_config *c);
-void config_print_host(const struct agent_config *c, struct buf *out);
 // The list `scrape_configs`, and the same printed; the targets a job comes to.
 void config_scrapes(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_scrapes(const struct agent_config *c, struct buf *out);
@@ -115,10 +117,6 @@ void config_print_relabel(
 void config_free_relabel(struct agent_config *c);
 // Whoever may write the file says what is run: -EPERM with a problem when others than its owner may.
 int config_program_guard(const char *path, const char *what, struct buf *problems);
-// The maps `network_namespaces` and `connections`, likewise.
-void config_network_namespaces(struct config_reader *r, const struct yaml_node *n, void *to);
-void config_connections(struct config_reader *r, const struct yaml_node *n, void *to);
-void config_net_defaults(struct agent_config *c);
-void config_print_net(const struct agent_config *c, struct buf *out);
 void config_add_value(struct buf *out, const char *before, const char *s);
+void config_add_address(struct buf *out, const char *host, uint16_t port); // in quotes
 void config_add_duration(struct buf *out, const char *key, int64_t ms);

@@ -90,12 +90,8 @@ static void read_rule(
     struct err err = {0};
     const char *key = NULL;
     size_t before = r->d->errors;
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "e.g. - {source_labels: [__name__], regex: go_.*, action: drop}",
-            "a rule is a map");
-        return;
-    }
-    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), &reading, "a relabelling rule");
+    config_section(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), &reading, "a relabelling rule",
+        "e.g. - {source_labels: [__name__], regex: go_.*, action: drop}");
     if (reading.bad || r->oom || r->d->errors > before)
         return;
     if (relabel_rule_ready(&reading.rule, &key, &err) < 0) {

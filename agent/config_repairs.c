@@ -104,13 +104,9 @@ static void read_repair(
     };
     *a = (struct repair_action){
         .timeout_ms = REPAIR_TIMEOUT_MS, .max_per_hour = REPAIR_PER_HOUR};
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n,
-            "e.g. {name: restart-nginx, command: [/usr/bin/systemctl, restart, nginx]}",
-            "a repair is a map");
+    if (!config_section(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), a, "a repair",
+            "e.g. {name: restart-nginx, command: [/usr/bin/systemctl, restart, nginx]}"))
         return;
-    }
-    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), a, "a repair");
     if (!a->name && !r->oom)
         config_bad(r, n, NULL, "a repair has a `name`");
     if (!a->n_argv && !r->oom)

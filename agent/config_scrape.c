@@ -4,7 +4,6 @@
 #include "agent/scrape_config.h"
 #include "base/map.h"
 #include "base/num.h"
-#include "base/secret.h"
 #include "wire/name.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -94,42 +93,23 @@ struct section {
 static void read_section(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     const struct section *s = r->key->context;
-    if (n->kind != YAML_MAP)
-        config_bad(r, n, NULL, "%s is a map", s->what);
-    else
-        config_map(r, n, s->keys, s->n, to, s->what);
+    config_section(r, n, s->keys, s->n, to, s->what, NULL);
 }
 
 // --- who we are, whom we trust -----------------------------------------------------------------------
 
 static const char INLINE[] = "write it into a file that only the agent may read, and name that";
 
-static void keep_secret(struct config_reader *r, const struct yaml_node *n,
-    const char **ret_content, const char **ret_file)
-{
-    char *secret;
-    struct err err;
-    if (!config_scalar(r, n))
-        return;
-    if (secret_read(n->text, &secret, &err) < 0) {
-        config_bad(r, n, "a file that only the agent may read: chmod 600", "%s", err.msg);
-        return;
-    }
-    *ret_content = config_keep(r, secret, strlen(secret));
-    *ret_file = config_keep(r, n->text, n->len);
-    secret_free(secret);
-}
-
 static void read_password_file(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct scrape_job *j = to;
-    keep_secret(r, n, &j->auth.password, &j->auth.password_file);
+    config_secret(r, n, &j->auth.password, &j->auth.password_file);
 }
 
 static void read_credentials_file(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     struct scrape_job *j = to;
-    keep_secret(r, n, &j->auth.credentials, &j->auth.file);
+    config_secret(r, n, &j->auth.credentials, &j->auth.file);
 }
 
 static const struct config_key BASIC[] = {

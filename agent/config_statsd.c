@@ -1,49 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `statsd` of agent.yaml, and what the parts that listen have in common.
+// `statsd` of agent.yaml. See statsd.h.
 #include "agent/config_read.h"
 #include "agent/intake.h"
 #include "base/num.h"
-#include <arpa/inet.h>
 #include <string.h>
 #include <sys/un.h>
-
-void config_series_limit(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    uint64_t v;
-    if (!config_scalar(r, n))
-        return;
-    if (num_parse_u64(n->text, n->len, &v) && v >= 1 && v <= OUTPUT_SERIES_MAX)
-        *(size_t *)to = v;
-    else
-        config_bad(r, n, NULL, "series_limit is 1 to %d", OUTPUT_SERIES_MAX);
-}
-
-bool config_host_loopback(const char *host)
-{
-    struct in_addr in;
-    struct in6_addr in6;
-    if (inet_pton(AF_INET, host, &in) == 1)
-        return ntohl(in.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, host, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
-}
-
-bool config_listen(struct config_reader *r, const struct yaml_node *n, uint16_t port,
-    const char **ret_host, uint16_t *ret_port)
-{
-    struct in_addr in;
-    struct in6_addr in6;
-    const char *host;
-    if (!config_scalar(r, n))
-        return false;
-    if (!config_address(r, n->text, n->len, port, &host, ret_port) ||
-        (inet_pton(AF_INET, host, &in) != 1 && inet_pton(AF_INET6, host, &in6) != 1)) {
-        config_bad(r, n, "a literal address of this host, e.g. 127.0.0.1 or [::1]",
-            "`%.60s` is not an address to listen on", n->text);
-        return false;
-    }
-    *ret_host = host;
-    return true;
-}
 
 static void read_listen(struct config_reader *r, const struct yaml_node *n, void *to)
 {
@@ -83,11 +44,8 @@ void config_statsd(struct config_reader *r, const struct yaml_node *n, void *to)
         .port = STATSD_PORT,
         .age_ms = STATSD_AGE_MS,
         .series_limit = INTAKE_SERIES_DEFAULT};
-    if (n->kind != YAML_MAP) {
-        config_bad(r, n, "e.g. statsd: {listen: \"127.0.0.1:8125\"}", "statsd is a map");
-        return;
-    }
-    config_map(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), s, "`statsd`");
+    config_section(r, n, KEYS, sizeof(KEYS) / sizeof(KEYS[0]), s, "`statsd`",
+        "e.g. statsd: {listen: \"127.0.0.1:8125\"}");
     s->wanted = s->host || s->socket;
     if (!s->wanted && !r->oom && !r->d->errors)
         config_bad(r, n, NULL, "statsd listens on an address or a `socket`");
@@ -105,12 +63,11 @@ void config_print_statsd(const struct agent_config *c, struct buf *out)
         return;
     }
     age[duration_print(s->age_ms, age)] = 0;
-    bool v6 = s->host && strchr(s->host, ':');
+    buf_adds(out, "\nstatsd:\n  listen: ");
     if (s->host)
-        buf_addf(out, "\nstatsd:\n  listen: \"%s%s%s:%u\"", v6 ? "[" : "", s->host,
-            v6 ? "]" : "", s->port);
+        config_add_address(out, s->host, s->port);
     else
-        buf_adds(out, "\nstatsd:\n  listen: none");
+        buf_adds(out, "none");
     if (s->socket)
         config_add_value(out, "\n  socket: ", s->socket);
     buf_addf(out, "\n  age: %s\n  series_limit: %zu\n  insecure_plaintext: %s", age,

@@ -147,7 +147,7 @@ static void names_every_mistake(void)
         const char *text, *says;
     } CASES[] = {
         {"network_namespaces: {max: 65}\n", "`65` is not a number from 0 to 64"},
-        {"network_namespaces: 3\n", "network_namespaces is a map"},
+        {"network_namespaces: 3\n", "`network_namespaces` is a map"},
         {"connections: {closes_per_second: -1}\n", "`-1` is not a number"},
         {"colector: x\n", "did you mean `collector`?"},
         {"collector: ftp://x\n", "is not the address of a collector"},
@@ -193,7 +193,7 @@ static void names_every_mistake(void)
         {"probes: [{redis: a, answer: x}]\n", "are for `dns` probes"},
         {"probes: [{amqp: 'a:b'}]\n", "is not host:port"},
         {"cgroups: {max: 2001}\n", "is not a number from 0 to 2000"},
-        {"cgroups: 5\n", "cgroups is a map"},
+        {"cgroups: 5\n", "`cgroups` is a map"},
         {"processes: {top: -1}\n", "is not a number from 0 to 100"},
         {"processes: {topp: 1}\n", "did you mean `top`?"},
         {"- a\n", "a map of keys is wanted"},
