@@ -9,13 +9,11 @@
  *     backfill   what a reply's resume_from names, oldest first, bodies of at most 64 KiB, from
  *                the key frame before it
  *
- * After a failure the lane waits (decorrelated jitter, 200 ms to 15 s; retry_after_ms and
- * Retry-After are obeyed) and knocks with an empty body first, so that an outage costs no key
- * frames. A frame counts as delivered when a reply has accepted its body; until then it is sent
+ * After a failure the lane waits (lane.h; retry_after_ms of a reply is obeyed too) and knocks with an empty
+ * body first, so that an outage costs no key frames. A frame counts as delivered when a reply has accepted its body; until then it is sent
  * again, and the collector drops what it has by seq.
  *
- * A reply's goaway_to moves both lanes to another collector; two failures there in a row move them
- * back to the configured one.
+ * A reply's goaway_to moves both lanes to another collector (destination.h).
  *
  * Loop thread. Borrows the spool and the transfers. Nothing here logs: push_note is called.
  */
@@ -26,10 +24,8 @@
 #include "base/transfer.h"
 #include "wire/batch.h"
 
-#define PUSH_BEHIND_NS      (2500 * NS_PER_MS)
-#define PUSH_BODY_MAX       (64u << 10)
-#define PUSH_BACKOFF_MIN_MS 200
-#define PUSH_BACKOFF_MAX_MS 15000
+#define PUSH_BEHIND_NS (2500 * NS_PER_MS)
+#define PUSH_BODY_MAX  (64u << 10)
 
 struct push_stats {
     uint64_t bodies, failures, replayed_frames, key_frames_asked;
