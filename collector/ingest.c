@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/post_head.h"
 #include "base/thread.h"
+#include "collector/ahead.h"
 #include "wire/encode.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -315,7 +316,7 @@ static void demand(
 
 // Decodes the frames one by one and hands them over. 0, or the HTTP status that ends the body.
 static int take_frames(struct ingest *g, struct session *s, const struct push *p,
-    int64_t received_us, struct wire_reply *reply, struct err *err)
+    int64_t received_us, struct ahead *ahead, struct wire_reply *reply, struct err *err)
 {
     size_t decoded = 0;
     for (size_t i = 0; i < p->n_frames; i++) {
@@ -335,6 +336,7 @@ static int take_frames(struct ingest *g, struct session *s, const struct push *p
         f->received_ms = received_us / 1000;
         if (take == SESSION_TAKEN) {
             take_repairs(g, s, &f->batch);
+            ahead_leave_out(&f->batch, f->skew_ms, f->received_ms, ahead);
             g->stats.frames++;
             struct shard_input in = {.kind = SHARD_FRAME, .frame = f};
             // shard_busy left room for a whole body, and nobody else pushes.
@@ -353,6 +355,20 @@ static int take_frames(struct ingest *g, struct session *s, const struct push *p
         }
     }
     return 0;
+}
+
+static void told_ahead(struct ingest *g, const struct push *p, const struct ahead *ahead,
+    struct wire_reply *reply, char why[static 128])
+{
+    if (!ahead->samples)
+        return;
+    g->stats.samples_ahead += ahead->samples;
+    snprintf(why, 128, "%zu samples not taken: their time is up to %lld s ahead of ours",
+        ahead->samples, (long long)(ahead->by_ms / 1000));
+    reply->reason = why;
+    log_warn("samples_ahead", "host=%s samples=%zu ahead_ms=%lld limit_ms=%lld hint=%s",
+        log_q(p->session.host), ahead->samples, (long long)ahead->by_ms, AHEAD_MS,
+        log_q("is the clock set, of the host or of who gives samples times of their own?"));
 }
 
 static enum MHD_Result whole_body(struct ingest *g, struct listener_conn *conn,
@@ -397,7 +413,10 @@ static enum MHD_Result whole_body(struct ingest *g, struct listener_conn *conn,
         conn->user = s;
     }
     session_body_begin(s);
-    int status = take_frames(g, s, &p, received_us, &reply, &err);
+    struct ahead ahead = {0};
+    char why[128];
+    int status = take_frames(g, s, &p, received_us, &ahead, &reply, &err);
+    told_ahead(g, &p, &ahead, &reply, why);
     if (status) {
         g->stats.refused_body++;
         return refuse(c, status, err.msg);

@@ -26,7 +26,7 @@
 struct ingest_stats {
     _Atomic uint64_t bodies, bytes, frames, duplicates, not_held, refused_busy, refused_auth,
         refused_body, refused_session, connections, accepted, refused_ip, evicted, overdue,
-        accept_paused, sessions;
+        accept_paused, sessions, samples_ahead;
 };
 
 struct ingest;

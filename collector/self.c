@@ -38,6 +38,8 @@ static const struct counter {
         offsetof(struct ingest_stats, overdue)},
     {"tocsin_collector_accept_paused_total", "counter",
         offsetof(struct ingest_stats, accept_paused)},
+    {"tocsin_collector_samples_ahead_total", "counter",
+        offsetof(struct ingest_stats, samples_ahead)},
     {"tocsin_collector_sessions", "gauge", offsetof(struct ingest_stats, sessions)},
 };
 

@@ -48,6 +48,15 @@ expect() { # what query wanted
 sleep 2
 expect "20,000 series of the greedy agent are kept" 'count({instance="greedy",job="node",__name__="greed"})' 20000
 expect "the excess is counted" 'tocsin_collector_series_refused_total{instance="greedy"} > bool 10000' 1
+# One of the agent without a clock, whose ids are out of range otherwise.
+expect "samples from the future are counted" 'tocsin_collector_samples_ahead_total' 2
+expect "those after it are kept" 'ahead{instance="ahead"}' 20
+if grep -q 'event=samples_ahead .*host="ahead" samples=1 ahead_ms=3[45]' "$dir/log"; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "FAIL the future is logged"
+fi
 expect "the excess is alerted" 'count(ALERTS{alertname="SeriesLimit",alertstate="firing",instance="greedy"})' 1
 # It ends as it should, and a sanitizer that found something says so now.
 kill "$pid"

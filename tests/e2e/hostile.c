@@ -143,12 +143,12 @@ static void sender_init(struct sender *s, uint8_t id, const char *host, uint64_t
     s->chain = chain_out_new();
 }
 
-static int push(
-    struct sender *s, int fd, struct batch_sample *samples, size_t n, int64_t wait_ms)
+static int push_at(struct sender *s, int fd, int64_t ahead_ms, struct batch_sample *samples,
+    size_t n, int64_t wait_ms)
 {
     struct batch_group g = {.interval_ms = 1000,
         .tick = (int64_t)s->seq,
-        .stamp_ms = wall_ms(),
+        .stamp_ms = wall_ms() + ahead_ms,
         .samples = samples,
         .n = n};
     struct batch b = {.seq = ++s->seq, .wall_ms = wall_ms(), .groups = &g, .n_groups = 1};
@@ -167,6 +167,12 @@ static int push(
     buf_done(&frame);
     buf_done(&body);
     return status;
+}
+
+static int push(
+    struct sender *s, int fd, struct batch_sample *samples, size_t n, int64_t wait_ms)
+{
+    return push_at(s, fd, 0, samples, n, wait_ms);
 }
 
 static atomic_bool quiet;
@@ -390,6 +396,23 @@ static void ids_out_of_range(void)
     }
 }
 
+// What is stamped an hour ahead must not stand before what comes after it.
+static void from_the_future(void)
+{
+    struct sender s;
+    sender_init(&s, 4, "ahead", 1);
+    struct batch_declare d = {.id = 1, .name = "ahead", .unit = ""};
+    chain_out_declare(s.chain, &d);
+    int fd = dial(0x7f000100u), bad = 0;
+    for (int i = 1; i <= 20; i++) {
+        struct batch_sample one = {.id = 1, .kind = SAMPLE_VALUE, .value = i};
+        bad += push_at(&s, fd, i == 10 ? 3500000 : 0, &one, 1, LIMIT_MS) != 200;
+    }
+    close(fd);
+    chain_out_free(s.chain);
+    check(bad == 0, "a sample from the future is left out, its frame is taken", "");
+}
+
 // A million names from one agent: as many sessions as that takes, since each has 65,536 ids at most.
 static void a_million_series(void)
 {
@@ -483,6 +506,7 @@ int main(int argc, char **argv)
     during("slow headers", one_byte_a_second, argv[2]);
     during("idle connections", idle_connections, argv[2]);
     during("a million series", a_million_series, argv[2]);
+    during("the future", from_the_future, argv[2]);
     quiet = true;
     pthread_join(keep, NULL);
     pthread_join(fresh, NULL);
