@@ -19,4 +19,6 @@ int gnutls_global_init(void)
     return 0;
 }
 
-void gnutls_global_deinit(void) {}
+void gnutls_global_deinit(void)
+{
+}

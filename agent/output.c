@@ -129,7 +129,8 @@ static void begin(struct output *o)
     rows_remove(&o->slots, o->retired, o->n_retired);
     for (size_t i = 0; i < GROUPS_MAX; i++)
         o->groups[i].serial = 0;
-    if (o->cap_declares > DECLARES_KEPT) { // the first frame declares most of what there ever is
+    if (o->cap_declares >
+        DECLARES_KEPT) { // the first frame declares most of what there ever is
         free(o->declares);
         o->declares = NULL;
         o->cap_declares = 0;
@@ -199,8 +200,8 @@ static int table_grow(struct output *o)
     return 0;
 }
 
-static uint32_t table_find(struct output *o, uint64_t hash, const char *name,
-    const struct wire_label *l, size_t n)
+static uint32_t table_find(
+    struct output *o, uint64_t hash, const char *name, const struct wire_label *l, size_t n)
 {
     if (!o->table_cap)
         return 0;

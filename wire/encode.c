@@ -129,9 +129,9 @@ int chain_out_declare(struct chain_out *c, const struct batch_declare *d)
 {
     if (c->next > WIRE_ID_MAX)
         return -ENOSPC;
-    if (d->id != c->next || !wire_metric_ok(d->name) || !wire_text_ok(d->unit, 0, WIRE_UNIT_MAX) ||
-        d->kind < SERIES_GAUGE || d->kind > SERIES_STATE ||
-        wire_labels_fault(d->labels, d->n_labels))
+    if (d->id != c->next || !wire_metric_ok(d->name) ||
+        !wire_text_ok(d->unit, 0, WIRE_UNIT_MAX) || d->kind < SERIES_GAUGE ||
+        d->kind > SERIES_STATE || wire_labels_fault(d->labels, d->n_labels))
         return -EINVAL;
     struct series *s = rows_add(&c->series, d->id);
     if (!s)
@@ -320,8 +320,8 @@ static void add_bucket(Tocsin__V1__Histogram *m, int32_t *prev, int32_t index, i
     *prev = index;
 }
 
-static int encode_histogram(struct chain_out *c, struct columns *k, struct series *series,
-    const struct batch_sample *s)
+static int encode_histogram(
+    struct chain_out *c, struct columns *k, struct series *series, const struct batch_sample *s)
 {
     const struct wire_histogram *h = s->hist;
     Tocsin__V1__Histogram *m = k->histograms++;
