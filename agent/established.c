@@ -5,9 +5,9 @@
 #include "agent/closes_limit.h"
 #include "agent/config.h"
 #include "agent/connections.h"
-#include "agent/coverage.h"
 #include "agent/few.h"
 #include "agent/listen.h"
+#include "agent/namespace_shown.h"
 #include "agent/netns.h"
 #include "agent/opens.h"
 #include "agent/sockdiag.h"
@@ -20,19 +20,18 @@
 
 #define INTERVAL_MS     1000
 #define INTERVAL_MAX_MS 60000
-#define WHOLE_NS        (5 * NS_PER_S) // at least as often, a walk: handshakes are no opens yet
-#define WHOLE_OTHER_NS                                                                         \
-    (60 * NS_PER_S) // in another namespace: a walk goes over everybody's table
-#define SOON_NS (20 * NS_PER_MS)
-#define BUDGET  100 // interval >= cost * this: 1 % of a core
+// At least as often a walk, for handshakes are no opens yet; less in another namespace, where a walk goes
+// over everybody's table.
+#define WHOLE_NS       (5 * NS_PER_S)
+#define WHOLE_OTHER_NS (60 * NS_PER_S)
+#define SOON_NS        (20 * NS_PER_MS)
+#define BUDGET         100 // interval >= cost * this: 1 % of a core
 
 static const unsigned STATES =
     SOCKDIAG_BIT(SOCKDIAG_ESTABLISHED) | SOCKDIAG_BIT(SOCKDIAG_SYN_RECV) |
     SOCKDIAG_BIT(SOCKDIAG_NEW_SYN_RECV) | SOCKDIAG_BIT(SOCKDIAG_FIN_WAIT1) |
     SOCKDIAG_BIT(SOCKDIAG_FIN_WAIT2) | SOCKDIAG_BIT(SOCKDIAG_CLOSE_WAIT) |
     SOCKDIAG_BIT(SOCKDIAG_LAST_ACK) | SOCKDIAG_BIT(SOCKDIAG_CLOSING);
-
-enum { LOST, TOLD, COVERED, REFUSED, UNANSWERED, OWN_SERIES };
 
 struct established {
     struct sampler *sampler;
@@ -42,7 +41,7 @@ struct established {
     struct connections connections;
     struct few few;
     struct opens opens;
-    struct coverage coverage;
+    struct namespace_shown whole;
     struct carried_list carried;
     struct loop_timer *begin;
     bool heard;  // every close known to the kernel when the round began
@@ -50,8 +49,7 @@ struct established {
     uint64_t lost_before;
     int64_t whole_ns; // when the last walk began
     int64_t round_ns, lead_ns;
-    uint64_t walks, sockets, refused, unanswered; // sockets: of the last whole walk
-    uint32_t ids[OWN_SERIES];
+    uint64_t walks, sockets; // sockets: of the last whole walk
 };
 
 static int64_t real_ns(void)
@@ -126,7 +124,8 @@ static void publish(struct established *e)
 {
     carried_publish(&e->carried);
     if (e->opens.known)
-        coverage_add(&e->coverage, e->round_ns, carried_opened(&e->carried), e->opens.passive);
+        coverage_add(
+            &e->whole.coverage, e->round_ns, carried_opened(&e->carried), e->opens.passive);
 }
 
 // Others than the agent's own namespace share one budget.
@@ -271,17 +270,6 @@ static void on_batch(void *ctx)
     carried_forget(&e->carried); // listeners may have come since
 }
 
-// A connect of this host's that came to nothing. Bytes acknowledged count the SYN.
-static void count_failed(struct established *e, const struct sockdiag *k)
-{
-    if (!(k->have & SOCKDIAG_HAS_RATE) || k->bytes_acked > 0 || k->segments_out == 0)
-        return;
-    if (k->segments_in > 0)
-        e->refused++;
-    else
-        e->unanswered++;
-}
-
 static void on_close(void *ctx, const struct netlink_message *m)
 {
     struct established *e = ctx;
@@ -291,7 +279,7 @@ static void on_close(void *ctx, const struct netlink_message *m)
     if (sockdiag_parse(m->body, m->len, &k) != 0)
         return;
     if (!c) {
-        count_failed(e, &k);
+        namespace_closed(&e->whole, &k);
         return;
     }
     // A connection that was there before us and that no walk has seen: unknown how much is new.
@@ -312,7 +300,6 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
 {
     struct established *e = s->state;
     struct output *o = s->env->out;
-    double ratio;
 
     carry_all(e);
     uint32_t netns = s->env->netns ? (uint32_t)s->env->netns->inode : 0;
@@ -320,12 +307,7 @@ static void sampler_tick(struct sampler *s, const struct tick *t)
         carried_count(c, s->env->turnover, netns);
         carried_show(c, o);
     }
-    output_set(o, e->ids[LOST], (double)e->closes.lost);
-    output_set(o, e->ids[TOLD], !e->closes.left);
-    output_set(o, e->ids[REFUSED], (double)e->refused);
-    output_set(o, e->ids[UNANSWERED], (double)e->unanswered);
-    if (coverage_ratio(&e->coverage, &ratio))
-        output_set(o, e->ids[COVERED], ratio);
+    namespace_show(&e->whole, o, e->closes.lost, !e->closes.left);
     loop_timer_set(e->begin, t->intended_ns + s->interval_ms * NS_PER_MS - e->lead_ns);
 }
 
@@ -340,31 +322,6 @@ struct established_walk established_last(const struct sampler *s)
         .lost = e->closes.lost};
 }
 
-static void declare(struct established *e)
-{
-    static const struct {
-        const char *name, *job, *label, *value;
-        enum series_kind kind;
-    } SERIES[OWN_SERIES] = {
-        [LOST] = {"tocsin_agent_events_lost_total", "tocsin", "source", "tcp.destroy",
-            SERIES_COUNTER},
-        [TOLD] = {"tocsin_agent_events_subscribed", "tocsin", "source", "tcp.destroy",
-            SERIES_STATE},
-        [COVERED] = {"tocsin_agent_coverage_ratio", "tocsin", "source", "tcp.destroy",
-            SERIES_GAUGE},
-        [REFUSED] = {"tocsin_connects_failed_total", "node", "error", "refused",
-            SERIES_COUNTER},
-        [UNANSWERED] = {"tocsin_connects_failed_total", "node", "error", "unanswered",
-            SERIES_COUNTER},
-    };
-    for (size_t i = 0; i < OWN_SERIES; i++) {
-        const struct wire_label labels[] = {{"job", SERIES[i].job},
-            {SERIES[i].label, SERIES[i].value}, {"netns", netns_label(e->sampler->env->netns)}};
-        e->ids[i] =
-            output_series(e->sampler->env->out, SERIES[i].name, labels, 3, SERIES[i].kind, "");
-    }
-}
-
 static void sampler_close(struct sampler *s)
 {
     struct established *e = s->state;
@@ -377,8 +334,7 @@ static void sampler_close(struct sampler *s)
     }
     while (e->carried.first)
         carried_end(&e->carried, e->carried.first, s->env->out);
-    for (size_t i = 0; i < OWN_SERIES; i++)
-        output_end(s->env->out, e->ids[i]);
+    namespace_end(&e->whole, s->env->out);
     loop_timer_free(e->begin);
     walk_close(&e->walk);
     closes_close(&e->closes);
@@ -424,7 +380,7 @@ static int sampler_open(struct sampler *s)
         rc = closes_open(&e->closes, s);
     if (rc < 0)
         goto fail;
-    declare(e);
+    namespace_declare(&e->whole, s->env->out, netns_label(s->env->netns));
     listen_on_end(s->env->listen, on_service_end, e);
     listen_on_found(s->env->listen, on_service_found, e);
     // Soon, so that what is open already is known before it closes; after tcp.listen's first look.
