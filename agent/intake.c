@@ -1,61 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/intake.h"
 #include "agent/intake_labels.h"
-#include "agent/intake_table.h"
-#include "base/buf.h"
+#include "agent/intake_state.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OWN_MAX 12
-// How long the id of a stale series waits for it to come back.
-#define KEEP_ID_MS (5 * 60 * 1000LL)
-#define KEY_MAX    (256u << 10)
-#define TEXT_MAX   (1u << 20)
-
-// One series that stands for those beyond the limit.
-struct other {
-    char *name;
-    enum series_kind kind;
-    uint32_t id;
-    bool seen, sent, stale;
-    double value;
-};
-
-struct own {
-    const char *name;
-    uint32_t id;
-    enum series_kind kind;
-    double value;
-    bool staged;
-};
-
-struct intake {
-    struct output *out;
-    struct intake_options o;
-    struct intake_table table;
-    uint32_t round;
-    int64_t wall_ms;
-    struct intake_round now;
-    size_t standing; // entries with an id
-    size_t fresh;    // those of them that are not stale
-    size_t waiting;  // those that are, and only keep their id
-    uint32_t waiting_at;
-    bool crowded; // something is there that would be a series of its own, were there room
-    bool doubled; // two series of the source are one when the rules are through
-    uint64_t refused;
-    struct other others[INTAKE_OTHERS_MAX];
-    size_t n_others;
-    int64_t stamps[INTAKE_STAMPS_MAX];
-    size_t n_stamps;
-    uint8_t *taken; // a bit per id of the output: an entry of ours has it
-    size_t n_taken;
-    struct own own[OWN_MAX];
-    size_t n_own;
-    uint32_t series_id, refused_id; // self-metrics
-    struct buf key;
-    struct arena text;
-};
+#define KEY_MAX  (256u << 10)
+#define TEXT_MAX (1u << 20)
 
 struct intake *intake_new(struct output *out, const struct intake_options *o)
 {
@@ -84,15 +35,13 @@ void intake_free(struct intake *in, int64_t wall_ms)
         output_group(in->out, 0, 0, wall_ms);
         for (uint32_t i = 1; i <= in->table.n; i++)
             output_end(in->out, in->table.all[i].id);
-        for (size_t i = 0; i < in->n_others; i++)
-            output_end(in->out, in->others[i].id);
+        intake_others_end(&in->others, in->out);
         for (size_t i = 0; i < in->n_own; i++)
             output_end(in->out, in->own[i].id);
         output_end(in->out, in->series_id);
         output_end(in->out, in->refused_id);
     }
-    for (size_t i = 0; i < in->n_others; i++)
-        free(in->others[i].name);
+    intake_others_done(&in->others);
     intake_table_done(&in->table);
     buf_done(&in->key);
     arena_done(&in->text);
@@ -106,8 +55,7 @@ void intake_begin(struct intake *in, int64_t wall_ms)
     in->wall_ms = wall_ms;
     in->now = (struct intake_round){0};
     in->n_stamps = 0;
-    for (size_t i = 0; i < in->n_others; i++)
-        in->others[i].seen = false;
+    intake_others_begin(&in->others);
     for (size_t i = 0; i < in->n_own; i++)
         in->own[i].staged = false;
 }
@@ -117,62 +65,6 @@ void intake_begin(struct intake *in, int64_t wall_ms)
 uint32_t intake_find(const struct intake *in, const void *key, size_t len)
 {
     return intake_table_find(&in->table, key, len);
-}
-
-// A sum of these says something; one of ratios, temperatures or points in time does not.
-static bool adds_up(const char *name, enum series_kind kind)
-{
-    static const char *const NOT[] = {"_ratio", "_percent", "_celsius", "_seconds",
-        "_timestamp", "_info", "_average", "_max", "_min", "_limit"};
-    if (kind == SERIES_COUNTER)
-        return true;
-    if (kind != SERIES_GAUGE)
-        return false;
-    size_t len = strlen(name);
-    for (size_t i = 0; i < sizeof(NOT) / sizeof(NOT[0]); i++) {
-        size_t tail = strlen(NOT[i]);
-        if (len >= tail && strcmp(name + len - tail, NOT[i]) == 0)
-            return false;
-    }
-    return true;
-}
-
-static uint32_t series_of(struct intake *in, const char *name, const struct relabel_set *s,
-    const char *other, enum series_kind kind, const char *unit)
-{
-    struct wire_label l[RELABEL_LABELS_MAX + 1];
-    size_t n = 0;
-    for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->l[i].name, "__name__") != 0)
-            l[n++] = s->l[i];
-    if (other)
-        l[n++] = (struct wire_label){"other", other};
-    return output_series(in->out, name, l, n, kind, unit);
-}
-
-// The number among the others, made if need be; -1: cannot go on there.
-static int other_of(
-    struct intake *in, const char *name, enum series_kind kind, const char *unit)
-{
-    if (!adds_up(name, kind))
-        return -1;
-    for (size_t i = 0; i < in->n_others; i++)
-        if (in->others[i].kind == kind && strcmp(in->others[i].name, name) == 0)
-            return (int)i;
-    if (in->n_others == INTAKE_OTHERS_MAX)
-        return -1;
-    struct relabel_set s;
-    relabel_set_init(&s, &in->text);
-    intake_own_labels(&in->o, &s);
-    relabel_put(&s, "other", NULL);
-    struct other *o = &in->others[in->n_others];
-    *o = (struct other){.kind = kind, .name = strdup(name)};
-    o->id = o->name ? series_of(in, name, &s, "true", kind, unit) : 0;
-    if (!o->id) {
-        free(o->name);
-        return -1;
-    }
-    return (int)in->n_others++;
 }
 
 // Notes that an entry of ours has the id. False: one had it before, or memory.
@@ -193,7 +85,7 @@ static bool take(struct intake *in, uint32_t id)
     return !had;
 }
 
-static void end_entry(struct intake *in, uint32_t number)
+void intake_end_entry(struct intake *in, uint32_t number)
 {
     struct intake_entry *e = &in->table.all[number];
     if (e->id) {
@@ -213,7 +105,7 @@ static void end_waiting(struct intake *in)
         in->waiting_at = in->waiting_at % in->table.n + 1;
         const struct intake_entry *e = &in->table.all[in->waiting_at];
         if (e->state == INTAKE_KEPT && e->stale && e->heard_ms && e->round != in->round) {
-            end_entry(in, in->waiting_at);
+            intake_end_entry(in, in->waiting_at);
             return;
         }
     }
@@ -230,7 +122,7 @@ static void settle(struct intake *in, struct intake_entry *e, const struct relab
     if (in->standing < in->o.series_limit &&
         output_active(in->out) + INTAKE_RESERVE < OUTPUT_SERIES_MAX &&
         output_text(in->out) < INTAKE_TEXT_MAX) {
-        uint32_t id = series_of(in, name, s, NULL, kind, unit);
+        uint32_t id = intake_declare(in->out, name, s, kind, unit);
         if (id && take(in, id)) {
             e->id = id;
             e->state = INTAKE_KEPT;
@@ -244,7 +136,7 @@ static void settle(struct intake *in, struct intake_entry *e, const struct relab
         }
     }
     in->crowded = true;
-    int other = other_of(in, name, kind, unit);
+    int other = intake_others_of(&in->others, in->out, &in->o, &in->text, name, kind, unit);
     if (other >= 0) {
         e->state = INTAKE_OTHER;
         e->other = (uint8_t)other;
@@ -397,159 +289,6 @@ bool intake_histogram(struct intake *in, const char *name, const struct wire_lab
     return number && intake_set_histogram(in, number, h, 0);
 }
 
-// --- the end of a round ----------------------------------------------------------------------------
-
-static void add_to_other(struct intake *in, struct intake_entry *e)
-{
-    struct other *o = &in->others[e->other];
-    if (o->kind != SERIES_COUNTER && !o->seen)
-        o->value = 0;
-    o->seen = true;
-    if (isnan(e->value))
-        return;
-    if (o->kind != SERIES_COUNTER)
-        o->value += e->value;
-    else if (isnan(e->last)) // what it counted before we saw it is no increase
-        o->value += o->sent ? 0 : e->value;
-    else
-        o->value += e->value >= e->last ? e->value - e->last : e->value;
-    e->last = e->value;
-}
-
-static void write_entry(struct intake *in, struct intake_entry *e)
-{
-    if (e->buckets && e->kind == SERIES_HISTOGRAM) {
-        output_histogram(in->out, e->id, &e->buckets->h);
-    } else {
-        bool fell = e->kind == SERIES_COUNTER && !e->stale && e->value < e->last;
-        if (fell)
-            output_reset(in->out, e->id, e->value);
-        else
-            output_set(in->out, e->id, e->value);
-        e->last = e->value;
-    }
-    in->now.added += e->stale;
-    in->fresh += e->stale;
-    in->waiting -= e->stale && e->heard_ms;
-    e->stale = false;
-    e->heard_ms = in->wall_ms;
-}
-
-// One that this round did not hold, or held in vain.
-static void miss(struct intake *in, uint32_t number)
-{
-    struct intake_entry *e = &in->table.all[number];
-    int64_t unheard_ms = in->wall_ms - e->heard_ms;
-    if (e->state != INTAKE_KEPT) {
-        if (unheard_ms >= in->o.age_ms && e->round != in->round)
-            intake_table_remove(&in->table, number);
-        return;
-    }
-    if (e->stale && !e->heard_ms) {
-        // Of a round that failed: kept, for a page that fails each time would use up all ids.
-        e->heard_ms = in->wall_ms;
-        in->waiting++;
-        return;
-    }
-    if (!e->stale && unheard_ms >= in->o.age_ms) {
-        output_stale(in->out, e->id);
-        e->stale = true;
-        in->fresh--;
-        in->waiting++;
-        in->crowded |= in->doubled;
-    }
-    if (e->stale && unheard_ms >= in->o.age_ms + KEEP_ID_MS)
-        end_entry(in, number);
-}
-
-static void write_round(struct intake *in)
-{
-    for (uint32_t i = 1; i <= in->table.n; i++) {
-        struct intake_entry *e = &in->table.all[i];
-        if (e->state == INTAKE_FREE)
-            continue;
-        if (e->round != in->round) {
-            miss(in, i);
-            continue;
-        }
-        if (e->state == INTAKE_KEPT && !e->stamp_ms) {
-            write_entry(in, e);
-            continue;
-        }
-        if (e->state == INTAKE_OTHER)
-            add_to_other(in, e);
-        // One with a time of its own that did not move is heard all the same.
-        if (e->state != INTAKE_KEPT || !e->stale)
-            e->heard_ms = in->wall_ms;
-    }
-    for (size_t i = 0; i < in->n_others; i++) {
-        struct other *o = &in->others[i];
-        if (o->seen)
-            output_set(in->out, o->id, o->value);
-        else if (!in->o.age_ms)
-            output_stale(in->out, o->id);
-        o->sent |= o->seen;
-    }
-}
-
-// Samples with times of their own, a group for each time. One whose time did not move was sent.
-static void write_stamped(struct intake *in)
-{
-    for (size_t k = 0; k < in->n_stamps; k++) {
-        output_group(in->out, 0, 0, in->stamps[k]);
-        for (uint32_t i = 1; i <= in->table.n; i++) {
-            struct intake_entry *e = &in->table.all[i];
-            if (e->state == INTAKE_KEPT && e->round == in->round &&
-                e->stamp_ms == in->stamps[k] && (e->stale || e->stamp_ms > e->stamp_sent_ms)) {
-                write_entry(in, e);
-                e->stamp_sent_ms = e->stamp_ms;
-            }
-        }
-    }
-}
-
-// The source failed: what it had is stale, as if the round had held nothing.
-static void write_failure(struct intake *in)
-{
-    for (uint32_t i = 1; i <= in->table.n; i++)
-        if (in->table.all[i].state != INTAKE_FREE)
-            miss(in, i);
-    for (size_t i = 0; i < in->n_others; i++)
-        output_stale(in->out, in->others[i].id);
-}
-
-// There is room again: what had none is forgotten, so that it is known anew.
-static void make_room(struct intake *in)
-{
-    if (!in->crowded || in->standing + in->o.series_limit / 10 >= in->o.series_limit ||
-        output_active(in->out) + INTAKE_RESERVE + OUTPUT_SERIES_MAX / 20 >= OUTPUT_SERIES_MAX ||
-        output_text(in->out) + INTAKE_TEXT_MAX / 20 >= INTAKE_TEXT_MAX)
-        return;
-    for (uint32_t i = 1; i <= in->table.n; i++)
-        if (in->table.all[i].state == INTAKE_OTHER || in->table.all[i].state == INTAKE_REFUSED)
-            intake_table_remove(&in->table, i);
-    in->crowded = in->doubled = false;
-}
-
-void intake_end(struct intake *in, bool whole, struct intake_round *ret)
-{
-    output_group(in->out, 0, 0, in->wall_ms);
-    if (whole)
-        write_round(in);
-    else if (!in->o.age_ms)
-        write_failure(in);
-    for (size_t i = 0; i < in->n_own; i++)
-        if (in->own[i].staged)
-            output_set(in->out, in->own[i].id, in->own[i].value);
-    output_set(in->out, in->series_id, (double)in->fresh);
-    output_set(in->out, in->refused_id, (double)in->refused);
-    if (whole)
-        write_stamped(in);
-    make_room(in);
-    if (ret)
-        *ret = in->now;
-}
-
 struct intake_round intake_so_far(const struct intake *in)
 {
     return in->now;
@@ -561,29 +300,20 @@ void intake_own(
     size_t at = 0;
     while (at < in->n_own && strcmp(in->own[at].name, name) != 0)
         at++;
-    if (at == OWN_MAX)
+    if (at == INTAKE_OWN_MAX)
         return;
-    struct own *own = &in->own[at];
+    struct intake_own *own = &in->own[at];
     if (at == in->n_own) {
         struct relabel_set s;
         arena_reset(&in->text);
         relabel_set_init(&s, &in->text);
         intake_own_labels(&in->o, &s);
-        *own = (struct own){.name = name, .id = series_of(in, name, &s, NULL, kind, unit)};
+        *own = (struct intake_own){
+            .name = name, .id = intake_declare(in->out, name, &s, kind, unit)};
         in->n_own += own->id != 0;
     }
     own->value = value;
     own->staged = true;
-}
-
-size_t intake_coming(const struct intake *in, bool whole)
-{
-    size_t n = 0;
-    for (uint32_t i = 1; whole && i <= in->table.n; i++) {
-        const struct intake_entry *e = &in->table.all[i];
-        n += e->state == INTAKE_KEPT && e->round == in->round && e->stale;
-    }
-    return n;
 }
 
 void intake_moved(struct intake *in, const struct intake_options *o)

@@ -145,3 +145,14 @@ void intake_own_labels(const struct intake_options *o, struct relabel_set *s)
         relabel_put(s, o->labels[i].name, o->labels[i].value);
     settle_instance(o, s);
 }
+
+uint32_t intake_declare(struct output *out, const char *name, const struct relabel_set *s,
+    enum series_kind kind, const char *unit)
+{
+    struct wire_label l[RELABEL_LABELS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->l[i].name, NAME) != 0)
+            l[n++] = s->l[i];
+    return output_series(out, name, l, n, kind, unit);
+}
