@@ -2,21 +2,14 @@
 #include "agent/statsd.h"
 #include "agent/intake.h"
 #include "agent/parts.h"
+#include "agent/statsd_door.h"
 #include "agent/statsd_line.h"
 #include "agent/tally.h"
 #include "base/log.h"
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/sock_diag.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #define RETRY_NS (5 * NS_PER_S)
 // Beyond the limit of the intake series go on in `other`; the tally has an end too.
@@ -24,31 +17,19 @@
 
 static const struct wire_label LABELS[] = {{"job", "statsd"}};
 
-// One way in: UDP or UNIX.
-struct door {
-    struct statsd *s;
-    int fd; // -1: closed
-    struct loop_io *io;
-    uint32_t drops_seen; // the kernel's counter wraps
-    uint64_t drops;
-};
-
 struct statsd {
     struct env *env;
     struct schedule *schedule;
     struct sampler *sampler;
     struct statsd_config config; // text borrowed
-    struct door udp, unix_;
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; // of the UNIX socket, to take away
-    struct intake *intake;                                  // NULL: never applied
+    struct statsd_door udp, unix_;
+    struct statsd_batch batch;
+    struct intake *intake; // NULL: never applied
     struct tally tally;
     bool tally_open;
     int64_t retry_ns, turn_ns;
     uint64_t datagrams, samples, faults[STATSD_FAULTS];
     uint32_t ids_up[2], ids_datagrams, ids_samples, ids_drops, ids_faults[STATSD_FAULTS];
-    struct mmsghdr messages[STATSD_BATCH];
-    struct iovec vectors[STATSD_BATCH];
-    char *room; // of STATSD_BATCH datagrams; pages none has ever filled are not resident
 };
 
 // --- lines ---------------------------------------------------------------------------------------
@@ -89,8 +70,9 @@ static void on_sample(void *ctx, const struct statsd_sample *m)
         s->samples++;
 }
 
-static void read_datagram(struct statsd *s, const char *at, size_t len, bool cut)
+static void on_datagram(void *ctx, const char *at, size_t len, bool cut)
 {
+    struct statsd *s = ctx;
     const char *end = at + len;
     s->datagrams++;
     while (at < end) {
@@ -107,96 +89,25 @@ static void read_datagram(struct statsd *s, const char *at, size_t len, bool cut
     }
 }
 
-static void on_datagrams(void *ctx, int fd, uint32_t events)
+static void on_readable(void *ctx, int fd, uint32_t events)
 {
-    struct door *d = ctx;
-    struct statsd *s = d->s;
+    struct statsd *s = ctx;
     int64_t begun = sampler_cpu_begin();
     (void)events;
-    for (int round = 0; round < STATSD_ROUNDS; round++) {
-        int n = recvmmsg(fd, s->messages, STATSD_BATCH, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < n; i++)
-            read_datagram(s, s->vectors[i].iov_base, s->messages[i].msg_len,
-                s->messages[i].msg_hdr.msg_flags & MSG_TRUNC);
-        if (n < STATSD_BATCH)
-            break;
-    }
+    statsd_door_read(fd, &s->batch, on_datagram, s);
     sampler_cpu_end(s->sampler, begun);
-}
-
-// --- the sockets ---------------------------------------------------------------------------------
-
-static void door_close(struct door *d)
-{
-    loop_io_del(d->io);
-    d->io = NULL;
-    if (d->fd != -1)
-        close(d->fd);
-    d->fd = -1;
-    d->drops_seen = 0;
-}
-
-static int door_open(struct door *d, const struct sockaddr *a, socklen_t len)
-{
-    int size = STATSD_BUFFER;
-    d->fd = socket(a->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (d->fd == -1)
-        return -errno;
-    // More than rmem_max where allowed.
-    if (setsockopt(d->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) == -1)
-        setsockopt(d->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-    int rc = bind(d->fd, a, len) == -1 ? -errno : 0;
-    if (rc == 0 && !(d->io = loop_io_add(d->s->env->loop, d->fd, EPOLLIN, on_datagrams, d)))
-        rc = -ENOMEM;
-    if (rc < 0)
-        door_close(d);
-    return rc;
-}
-
-static int open_udp(struct statsd *s)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(s->config.port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(s->config.port)};
-    if (inet_pton(AF_INET, s->config.host, &in.sin_addr) == 1)
-        return door_open(&s->udp, (const struct sockaddr *)&in, sizeof(in));
-    if (inet_pton(AF_INET6, s->config.host, &in6.sin6_addr) == 1)
-        return door_open(&s->udp, (const struct sockaddr *)&in6, sizeof(in6));
-    return -EINVAL;
-}
-
-// What an agent before us left behind is taken away; a socket somebody answers on is not.
-static bool left_behind(const struct sockaddr_un *un)
-{
-    struct stat st;
-    if (lstat(un->sun_path, &st) == -1 || !S_ISSOCK(st.st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool dead = fd != -1 && connect(fd, (const struct sockaddr *)un, sizeof(*un)) == -1 &&
-                errno == ECONNREFUSED;
-    if (fd != -1)
-        close(fd);
-    return dead;
-}
-
-static int open_unix(struct statsd *s)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    snprintf(un.sun_path, sizeof(un.sun_path), "%s", s->config.socket); // fits: config
-    if (left_behind(&un))
-        unlink(un.sun_path);
-    int rc = door_open(&s->unix_, (const struct sockaddr *)&un, sizeof(un));
-    // Whoever runs on this host may tell us numbers, as over loopback.
-    if (rc == 0)
-        (void)chmod(un.sun_path, 0666);
-    return rc;
 }
 
 // One that cannot be opened is tried again, as long as it is wanted.
 static void open_doors(struct statsd *s, int64_t now_ns)
 {
     const struct statsd_config *c = &s->config;
-    int udp = c->host && s->udp.fd == -1 ? open_udp(s) : 0;
-    int unix_ = c->socket && s->unix_.fd == -1 ? open_unix(s) : 0;
+    struct loop *loop = s->env->loop;
+    int udp = 0, unix_ = 0;
+    if (c->host && s->udp.fd == -1)
+        udp = statsd_door_udp(&s->udp, loop, c->host, c->port, on_readable, s);
+    if (c->socket && s->unix_.fd == -1)
+        unix_ = statsd_door_unix(&s->unix_, loop, c->socket, on_readable, s);
     char *reason = s->sampler->reason;
     const size_t size = sizeof(s->sampler->reason);
     bool told = reason[0] != '\0';
@@ -208,16 +119,6 @@ static void open_doors(struct statsd *s, int64_t now_ns)
         snprintf(reason, size, "%.100s: %s", c->socket, strerror(-unix_));
     if (reason[0] && !told)
         log_warn("statsd_not_listening", "error=%s", log_q(reason));
-}
-
-static void look_at_drops(struct door *d)
-{
-    uint32_t info[SK_MEMINFO_VARS] = {0};
-    socklen_t len = sizeof(info);
-    if (d->fd == -1 || getsockopt(d->fd, SOL_SOCKET, SO_MEMINFO, info, &len) == -1)
-        return;
-    d->drops += (uint32_t)(info[SK_MEMINFO_DROPS] - d->drops_seen);
-    d->drops_seen = info[SK_MEMINFO_DROPS];
 }
 
 // --- once a second -------------------------------------------------------------------------------
@@ -302,7 +203,7 @@ static void statsd_tick(struct sampler *sampler, const struct tick *t)
     struct tally_entry *e;
     if (t->now_ns >= s->retry_ns)
         open_doors(s, t->now_ns);
-    look_at_drops(&s->udp);
+    statsd_door_look(&s->udp);
     write_self(s);
     if (t->now_ns - s->turn_ns >= STATSD_SET_SPAN_MS * NS_PER_MS) {
         tally_turn(&s->tally);
@@ -335,17 +236,14 @@ static void end_series(struct statsd *s)
 // wall_ms 0: the agent ends.
 static void statsd_close(struct statsd *s, int64_t wall_ms)
 {
-    door_close(&s->udp);
-    if (s->unix_.fd != -1)
-        unlink(s->path);
-    door_close(&s->unix_);
+    statsd_door_close(&s->udp);
+    statsd_door_close(&s->unix_);
     intake_free(s->intake, wall_ms);
     s->intake = NULL;
     if (s->tally_open)
         tally_done(&s->tally);
     s->tally_open = false;
-    free(s->room);
-    s->room = NULL;
+    statsd_batch_done(&s->batch);
     if (s->sampler)
         schedule_drop(s->schedule, s->sampler);
     s->sampler = NULL;
@@ -367,8 +265,7 @@ static void *statsd_open(struct env *env, struct schedule *schedule, struct tran
         return NULL;
     s->env = env;
     s->schedule = schedule;
-    s->udp = (struct door){.s = s, .fd = -1};
-    s->unix_ = s->udp;
+    s->udp.fd = s->unix_.fd = -1;
     return s;
 }
 
@@ -378,17 +275,11 @@ static int start(struct statsd *s, const struct statsd_config *c)
         .source = "statsd", .labels = LABELS, .n_labels = 1, .series_limit = c->series_limit};
     s->config = *c;
     s->tally_open = tally_init(&s->tally, c->series_limit * TALLY_FACTOR) == 0;
-    s->room = malloc((size_t)STATSD_BATCH * STATSD_DATAGRAM);
+    int rc = statsd_batch_init(&s->batch);
     s->intake = intake_new(s->env->out, &o);
     s->sampler = schedule_add(s->schedule, &SAMPLER_STATSD, SAMPLER_STATSD.interval_ms, s);
-    if (!s->tally_open || !s->room || !s->intake || !s->sampler)
+    if (!s->tally_open || rc < 0 || !s->intake || !s->sampler)
         return -ENOMEM;
-    for (int i = 0; i < STATSD_BATCH; i++) {
-        s->vectors[i] = (struct iovec){s->room + (size_t)i * STATSD_DATAGRAM, STATSD_DATAGRAM};
-        s->messages[i].msg_hdr = (struct msghdr){.msg_iov = &s->vectors[i], .msg_iovlen = 1};
-    }
-    if (c->socket)
-        snprintf(s->path, sizeof(s->path), "%s", c->socket);
     s->turn_ns = clock_mono_ns(&s->env->clock);
     open_doors(s, s->turn_ns);
     return 0;
@@ -415,7 +306,6 @@ static int statsd_apply(void *state, const struct agent_config *c)
         if (!fresh)
             return -ENOMEM;
         *s = *fresh;
-        s->udp.s = s->unix_.s = s;
         free(fresh);
     }
     int rc = next->wanted ? start(s, next) : 0;

@@ -3,18 +3,17 @@
  * StatsD, for programs that push: `statsd` of agent.yaml. Datagrams over UDP and, beside it, a UNIX
  * socket; lines as statsd_line.h reads them.
  *
- *     recvmmsg, STATSD_BATCH at a time, STATSD_ROUNDS batches a turn --> lines --> tally
+ *     statsd_door.h --> datagrams --> lines --> tally
  *     once a second: the tally --> intake --> output
  *
  * A counter is a counter, a gauge a gauge, timers (ms, h, d) native histograms of scale 4, in seconds for
  * ms; a set is the number of different members of the last 10 s. Names are those of statsd_exporter's
  * defaults, so rules written for it hold. What was silent for `age` ends.
  *
- * Losses are counted: lines by reason, datagrams the kernel had no room for (SO_MEMINFO, which tells
- * the same number as SO_RXQ_OVFL but also when nothing follows):
+ * Losses are counted: lines by reason, datagrams the kernel had no room for:
  *
  *     tocsin_agent_statsd_datagrams_total, _samples_total, _bad_lines_total{reason},
- *     _kernel_drops_total{socket="udp"}  (a UNIX sender is told to wait, nothing is dropped there)
+ *     _kernel_drops_total{socket="udp"}
  *
  * A port that is taken is a state with its reason, tried again every 5 s. Nothing of it exists
  * without `statsd`. Loop thread.
@@ -24,13 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATSD_BATCH       16
-#define STATSD_ROUNDS      4
-#define STATSD_DATAGRAM    65536
 #define STATSD_AGE_MS      300000
 #define STATSD_SET_SPAN_MS 10000
 #define STATSD_PORT        8125
-#define STATSD_BUFFER      (1u << 20) // of the UDP socket
 
 struct statsd_config {
     bool wanted;
