@@ -65,43 +65,6 @@ static void tell(struct plugin *p, int status, const char *text)
     env->flush(env->core);
 }
 
-static bool read_output(
-    struct plugin *p, const struct child_end *end, struct plugin_reading *ret)
-{
-    switch (p->config->format) {
-    case PLUGIN_NAGIOS:
-        plugin_read_nagios(p->intake, end->output, end->n_output, ret);
-        return true;
-    case PLUGIN_JSON: return plugin_read_json(p->intake, end->output, end->n_output, ret);
-    case PLUGIN_LINES: return plugin_read_lines(p->intake, end->output, end->n_output, ret);
-    }
-    return false;
-}
-
-// Its verdict; with text for people when it has none.
-static int judge(struct plugin *p, const struct child_end *end, struct plugin_reading *r)
-{
-    bool verdict = end->how == CHILD_EXITED && end->code >= 0 && end->code <= NAGIOS_UNKNOWN;
-    r->status = -1;
-    r->text[0] = '\0';
-    if (end->how == CHILD_TIMED_OUT)
-        snprintf(r->text, sizeof(r->text), "did not end within %lld ms",
-            (long long)p->config->timeout_ms);
-    else if (end->how == CHILD_KILLED)
-        snprintf(r->text, sizeof(r->text), "ended by signal %d", end->code);
-    else if (end->cut)
-        snprintf(r->text, sizeof(r->text), "printed more than %u bytes", PLUGIN_OUTPUT_MAX);
-    else if (verdict && !read_output(p, end, r)) {
-        if (!r->text[0])
-            snprintf(r->text, sizeof(r->text), "printed no %s",
-                plugin_format_name(p->config->format));
-    } else if (verdict)
-        return r->status >= 0 ? r->status : end->code;
-    else
-        snprintf(r->text, sizeof(r->text), "exit status %d", end->code);
-    return NOT_RUN;
-}
-
 // The first line it printed to its standard error.
 static const char *errors_of(
     const struct child_end *end, char text[static CHILD_ERRORS_MAX + 1])
@@ -117,18 +80,15 @@ static const char *errors_of(
 static void conclude(struct plugin *p, const struct child_end *end)
 {
     struct env *env = p->set->env;
-    struct plugin_reading r = {.status = -1};
+    struct plugin_reading r;
     struct intake_round round;
     char errors[CHILD_ERRORS_MAX + 1];
     intake_begin(p->intake, clock_wall_ms(&env->clock));
-    int status = judge(p, end, &r);
-    bool whole = status != NOT_RUN;
+    bool whole = plugin_judge(p->intake, p->config, end, &r);
     p->timeouts += end->how == CHILD_TIMED_OUT;
     p->failures += !whole && end->how != CHILD_TIMED_OUT;
     p->unreadable += r.unreadable;
-    if (!whole)
-        status = NAGIOS_UNKNOWN;
-    intake_own(p->intake, "tocsin_plugin_status", SERIES_STATE, "1", status);
+    intake_own(p->intake, "tocsin_plugin_status", SERIES_STATE, "1", r.status);
     intake_own(p->intake, "tocsin_plugin_duration_seconds", SERIES_GAUGE, "s",
         (double)end->duration_ns / 1e9);
     intake_own(
@@ -140,13 +100,13 @@ static void conclude(struct plugin *p, const struct child_end *end)
     intake_own(p->intake, "tocsin_plugin_unreadable_total", SERIES_COUNTER, "1",
         (double)p->unreadable);
     intake_end(p->intake, whole, &round);
-    bool changed = status != p->status && (p->status != NOT_RUN || status != NAGIOS_OK);
-    p->status = status;
+    bool changed = r.status != p->status && (p->status != NOT_RUN || r.status != NAGIOS_OK);
+    p->status = r.status;
     if (!whole && changed)
         log_warn("plugin_failed", "plugin=%s error=%s output=%s", log_q(p->config->name),
             log_q(r.text), log_q(errors_of(end, errors)));
     if (changed)
-        tell(p, status, r.text);
+        tell(p, r.status, r.text);
 }
 
 static void plugin_free(struct plugin *p, int64_t wall_ms)
@@ -192,8 +152,8 @@ static bool launch(struct plugin *p, struct err *err)
     env[n++] = path;
     env[n++] = locale;
     env[n++] = own;
-    for (size_t i = 0; i < c->n_env;
-         i++) { // getenv takes the first: those of the user replace ours
+    // getenv takes the first: those of the user replace ours.
+    for (size_t i = 0; i < c->n_env; i++) {
         char *one = room + used;
         used += (size_t)snprintf(
                     one, sizeof(room) - used, "%s=%s", c->env[i].name, c->env[i].value) +

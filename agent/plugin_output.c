@@ -174,3 +174,38 @@ bool plugin_read_lines(
         snprintf(ret->text, sizeof(ret->text), "line %d: %.120s", err.line, err.msg);
     return rc == 0;
 }
+
+// --- a run -----------------------------------------------------------------------------------------
+
+static bool read_output(struct intake *in, enum plugin_format format,
+    const struct child_end *end, struct plugin_reading *ret)
+{
+    switch (format) {
+    case PLUGIN_NAGIOS: plugin_read_nagios(in, end->output, end->n_output, ret); return true;
+    case PLUGIN_JSON: return plugin_read_json(in, end->output, end->n_output, ret);
+    case PLUGIN_LINES: return plugin_read_lines(in, end->output, end->n_output, ret);
+    }
+    return false;
+}
+
+bool plugin_judge(struct intake *in, const struct plugin_config *c, const struct child_end *end,
+    struct plugin_reading *ret)
+{
+    *ret = (struct plugin_reading){.status = -1};
+    if (end->how == CHILD_TIMED_OUT)
+        snprintf(ret->text, sizeof(ret->text), "did not end within %lld ms",
+            (long long)c->timeout_ms);
+    else if (end->how == CHILD_KILLED)
+        snprintf(ret->text, sizeof(ret->text), "ended by signal %d", end->code);
+    else if (end->cut)
+        snprintf(ret->text, sizeof(ret->text), "printed more than %u bytes", PLUGIN_OUTPUT_MAX);
+    else if (end->code < 0 || end->code > NAGIOS_UNKNOWN)
+        snprintf(ret->text, sizeof(ret->text), "exit status %d", end->code);
+    else if (read_output(in, c->format, end, ret)) {
+        ret->status = ret->status >= 0 ? ret->status : end->code;
+        return true;
+    } else if (!ret->text[0])
+        snprintf(ret->text, sizeof(ret->text), "printed no %s", plugin_format_name(c->format));
+    ret->status = NAGIOS_UNKNOWN;
+    return false;
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * From what a plugin printed to series of its intake. The round is open; it is the caller's to end.
+ * From what a plugin printed, and how it ended, to its verdict and series of its intake. The round is open; it
+ * is the caller's to end.
  */
 #pragma once
 #include "agent/intake.h"
@@ -26,3 +27,6 @@ bool plugin_read_json(
 // Prometheus's text format, as a page of metrics has it. False: it is no such text; text says where.
 bool plugin_read_lines(
     struct intake *in, const char *output, size_t len, struct plugin_reading *ret);
+// Of a run that is over. False: no verdict, the status is NAGIOS_UNKNOWN and text says why.
+bool plugin_judge(struct intake *in, const struct plugin_config *c, const struct child_end *end,
+    struct plugin_reading *ret);
