@@ -82,13 +82,14 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
         p->config->words.user)
         p->session = probe_session_new(p); // without memory the next turn tries again
     // What was missed by whole intervals (the host stalled) is skipped, not made up for in a bunch.
-    int64_t behind = (at_ns - p->due_ns) / step;
+    int64_t behind = at_ns > p->due_ns ? (at_ns - p->due_ns) / step : 0;
     p->skipped += (uint64_t)behind;
-    int64_t intended = p->due_ns + behind * step;
-    p->due_ns = intended + step;
+    int64_t turn = p->due_ns + behind * step;
+    p->due_ns = turn + step;
     loop_timer_set(p->timer, p->due_ns);
     // at_ns is when the loop's round began: others had their turn in it before us.
     int64_t now = probe_now_ns(p);
+    int64_t intended = turn < now ? turn : now;
     double lag = (double)(now - intended) / 1e9;
     if (lag > p->lag_max)
         p->lag_max = lag;
@@ -101,8 +102,16 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     }
     if (!probe_ask(p, intended, now)) {
         p->skipped++;
-        probe_latency_owe(&p->latency, intended, step);
+        probe_latency_owe(&p->latency, turn, step);
     }
+}
+
+void probe_pass_on(struct probe *p)
+{
+    struct probe *b = p->behind;
+    // In its own turn p is a whole interval ahead of who has not had it.
+    if (b && b->due_ns < p->due_ns)
+        loop_timer_set(b->timer, loop_now_ns(p->engine->env->loop));
 }
 
 static void on_extra(void *ctx, int64_t due_ns, int64_t at_ns)
@@ -133,6 +142,10 @@ static void probe_free(struct probe *p, bool end_series)
 {
     if (!p)
         return;
+    if (p->before)
+        p->before->behind = p->behind;
+    if (p->behind)
+        p->behind->before = p->before;
     resolve_stop(&p->endpoint);
     for (int i = 0; i < PROBE_FLIGHTS; i++)
         probe_attempt_free(p->attempts[i]);
@@ -264,17 +277,47 @@ static int by_name(const struct probes *e, struct map *ret)
     return 0;
 }
 
-// Starts are spread over the interval: handshakes in one instant would wait for each other.
-static void start_new(struct probes *e, size_t n_new)
+// A train is no longer than a quarter of its interval. Handshakes side by side would wait for each other:
+// who makes one goes alone.
+static void couple(struct group *g, struct probe *p)
+{
+    size_t room = (size_t)(g->interval_ms * NS_PER_MS / 4 / PROBE_TRAIN_GAP_NS);
+    bool alone = probe_config_tls(p->config);
+    if (alone || !g->last || g->n_last >= (room < PROBE_TRAIN ? room : PROBE_TRAIN)) {
+        if (!alone) {
+            g->last = p;
+            g->n_last = 1;
+        }
+        return;
+    }
+    p->before = g->last;
+    g->last = g->last->behind = p;
+    g->n_last++;
+}
+
+// The starts of trains are spread over the interval.
+static void start_new(struct probes *e)
 {
     int64_t now = clock_mono_ns(&e->env->clock);
-    size_t nth = 0;
+    int64_t n_trains = 0, nth = 0;
+    for (size_t k = 0; k < e->n_groups; k++) {
+        struct group *g = e->groups[k];
+        g->last = NULL;
+        for (size_t i = 0; i < e->n; i++) {
+            struct probe *p = e->all[i];
+            if (p->kept || p->config->every_ms != g->interval_ms)
+                continue;
+            couple(g, p);
+            n_trains += !p->before;
+        }
+    }
     for (size_t i = 0; i < e->n; i++) {
         struct probe *p = e->all[i];
         if (p->kept)
             continue;
-        p->due_ns = now + FIRST_START_NS +
-                    p->config->every_ms * NS_PER_MS * (int64_t)nth++ / (int64_t)n_new;
+        p->due_ns = p->before ? p->before->due_ns + PROBE_TRAIN_GAP_NS
+                              : now + FIRST_START_NS +
+                                    p->config->every_ms * NS_PER_MS * nth++ / n_trains;
         loop_timer_set(p->timer, p->due_ns);
     }
 }
@@ -304,7 +347,6 @@ int probes_apply(struct probes *e, const struct agent_config *c)
 {
     struct map old;
     struct probe **next = calloc(c->n_probes + 1, sizeof(struct probe *));
-    size_t n_new = 0;
     int rc = by_name(e, &old);
     if (!next)
         rc = -ENOMEM;
@@ -320,7 +362,6 @@ int probes_apply(struct probes *e, const struct agent_config *c)
         }
         next[i] = probe_new(e, p);
         rc = next[i] ? 0 : -ENOMEM;
-        n_new++;
     }
     map_done(&old);
     if (rc == 0)
@@ -351,7 +392,7 @@ int probes_apply(struct probes *e, const struct agent_config *c)
     }
     if (!e->n)
         probes_end_series(e);
-    start_new(e, n_new);
+    start_new(e);
     groups_sweep(e);
     return 0;
 }

@@ -11,6 +11,17 @@
  * What is skipped is in the latency all the same (probe_latency.h). A start that is late by half its interval
  * is skipped too, and is not: that says something of this agent, not of the service.
  *
+ * Probes of one interval go in trains of up to PROBE_TRAIN, each due PROBE_TRAIN_GAP_NS behind the one
+ * before, and ahead of that as soon as the one before came to its end:
+ *
+ *     due      |1...2...3...4...                  |1...2...3...4...
+ *     asked    1=2==3=4=                          1=2======|   an answer that takes longer than the
+ *                                                     3=4=     gap holds up nobody
+ *
+ * An answer is what wakes the agent for the next question, and everything about it is still in the
+ * CPU's caches; each is asked alone all the same, so none waits for another's. Who is ahead of its turn
+ * counts from when it was asked.
+ *
  * One question is asked out of turn: when the last listener of a port of this host went or one came,
  * the probes of that port start at once, and their turns stay what they were. A restart therefore
  * shows as a refusal, and it is the rule that knows it (`starting`); what the refusal must not do is
@@ -40,7 +51,9 @@
 #include "agent/schedule.h"
 #include "base/transfer.h"
 
-#define PROBE_FLIGHTS 3
+#define PROBE_FLIGHTS      3
+#define PROBE_TRAIN        8
+#define PROBE_TRAIN_GAP_NS (5 * NS_PER_MS)
 
 enum {
     PHASE_RESOLVE,

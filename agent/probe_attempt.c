@@ -31,6 +31,7 @@ static void conclude(struct probe_attempt *a, const struct probe_result *r, doub
     struct probe *p = a->probe;
     struct env *env = p->engine->env;
     attempt_end(a);
+    probe_pass_on(p);
     probe_observe(p, duration_s);
     probe_latency_settle(&p->latency, a->intended_ns + (int64_t)(duration_s * 1e9),
         p->config->every_ms * NS_PER_MS, p->config->timeout_ms * NS_PER_MS);

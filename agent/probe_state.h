@@ -36,6 +36,7 @@ struct probe {
     struct secure_trust *trust;    // of its own ca_file, when it was first needed
     struct loop_timer *timer;      // the next start
     struct loop_timer *extra;      // one out of turn
+    struct probe *before, *behind; // in its train
     int64_t due_ns;
     int64_t judged_ns; // intended start of what the verdict is from
     uint32_t ids[N_IDS];
@@ -61,6 +62,8 @@ struct group {
     struct probes *engine;
     uint32_t interval_ms;
     struct sampler *sampler;
+    struct probe *last; // of the train that is made up; NULL: the next probe leads one
+    size_t n_last;      // how many are in that
 };
 
 struct probes {
@@ -78,6 +81,10 @@ struct probes {
     struct group **groups;
     size_t n_groups, cap_groups;
 };
+
+// --- probe.c
+// A question of p came to its end: the next of its train has its turn now, unless it had it already.
+void probe_pass_on(struct probe *p);
 
 // --- probe_attempt.c
 // Asks now for the turn of intended_ns. False: as many are in flight as may be.

@@ -27,6 +27,7 @@ static struct world {
         bool asked;
     } conns[CONNS_MAX];
     int accepted;
+    int64_t accepted_ns[256];
     const char *answer; // NULL: accept and say nothing
     int n_events, kinds[64];
     char details[64][256];
@@ -88,6 +89,8 @@ static void on_client(void *ctx, int fd, uint32_t events)
         if (!w.conns[i].io) {
             // cppcheck-suppress nullPointer ; as in listener.c
             w.conns[i].fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+            if (w.accepted < 256)
+                w.accepted_ns[w.accepted] = clock_mono_ns(&w.env.clock);
             w.accepted++;
             w.conns[i].io =
                 loop_io_add(w.env.loop, w.conns[i].fd, EPOLLIN, on_request, &w.conns[i]);
@@ -123,7 +126,8 @@ static void close_port(void)
 
 static void open_world(bool listening, const char *probe)
 {
-    char text[512];
+    char text[1024];
+    size_t n = 0;
     struct buf problems;
     memset(&w, 0, sizeof(w));
     w.env = (struct env){.clock = clock_system(),
@@ -136,9 +140,14 @@ static void open_world(bool listening, const char *probe)
     w.transfers = transfers_new(w.env.loop, NULL, NULL);
     w.probes = probes_new(&w.env, w.schedule, w.transfers);
     buf_init(&problems, 65536);
-    const char *port = strstr(probe, "PORT");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(port);
-    snprintf(text, sizeof(text), "%.*s%d%s", (int)(port - probe), probe, w.port, port + 4);
+    for (const char *at = probe; *at && n < sizeof(text) - 8;)
+        if (strncmp(at, "PORT", 4) == 0) {
+            n += (size_t)snprintf(text + n, 8, "%d", w.port);
+            at += 4;
+        } else {
+            text[n++] = *at++;
+        }
+    text[n] = '\0';
     CU_ASSERT_EQUAL_FATAL(config_parse(text, strlen(text), "t", &w.config, &problems), 0);
     buf_done(&problems);
     CU_ASSERT_EQUAL_FATAL(probes_apply(w.probes, w.config), 0);
@@ -422,6 +431,67 @@ static void a_reload_keeps_what_did_not_change(void)
     close_world();
 }
 
+static bool wanted_accepted(void)
+{
+    return (size_t)w.accepted >= w.wanted;
+}
+
+#define A_TRAIN(rest)                                                                          \
+    "probes: [{name: a, " rest "}, {name: b, " rest "}, {name: c, " rest "}, {name: d, " rest  \
+    "}]\n"
+
+static int64_t span_ns(int round)
+{
+    w.wanted = 4 * ((size_t)round + 1);
+    turn_until(wanted_accepted);
+    return w.accepted_ns[4 * round + 3] - w.accepted_ns[4 * round];
+}
+
+static void an_answer_gives_the_next_of_the_train_its_turn(void)
+{
+    int64_t shortest = INT64_MAX;
+    open_world(true, A_TRAIN("http: 'http://127.0.0.1:PORT/', every: 100ms"));
+    w.answer = "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n";
+    for (int i = 0; i < 10; i++) { // of them one at least that nothing disturbed
+        int64_t span = span_ns(i);
+        shortest = span < shortest ? span : shortest;
+    }
+    CU_ASSERT_TRUE(shortest < 3 * PROBE_TRAIN_GAP_NS);
+    // As often as each for itself.
+    CU_ASSERT_TRUE(w.accepted_ns[36] - w.accepted_ns[0] > 800 * NS_PER_MS);
+    close_world();
+}
+
+static void without_an_answer_the_next_has_its_own_turn(void)
+{
+    open_world(true, A_TRAIN("tcp: '127.0.0.1:PORT', send: x, expect: y, every: 100ms"));
+    CU_ASSERT_TRUE(span_ns(0) > 2 * PROBE_TRAIN_GAP_NS);
+    close_world();
+}
+
+static void a_reload_takes_one_out_of_a_train(void)
+{
+    struct agent_config *next = NULL;
+    struct buf problems;
+    char text[256];
+    open_world(true, A_TRAIN("tcp: '127.0.0.1:PORT', every: 100ms"));
+    w.answer = "";
+    (void)span_ns(0);
+    buf_init(&problems, 65536);
+    snprintf(text, sizeof(text),
+        "probes: [{name: a, tcp: '127.0.0.1:%d', every: 100ms}, "
+        "{name: d, tcp: '127.0.0.1:%d', every: 100ms}]\n",
+        w.port, w.port);
+    CU_ASSERT_EQUAL_FATAL(config_parse(text, strlen(text), "t", &next, &problems), 0);
+    CU_ASSERT_EQUAL(probes_apply(w.probes, next), 0);
+    config_free(w.config);
+    w.config = next;
+    buf_done(&problems);
+    w.wanted = (size_t)w.accepted + 20;
+    turn_until(wanted_accepted);
+    close_world();
+}
+
 int main(void)
 {
     static const struct test TESTS[] = {
@@ -440,6 +510,11 @@ int main(void)
         {"an older answer does not overturn a younger verdict",
             an_older_answer_does_not_overturn_a_younger_verdict},
         {"a reload keeps what did not change", a_reload_keeps_what_did_not_change},
+        {"an answer gives the next of the train its turn",
+            an_answer_gives_the_next_of_the_train_its_turn},
+        {"without an answer the next has its own turn",
+            without_an_answer_the_next_has_its_own_turn},
+        {"a reload takes one out of a train", a_reload_takes_one_out_of_a_train},
     };
     return test_main("probe", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
 }
