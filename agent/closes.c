@@ -94,6 +94,17 @@ static void count_lost(struct closes *c)
     c->drops = drops;
 }
 
+bool closes_of_others(struct closes *c, uint64_t own, uint64_t taken)
+{
+    uint64_t opened = own - c->own, open = c->own_open + opened;
+
+    c->own = own;
+    c->own_open = open > taken ? open - taken : 0;
+    if (c->own_open > opened)
+        c->own_open = opened;
+    return taken > open;
+}
+
 bool closes_drain(struct closes *c)
 {
     int64_t wall = real_ns(), begun = 0;
@@ -128,7 +139,7 @@ bool closes_drain(struct closes *c)
     // Being woken for each close costs ten times as much as taking them by the batch, so nothing
     // wakes us for them: we look when tcp.listen does, and sooner while there are many.
     int64_t now = real_ns();
-    if (taken)
+    if (closes_of_others(c, pulse_own(c->sampler->env->pulse), (uint64_t)taken))
         pulse_seen(c->sampler->env->pulse, now);
     // In another namespace, where nobody wakes us, twice a second while nothing comes and there is room
     // for what may.

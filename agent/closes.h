@@ -41,6 +41,7 @@ struct closes {
     bool overrun;   // since the buffer was last empty
     uint32_t drops; // the kernel's count at the last reading
     uint64_t lost;
+    uint64_t own, own_open; // connections of our own probes: ever, and not seen to close
 };
 
 // The callbacks are the caller's. 0, -errno.
@@ -54,6 +55,10 @@ void closes_soon(struct closes *c);
 int closes_ports(struct closes *c, const uint16_t *ports, size_t n);
 // Stops being told, or is told again.
 int closes_leave(struct closes *c, bool leave);
+// Pure. Whether `taken` closes are more than those of our own probes' connections, of which there were `own`
+// ever. What those leave open from one time to the next is no more than was opened in between: a service
+// may keep it, or its port be none of ours.
+bool closes_of_others(struct closes *c, uint64_t own, uint64_t taken);
 // Pure. The program for that; returns its length. n > CLOSES_PORTS_MAX: all connections.
 unsigned short closes_filter(
     struct sock_filter code[static CLOSES_FILTER_MAX], const uint16_t *ports, size_t n);

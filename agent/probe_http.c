@@ -77,7 +77,7 @@ static void on_done(struct transfer *t, CURLcode result)
 static bool setup(struct http_attempt *a, const struct probe_config *c)
 {
     CURLcode rc;
-    if (!request_setup(&a->request, c, on_done, on_body, a))
+    if (!request_setup(&a->request, c, probe_env(a->attempt.probe)->pulse, on_done, on_body, a))
         return false;
     CURL *easy = a->request.easy;
     buf_init(&a->body, BODY_LOOKED_AT + 1);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/probe_request.h"
+#include "agent/dial.h"
 #include "agent/talk.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 // The earliest notAfter of the chain: "Expire date:Nov 25 04:20:01 2026 GMT".
 double request_cert_expiry(const struct request *r)
@@ -27,13 +29,14 @@ double request_cert_expiry(const struct request *r)
     return earliest;
 }
 
-static enum probe_class class_of(CURL *easy, CURLcode result)
+static enum probe_class class_of(const struct request *r, CURLcode result)
 {
-    long error = 0;
+    long error = r->refused;
     switch ((int)result) {
     case CURLE_COULDNT_RESOLVE_HOST: return CLASS_RESOLVE;
     case CURLE_COULDNT_CONNECT:
-        curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+        if (!error)
+            curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &error);
         return error ? talk_class((int)error) : CLASS_UNREACHABLE;
     case CURLE_OPERATION_TIMEDOUT: return CLASS_TIMEOUT;
     case CURLE_PEER_FAILED_VERIFICATION: return CLASS_CERTIFICATE;
@@ -51,16 +54,38 @@ enum probe_class request_failed(
     const struct request *r, CURLcode result, char *detail, size_t size)
 {
     snprintf(detail, size, "%s%.140s", result == CURLE_COULDNT_CONNECT ? "not connected: " : "",
-        r->error[0] ? r->error : curl_easy_strerror(result));
-    return class_of(r->easy, result);
+        r->refused    ? talk_reason(r->refused)
+        : r->error[0] ? r->error
+                      : curl_easy_strerror(result));
+    return class_of(r, result);
 }
 
-bool request_setup(struct request *r, const struct probe_config *c,
+// libcurl connects it once more, and hears that it is connected; of one that still waits it would hear
+// "already", which it takes for a failure.
+static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct request *r = ctx;
+    bool is_there;
+    (void)purpose;
+    if (dial_is_here(&to->addr)) {
+        int fd = dial(r->pulse, &to->addr, to->addrlen, to->socktype, &is_there);
+        r->refused = fd < 0 ? -fd : 0;
+        if (fd < 0)
+            return CURL_SOCKET_BAD;
+        if (is_there)
+            return fd;
+        close(fd);
+    }
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+bool request_setup(struct request *r, const struct probe_config *c, struct pulse *pulse,
     void (*done)(struct transfer *t, CURLcode result),
     size_t (*body)(char *data, size_t size, size_t n, void *ctx), void *ctx)
 {
     CURLcode rc = CURLE_OK;
     r->transfer.done = done;
+    r->pulse = pulse;
     r->easy = curl_easy_init();
     if (!r->easy)
         return false;
@@ -73,6 +98,8 @@ bool request_setup(struct request *r, const struct probe_config *c,
         SET(CURLOPT_CERTINFO, 1L);
     if (c->ca_file)
         SET(CURLOPT_CAINFO, c->ca_file);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    SET(CURLOPT_OPENSOCKETDATA, r);
     SET(CURLOPT_WRITEFUNCTION, body);
     SET(CURLOPT_WRITEDATA, ctx);
     SET(CURLOPT_ERRORBUFFER, r->error);
@@ -114,6 +141,7 @@ bool request_start(struct request *r, struct transfers *m, const struct probe_co
     const struct endpoint *to)
 {
     r->error[0] = 0;
+    r->refused = 0;
     return tell_address(r, c, to) && transfer_start(m, r->easy, &r->transfer) == 0;
 }
 

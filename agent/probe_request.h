@@ -3,6 +3,7 @@
  * A request of libcurl as probes make it: on a connection of its own, since a kept one would not notice
  * that nobody listens any more; certificates are verified, redirects not followed, libcurl is told the
  * address so that its resolver is never asked. The handle is kept from round to round and set up once.
+ * A service of this host is connected by us (dial.h), and the request said in the same turn of the loop.
  *
  * Loop thread. Whoever keeps it sets the time limit and stops it; all zero is none yet.
  */
@@ -12,16 +13,19 @@
 #include "agent/resolve.h"
 #include "base/transfer.h"
 
+struct pulse;
 struct request {
     struct transfer transfer;
     CURL *easy;                 // NULL: not set up
     struct curl_slist *address; // where curl finds the name's
+    struct pulse *pulse;
+    int refused; // errno of our own connecting
     char error[CURL_ERROR_SIZE];
 };
 
 // Sets up what all have in common; the URL is the caller's. body is CURLOPT_WRITEFUNCTION, with ctx.
 // False: memory.
-bool request_setup(struct request *r, const struct probe_config *c,
+bool request_setup(struct request *r, const struct probe_config *c, struct pulse *pulse,
     void (*done)(struct transfer *t, CURLcode result),
     size_t (*body)(char *data, size_t size, size_t n, void *ctx), void *ctx);
 // False: memory.

@@ -63,8 +63,10 @@ static void connect_to(struct probe_session *s)
 {
     struct probe *p = s->probe;
     const struct probe_config *c = p->config;
-    struct talk_to to = {
-        .address = &p->endpoint.to.any, .len = p->endpoint.len, .name = c->host};
+    struct talk_to to = {.address = &p->endpoint.to.any,
+        .len = p->endpoint.len,
+        .name = c->host,
+        .pulse = p->engine->env->pulse};
     char detail[DIALOGUE_DETAIL_MAX];
     // Its address is looked up by the probe's own turns.
     if (!to.len || (c->words.tls && !(to.trust = probe_trust(p, detail, sizeof(detail))))) {

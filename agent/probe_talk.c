@@ -83,7 +83,10 @@ static int talk_attempt_start(
     struct probe_attempt *a, const struct endpoint *to, char *detail, size_t size)
 {
     const struct probe_config *c = probe_config(a->probe);
-    struct talk_to where = {.address = &to->to.any, .len = to->len, .name = c->host};
+    struct talk_to where = {.address = &to->to.any,
+        .len = to->len,
+        .name = c->host,
+        .pulse = probe_env(a->probe)->pulse};
     if (c->words.tls && !(where.trust = probe_trust(a->probe, detail, size)))
         return -EINVAL;
     talk_start(&of(a)->talk, &where, c->dialogue, &c->words, probe_wants_values(a->probe));

@@ -129,3 +129,33 @@ bool pulse_is_quiet(const struct pulse *p)
 {
     return p && p->quiet;
 }
+
+uint64_t pulse_own_begin(struct pulse *p)
+{
+    if (!p || !p->head)
+        return 0;
+    __atomic_store_n(&p->head->watched, 0, __ATOMIC_SEQ_CST);
+    return accepted(p);
+}
+
+void pulse_own_end(struct pulse *p, uint64_t begun, bool connected, int64_t now_ns)
+{
+    if (!p || !p->head)
+        return;
+    // First asked to be woken, then counted: what others have accepted meanwhile is in one of the two.
+    if (p->quiet)
+        __atomic_store_n(&p->head->watched, 1, __ATOMIC_SEQ_CST);
+    uint64_t n = accepted(p) - begun;
+    if (connected && n > 0) {
+        p->own++;
+        p->accepted++;
+        n--;
+    }
+    if (n > 0)
+        pulse_seen(p, now_ns);
+}
+
+uint64_t pulse_own(const struct pulse *p)
+{
+    return p ? p->own : 0;
+}

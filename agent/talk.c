@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/talk.h"
+#include "agent/dial.h"
 #include "base/clock.h"
 #include "base/secret.h"
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -54,7 +54,10 @@ static void hang_up(struct talk *t)
 static void over(struct talk *t)
 {
     hang_up(t);
-    t->done(t);
+    if (t->starting)
+        loop_timer_set(t->now, loop_now_ns(t->loop));
+    else
+        t->done(t);
 }
 
 static void failed(struct talk *t, int error)
@@ -129,7 +132,18 @@ static bool turn_secure(struct talk *t)
     return secured(t, secure_begin(t->secure, &t->out, &fault), &fault);
 }
 
-static int begin(struct talk *t, int type);
+static void begin(struct talk *t, int type);
+static void on_io(void *ctx, int fd, uint32_t events);
+
+static bool watch(struct talk *t, uint32_t events)
+{
+    if (!t->io)
+        t->io = loop_io_add(t->loop, t->fd, events, on_io, t);
+    else if (events != t->watched && loop_io_mod(t->io, events) < 0)
+        return false;
+    t->watched = events;
+    return t->io;
+}
 
 // After each step: the answer's time, what is to be said, whether it is over. False: it is.
 static bool went_on(struct talk *t)
@@ -146,9 +160,7 @@ static bool went_on(struct talk *t)
         hang_up(t);
         buf_reset(&t->heard);
         buf_reset(&d->say);
-        int error = begin(t, SOCK_STREAM);
-        if (error)
-            failed(t, error);
+        begin(t, SOCK_STREAM);
         return false;
     }
     if (d->turns_secure && d->state == DIALOGUE_GOES_ON && !turn_secure(t))
@@ -160,9 +172,12 @@ static bool went_on(struct talk *t)
         return false;
     }
     bool more = t->secure ? t->out.len : d->say.len;
-    bool goes_on = loop_io_mod(t->io, EPOLLIN | (more ? EPOLLOUT : 0u)) == 0;
+    if (!watch(t, EPOLLIN | (more ? EPOLLOUT : 0u))) {
+        failed(t, ENOMEM);
+        return false;
+    }
     if (d->state != DIALOGUE_RESTS || t->resting)
-        return goes_on;
+        return true;
     t->resting = true;
     t->done(t);
     return false;
@@ -228,10 +243,20 @@ static void hear(struct talk *t)
     }
 }
 
+static void connected(struct talk *t)
+{
+    struct dialogue *d = &t->dialogue;
+    t->connected = true;
+    if (d->words.tls && d->kind->tls == DIALOGUE_TLS_FIRST)
+        d->turns_secure = true;
+    else
+        d->kind->begin(d);
+    (void)went_on(t);
+}
+
 static void on_io(void *ctx, int fd, uint32_t events)
 {
     struct talk *t = ctx;
-    struct dialogue *d = &t->dialogue;
     if (!t->connected) {
         int error = 0;
         socklen_t len = sizeof(error);
@@ -241,12 +266,7 @@ static void on_io(void *ctx, int fd, uint32_t events)
             failed(t, error);
             return;
         }
-        t->connected = true;
-        if (d->words.tls && d->kind->tls == DIALOGUE_TLS_FIRST)
-            d->turns_secure = true;
-        else
-            d->kind->begin(d);
-        (void)went_on(t);
+        connected(t);
         return;
     }
     if (events & EPOLLOUT && !went_on(t))
@@ -300,29 +320,21 @@ void talk_resume(struct talk *t)
     (void)went_on(t);
 }
 
-static bool on_host(const struct sockaddr *to)
+static void begin(struct talk *t, int type)
 {
-    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)to)->sin6_addr;
-    if (to->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)to)->sin_addr.s_addr) >> 24 == 127;
-    return to->sa_family == AF_UNIX || (to->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(v6));
-}
-
-// 0, or why not.
-static int begin(struct talk *t, int type)
-{
-    const struct sockaddr *to = t->to.address;
-    t->fd = socket(to->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    t->open = t->fd != -1;
-    // On loopback a refusal comes from connect itself; it is told as any other.
-    if (!t->open)
-        return errno;
-    if (connect(t->fd, to, t->to.len) == -1 && errno != EINPROGRESS)
-        // Whose queue is full at a path says so at once, at a port it lets us wait. Who hangs is a timeout
-        // at both.
-        return to->sa_family == AF_UNIX && errno == EAGAIN ? 0 : errno;
-    t->io = loop_io_add(t->loop, t->fd, EPOLLOUT, on_io, t);
-    return t->io ? 0 : ENOMEM;
+    bool is_there = false;
+    int fd = dial(t->to.pulse, t->to.address, t->to.len, type, &is_there);
+    if (fd < 0) {
+        failed(t, -fd);
+        return;
+    }
+    t->fd = fd;
+    t->open = true;
+    if (is_there)
+        connected(t);
+    else if (t->to.address->sa_family != AF_UNIX &&
+             !watch(t, EPOLLOUT)) // a path's queue is full
+        failed(t, ENOMEM);
 }
 
 void talk_start(struct talk *t, const struct talk_to *to, const struct dialogue_kind *kind,
@@ -334,13 +346,13 @@ void talk_start(struct talk *t, const struct talk_to *to, const struct dialogue_
     t->to = *to;
     t->answered_ns = 0;
     t->cert_expiry = 0;
-    d->on_host = on_host(to->address);
+    d->on_host = dial_is_here(to->address);
     d->streamed = !kind->datagrams || (words->tls && kind->tls == DIALOGUE_TLS_FIRST);
     int error = kind->wants_nonce ? -random_bytes(d->nonce, sizeof(d->nonce)) : 0;
-    if (!error)
-        error = begin(t, d->streamed ? SOCK_STREAM : SOCK_DGRAM);
-    if (!error)
-        return;
-    dialogue_fail(d, talk_class(error), "%s", talk_reason(error));
-    loop_timer_set(t->now, loop_now_ns(t->loop));
+    t->starting = true;
+    if (error)
+        failed(t, error);
+    else
+        begin(t, d->streamed ? SOCK_STREAM : SOCK_DGRAM);
+    t->starting = false;
 }

@@ -4,6 +4,9 @@
  *
  *     talk_start --> connected [--> TLS] --> dialogue --> done(talk), once, never from within talk_start
  *
+ * To a service of this host the first words are said within talk_start (dial.h), and its answer is what we
+ * wake for.
+ *
  * A dialogue that rests is told as one that ended, and its connection kept: the next round is asked by
  * talk_resume, and the peer's hanging up is told.
  *
@@ -23,6 +26,7 @@ struct talk_to {
     socklen_t len;
     struct secure_trust *trust; // where the words say TLS
     const char *name;           // whose certificate it must be
+    struct pulse *pulse;        // dial.h
 };
 struct talk {
     struct dialogue dialogue;         // with the verdict
@@ -39,7 +43,9 @@ struct talk {
     struct secure *secure; // NULL: in the clear
     struct buf out;        // enciphered, to be sent
     int fd;
+    uint32_t watched; // epoll events
     bool open, connected, resting;
+    bool starting; // within talk_start: an end is told later
 };
 // 0, -ENOMEM. The talk's owner is told.
 int talk_init(struct talk *t, struct loop *loop, void (*answered)(struct talk *t),

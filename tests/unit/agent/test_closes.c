@@ -123,6 +123,23 @@ static void leaves(void)
         CU_ASSERT_FALSE(closes_limit_step(&l, opens += 1000000, now += NS_PER_S));
 }
 
+static void own_probes(void)
+{
+    struct closes c = {0};
+
+    CU_ASSERT_FALSE(closes_of_others(&c, 0, 0));
+    CU_ASSERT_TRUE(closes_of_others(&c, 0, 1));
+    CU_ASSERT_FALSE(closes_of_others(&c, 10, 10));
+    CU_ASSERT_TRUE(closes_of_others(&c, 20, 11));
+    CU_ASSERT_FALSE(closes_of_others(&c, 30, 8)); // two are open yet
+    CU_ASSERT_FALSE(closes_of_others(&c, 40, 12));
+    CU_ASSERT_TRUE(closes_of_others(&c, 50, 11));
+    // None of them ever closes: that does not add up to room for what others do.
+    for (int i = 1; i < 100; i++)
+        CU_ASSERT_FALSE(closes_of_others(&c, 50 + 10 * (uint64_t)i, 0));
+    CU_ASSERT_TRUE(closes_of_others(&c, 1040, 11));
+}
+
 static void covers(void)
 {
     struct coverage c = {0};
@@ -166,6 +183,7 @@ static const struct test TESTS[] = {
     {"services' closes and failed connects pass the filter, nothing else", filters},
     {"the multicast is left after two seconds over the limit, and joined after ten calm ones",
         leaves},
+    {"what our own probes opened may close without anybody having come", own_probes},
     {"coverage is what was seen of what was opened in the last minute", covers},
 };
 

@@ -96,6 +96,56 @@ static void lost(void)
     CU_ASSERT_EQUAL(w.woken, 1);
 }
 
+// A connection of our own is made; meanwhile the kernel counts n.
+static void probes(uint64_t n, bool connected)
+{
+    uint64_t begun = pulse_own_begin(&w.pulse);
+    CU_ASSERT_EQUAL(w.head.watched, 0);
+    w.head.accepted += n;
+    pulse_own_end(&w.pulse, begun, connected, w.now);
+}
+
+static void own(void)
+{
+    open_world();
+    w.pulse.head = &w.head;
+    looks(5 * NS_PER_S);
+    for (int i = 0; i < 50; i++) {
+        probes(1, true);
+        CU_ASSERT_EQUAL(w.head.watched, 1);
+        w.now = pulse_next_ns(&w.pulse, w.now);
+    }
+    CU_ASSERT_TRUE(pulse_is_quiet(&w.pulse));
+    CU_ASSERT_EQUAL(pulse_own(&w.pulse), 50);
+    probes(0, true); // to another host
+    probes(0, false);
+    CU_ASSERT_TRUE(pulse_is_quiet(&w.pulse));
+    CU_ASSERT_EQUAL(pulse_own(&w.pulse), 50);
+    CU_ASSERT_EQUAL(w.woken, 0);
+    pulse_own_end(NULL, pulse_own_begin(NULL), true, w.now);
+    CU_ASSERT_EQUAL(pulse_own(NULL), 0);
+}
+
+static void others_meanwhile(void)
+{
+    open_world();
+    w.pulse.head = &w.head;
+    looks(5 * NS_PER_S);
+    probes(2, true);
+    CU_ASSERT_FALSE(pulse_is_quiet(&w.pulse));
+    CU_ASSERT_EQUAL(w.woken, 1);
+    looks(5 * NS_PER_S);
+    CU_ASSERT_TRUE(pulse_is_quiet(&w.pulse));
+    probes(1, false); // ours was refused
+    CU_ASSERT_FALSE(pulse_is_quiet(&w.pulse));
+    CU_ASSERT_EQUAL(w.woken, 2);
+    // While looks are frequent the next one finds it.
+    looks(NS_PER_S - 2 * BUSY_NS);
+    probes(2, true);
+    looks(NS_PER_S - 2 * BUSY_NS);
+    CU_ASSERT_FALSE(pulse_is_quiet(&w.pulse));
+}
+
 static void unhooked(void)
 {
     int other = 0;
@@ -117,6 +167,8 @@ static const struct test TESTS[] = {
         rests},
     {"woken, all look now, and often until it is over", wakes},
     {"a wake-up that was lost costs half a second at most", lost},
+    {"what a service accepts from our own probe wakes nobody", own},
+    {"what others have accepted meanwhile does", others_meanwhile},
     {"who has gone is not woken", unhooked},
 };
 

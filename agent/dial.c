@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/dial.h"
+#include "agent/pulse.h"
+#include "base/clock.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <unistd.h>
+
+bool dial_is_here(const struct sockaddr *to)
+{
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)to)->sin6_addr;
+    if (to->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)to)->sin_addr.s_addr) >> 24 == 127;
+    return to->sa_family == AF_UNIX || (to->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(v6));
+}
+
+// 0: connected; EINPROGRESS: not yet; else why not.
+static int begin(int fd, const struct sockaddr *to, socklen_t len)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    if (connect(fd, to, len) == 0)
+        return 0;
+    if (errno == EINPROGRESS && poll(&p, 1, 0) == 1 && p.revents == POLLOUT)
+        return 0;
+    return errno;
+}
+
+int dial(struct pulse *pulse, const struct sockaddr *to, socklen_t len, int type,
+    bool *ret_connected)
+{
+    struct clock c = clock_system();
+    int fd = socket(to->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -errno;
+    uint64_t begun = pulse_own_begin(pulse);
+    int error = begin(fd, to, len);
+    pulse_own_end(pulse, begun, error == 0 && type == SOCK_STREAM, clock_mono_ns(&c));
+    if (error && error != EINPROGRESS && !(error == EAGAIN && to->sa_family == AF_UNIX)) {
+        close(fd);
+        return -error;
+    }
+    *ret_connected = error == 0;
+    return fd;
+}
