@@ -105,18 +105,6 @@ static void read_icmp(
             "`%.60s` is not a host", n->text);
 }
 
-static void read_port(struct config_reader *r, const struct yaml_node *n, void *to)
-{
-    uint16_t *ret = to;
-    uint64_t port;
-    if (!config_scalar(r, n))
-        return;
-    if (!num_parse_u64(n->text, n->len, &port) || !port || port > 65535)
-        config_bad(r, n, NULL, "`%.20s` is not a port", n->text);
-    else
-        *ret = (uint16_t)port;
-}
-
 // --- what is asked and expected ------------------------------------------------------------------
 
 static void read_method(struct config_reader *r, const struct yaml_node *n, void *to)
@@ -248,7 +236,7 @@ static const struct config_key KEYS[] = {
     {"haproxy", read_target, 0, PAGE(PAGE_HAPROXY, config_haproxy)},
     {"icmp", read_target, 0,
         &(const struct target){PROBE_ICMP, &DIALOGUE_ICMP, NULL, read_icmp}},
-    {"port", read_port, AT(port), NULL},
+    {"port", config_port, AT(port), NULL},
     {"dns", read_target, 0,
         &(const struct target){PROBE_TALK, &DIALOGUE_DNS, NULL, config_dns_name}},
     {"server", config_dns_server, 0, NULL},

@@ -123,6 +123,18 @@ void config_count(struct config_reader *r, const struct yaml_node *n, void *to)
         *ret = (unsigned)v;
 }
 
+void config_port(struct config_reader *r, const struct yaml_node *n, void *to)
+{
+    uint16_t *ret = to;
+    uint64_t port;
+    if (!config_scalar(r, n))
+        return;
+    if (!num_parse_u64(n->text, n->len, &port) || !port || port > UINT16_MAX)
+        config_bad(r, n, "1 to 65535", "`%.20s` is not a port", n->text);
+    else
+        *ret = (uint16_t)port;
+}
+
 void config_series_limit(struct config_reader *r, const struct yaml_node *n, void *to)
 {
     uint64_t v;

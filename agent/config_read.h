@@ -89,6 +89,7 @@ void config_print_statsd(const struct agent_config *c, struct buf *out);
 // The map `otlp`, and the same printed.
 void config_otlp(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_print_otlp(const struct agent_config *c, struct buf *out);
+void config_port(struct config_reader *r, const struct yaml_node *n, void *to); // uint16_t
 // size_t, 1 to OUTPUT_SERIES_MAX.
 void config_series_limit(struct config_reader *r, const struct yaml_node *n, void *to);
 void config_flag(struct config_reader *r, const struct yaml_node *n, void *to); // bool

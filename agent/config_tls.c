@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/config_tls.h"
 #include "agent/config_read.h"
-#include <stdlib.h>
 #include <string.h>
 
 // https, submissions, nntps, ldaps, DNS, ftps, imaps, pop3s, sips, amqps, secure-mqtt.
@@ -18,26 +17,30 @@ void config_tls_ports(struct config_reader *r, const struct yaml_node *n, void *
     }
     p->given = true;
     for (size_t i = 0; i < n->n; i++) {
-        char *rest = NULL;
-        if (!config_scalar(r, n->items[i]))
-            continue;
-        long port = strtol(n->items[i]->text, &rest, 10);
-        if (rest == n->items[i]->text || *rest || port < 1 || port > 65535) {
-            config_bad(
-                r, n->items[i], "1 to 65535", "`%.20s` is not a port", n->items[i]->text);
-        } else if (p->n == TLS_PORTS_MAX) {
+        uint16_t port = 0;
+        config_port(r, n->items[i], &port);
+        if (port && p->n == TLS_PORTS_MAX) {
             config_bad(r, n->items[i], NULL, "more than %d ports", TLS_PORTS_MAX);
             return;
-        } else {
-            p->list[p->n++] = (uint16_t)port;
         }
+        if (port)
+            p->list[p->n++] = port;
     }
+}
+
+// What was given, else the known ones. c NULL: those.
+static const uint16_t *ports_of(const struct agent_config *c, size_t *ret_n)
+{
+    bool given = c && c->tls_ports.given;
+
+    *ret_n = given ? c->tls_ports.n : N_KNOWN;
+    return given ? c->tls_ports.list : KNOWN;
 }
 
 void config_print_tls_ports(const struct agent_config *c, struct buf *out)
 {
-    const uint16_t *list = c->tls_ports.given ? c->tls_ports.list : KNOWN;
-    size_t n = c->tls_ports.given ? c->tls_ports.n : N_KNOWN;
+    size_t n;
+    const uint16_t *list = ports_of(c, &n);
 
     buf_adds(out, "\ntls_ports: [");
     for (size_t i = 0; i < n; i++)
@@ -47,8 +50,8 @@ void config_print_tls_ports(const struct agent_config *c, struct buf *out)
 
 size_t config_tls_list(const struct agent_config *c, uint16_t *ret, size_t max)
 {
-    const uint16_t *list = c && c->tls_ports.given ? c->tls_ports.list : KNOWN;
-    size_t n = c && c->tls_ports.given ? c->tls_ports.n : N_KNOWN;
+    size_t n;
+    const uint16_t *list = ports_of(c, &n);
 
     n = n < max ? n : max;
     memcpy(ret, list, n * sizeof(*ret));
@@ -63,8 +66,8 @@ static bool asks_with_tls(const struct probe_config *p)
 
 bool config_is_tls(const struct agent_config *c, uint16_t port)
 {
-    const uint16_t *list = c && c->tls_ports.given ? c->tls_ports.list : KNOWN;
-    size_t n = c && c->tls_ports.given ? c->tls_ports.n : N_KNOWN;
+    size_t n;
+    const uint16_t *list = ports_of(c, &n);
 
     for (size_t i = 0; i < n; i++)
         if (list[i] == port)
