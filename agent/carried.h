@@ -60,8 +60,7 @@ void carried_publish(struct carried_list *l);
 // Connections opened of all services that ever were.
 uint64_t carried_opened(const struct carried_list *l);
 // What is shown of openings and ends. The kernel's count (turnover.h) and ours are of the same events, and each
-// can only have missed some: the kernel's where programs were passed over (packets steered to other
-// CPUs), ours where a multicast was lost. So the larger is the better one; how a connection ended, the
+// can only have missed some: the kernel's where programs were passed over, ours where a multicast was lost. So the larger is the better one; how a connection ended, the
 // kernel knows best. NULL allowed; netns 0 = the agent's own.
 void carried_count(struct carried *c, struct turnover *kernel, uint32_t netns);
 void carried_show(struct carried *c, struct output *o); // the samples of a tick

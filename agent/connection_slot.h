@@ -39,7 +39,8 @@ enum connection_role {
     CONNECTION_SERVER,
     CONNECTION_CONNECTING, // SYN sent
     CONNECTION_CLIENT,
-    CONNECTION_OVER, // was a server's; closed, and its reset may still be told of
+    CONNECTION_OVER,     // was a server's; closed, and its reset may still be told of
+    CONNECTION_UNPLACED, // a server's, of a port there was no slot for
 };
 
 // How an accepted connection ended.
@@ -61,7 +62,7 @@ struct connection_socket {
     __u32 turn;
     __u16 slot; // of a client 0 = other, else slot + 1
     __u8 role;
-    __u8 rest;
+    __u8 reset_sent;
 };
 
 struct connection_port {
@@ -91,6 +92,7 @@ _Static_assert(sizeof(struct connection_dest) == 4096, "a page");
 struct connection_head {
     struct kernel_cost cost;
     __u64 refused;  // connections accepted at ports there was no slot for
+    __u64 lost;     // changes of a connection that there was no memory to mark as counted
     __u64 accepted; // in the agent's own namespace, at whatever port
     __u32 watched;  // 1 = wake us for the next one (pulse.h)
     __u32 rest;

@@ -11,6 +11,7 @@
 #include "agent/netns.h"
 #include "agent/opens.h"
 #include "agent/sockdiag.h"
+#include "agent/turnover.h"
 #include "agent/walk.h"
 #include "base/log.h"
 #include <errno.h>
@@ -235,6 +236,17 @@ static void limit(struct established *e, int64_t now)
         rc < 0 ? log_q(strerror(-rc)) : "none");
 }
 
+// The programs of tcp.connections count in the agent's own network namespace what the kernel does.
+static void read_opens(struct established *e)
+{
+    struct turnover *programs = e->sampler->env->netns ? NULL : e->sampler->env->turnover;
+    uint64_t before = programs ? turnover_accepted(programs) : 0;
+
+    opens_read(&e->opens);
+    if (programs && e->opens.known)
+        turnover_compare(programs, before, e->opens.passive);
+}
+
 static void on_begin(void *ctx, int64_t due, int64_t at)
 {
     struct established *e = ctx;
@@ -248,7 +260,7 @@ static void on_begin(void *ctx, int64_t due, int64_t at)
     e->heard = closes_drain(&e->closes);
     begun = sampler_cpu_begin();
     e->round_ns = now;
-    opens_read(&e->opens);
+    read_opens(e);
     limit(e, now);
     if (!ask(e, now)) {
         round_begin(e);

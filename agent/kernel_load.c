@@ -95,7 +95,7 @@ static struct bpf_object *open_latency(
 static const struct file FILES[KERNEL_FILES] = {
     [KERNEL_CONNECTIONS] =
         {
-            .tracepoints = {"inet_sock_set_state", "tcp_receive_reset", "tcp_send_reset"},
+            .tracepoints = {"inet_sock_set_state", "tcp_send_reset"},
             .since = "Linux 4.16 and later have",
             .maps = {"head", "ports", "dests", "wakes"},
             .open = open_connections,

@@ -7,6 +7,7 @@
 #include "agent/listen.h"
 #include "agent/netns_door.h"
 #include "agent/pulse.h"
+#include "agent/untold.h"
 #include "base/log.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -47,7 +48,8 @@ struct turnover {
     struct connection_le le;
     struct kernel_guard guard;
     uint64_t refused;
-    uint32_t refused_id;
+    struct untold untold;
+    uint32_t lost_id;
 };
 
 void connection_read(const __u64 buckets[static CONNECTION_BUCKETS], uint64_t sum_ns, int low,
@@ -241,6 +243,17 @@ bool turnover_take(struct turnover *t, uint32_t netns, uint16_t port, uint64_t *
     return true;
 }
 
+uint64_t turnover_accepted(const struct turnover *t)
+{
+    return t->out ? 0 : read_once(&t->memory.head->accepted);
+}
+
+void turnover_compare(struct turnover *t, uint64_t before, uint64_t passive)
+{
+    if (!t->out)
+        untold_look(&t->untold, before, passive, turnover_accepted(t));
+}
+
 struct dependencies *turnover_dependencies(struct turnover *t)
 {
     return t->out ? NULL : t->dependencies;
@@ -352,7 +365,7 @@ static void take_out(struct turnover *t)
     for (size_t i = 0; i < CONNECTION_PORTS; i++)
         if (t->holders[i].key)
             series_end(t, i);
-    output_end(s->env->out, t->refused_id);
+    output_end(s->env->out, t->lost_id);
     if (t->dependencies)
         dependencies_end(t->dependencies, s->env->out);
     if (s->env->pulse)
@@ -372,7 +385,8 @@ static void sampler_tick(struct sampler *s, const struct tick *tick)
         return;
     services_claim(t);
     bool is_short = slots_short(t);
-    output_set(s->env->out, t->refused_id, (double)t->refused);
+    output_set(s->env->out, t->lost_id,
+        (double)(t->refused + read_once(&t->memory.head->lost) + t->untold.n));
     bool bounds = connection_le_follow(&t->le, s->env->demand);
     for (size_t i = 0; i < CONNECTION_PORTS; i++) {
         slot_follow(t, i, is_short, tick->now_ns);
@@ -431,7 +445,7 @@ static int attach(
         return -ENOMEM;
     }
     t->kernel = part;
-    t->refused_id = output_series(s->env->out, "tocsin_agent_events_lost_total",
+    t->lost_id = output_series(s->env->out, "tocsin_agent_events_lost_total",
         (const struct wire_label[]){{"job", "tocsin"}, {"source", "tcp.connections"}}, 2,
         SERIES_COUNTER, "");
     s->env->turnover = t;

@@ -12,7 +12,7 @@ import { World, freePort, root, until } from "../e2e/world.mjs";
 const n = Number(process.argv[2] ?? 20000);
 const STATS = "/proc/sys/kernel/bpf_stats_enabled";
 const FILES = {
-  connections: ["set_state", "receive_reset", "send_reset"],
+  connections: ["set_state", "set_state_too", "send_reset", "send_reset_too"],
   "request latency": ["data_ready", "send_length"],
 };
 const w = new World();
