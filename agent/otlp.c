@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/otlp.h"
 #include "agent/otlp.pb-c.h"
+#include "agent/otlp_json.h"
 #include "agent/otlp_name.h"
 #include "agent/tally.h"
 #include "base/buf.h"
@@ -77,7 +78,7 @@ __attribute__((format(printf, 3, 4))) static void reject(
     struct otlp *o, uint64_t points, const char *fmt, ...)
 {
     struct otlp_answer *a = o->answer;
-    if (a->rejected == 0) {
+    if (a->rejected == 0 && points > 0) {
         va_list args;
         va_start(args, fmt);
         vsnprintf(a->reason, sizeof(a->reason), fmt, args);
@@ -562,17 +563,28 @@ static void take_metric(struct otlp *o, const Tocsin__Otlp__Metric *m)
     }
 }
 
-int otlp_take(struct otlp *o, const void *body, size_t len, int64_t wall_ms,
-    struct otlp_answer *ret, struct err *err)
+static int read_request(struct otlp *o, enum otlp_format format, const void *body, size_t len,
+    const Tocsin__Otlp__ExportRequest **ret, struct err *err)
 {
     struct unpack u;
     const void *m;
     arena_reset(&o->arena);
+    if (format == OTLP_JSON)
+        return otlp_json_read(body, len, &o->arena, ret, err);
     unpack_init(&u, &o->arena);
     int rc = unpack_message(&u, &tocsin__otlp__export_request__descriptor, body, len, &m, err);
+    if (rc == 0)
+        *ret = m;
+    return rc;
+}
+
+int otlp_take(struct otlp *o, enum otlp_format format, const void *body, size_t len,
+    int64_t wall_ms, struct otlp_answer *ret, struct err *err)
+{
+    const Tocsin__Otlp__ExportRequest *request;
+    int rc = read_request(o, format, body, len, &request, err);
     if (rc < 0)
         return rc;
-    const Tocsin__Otlp__ExportRequest *request = m;
     *ret = (struct otlp_answer){0};
     o->answer = ret;
     o->wall_ms = wall_ms;
@@ -597,8 +609,10 @@ void otlp_age(struct otlp *o, int64_t wall_ms)
     tally_sweep(&o->sums, (wall_ms - o->o.age_ms) * 1000000);
 }
 
-int otlp_encode_answer(const struct otlp_answer *a, struct buf *out)
+int otlp_encode_answer(const struct otlp_answer *a, enum otlp_format format, struct buf *out)
 {
+    if (format == OTLP_JSON)
+        return otlp_json_answer(a, out);
     char text[sizeof(a->reason)];
     Tocsin__Otlp__PartialSuccess partial = TOCSIN__OTLP__PARTIAL_SUCCESS__INIT;
     Tocsin__Otlp__ExportResponse response = TOCSIN__OTLP__EXPORT_RESPONSE__INIT;

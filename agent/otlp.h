@@ -43,10 +43,11 @@ struct otlp_answer {
 
 struct otlp *otlp_new(struct output *out, const struct otlp_options *o); // NULL: memory
 void otlp_free(struct otlp *o, int64_t wall_ms);                         // as intake_free
-// An ExportMetricsServiceRequest. 0; -EBADMSG, -ENOMEM with err: nothing of it counts.
-int otlp_take(struct otlp *o, const void *body, size_t len, int64_t wall_ms,
-    struct otlp_answer *ret, struct err *err);
+enum otlp_format { OTLP_PROTOBUF, OTLP_JSON };                           // otlp_json.h
+// An ExportMetricsServiceRequest. 0; -EBADMSG, -ENOMEM, of JSON -EMSGSIZE, with err: nothing of it counts.
+int otlp_take(struct otlp *o, enum otlp_format format, const void *body, size_t len,
+    int64_t wall_ms, struct otlp_answer *ret, struct err *err);
 // Series whose last point is too long ago end. Called every few seconds.
 void otlp_age(struct otlp *o, int64_t wall_ms);
 // The answer as the protocol has it.
-int otlp_encode_answer(const struct otlp_answer *a, struct buf *out);
+int otlp_encode_answer(const struct otlp_answer *a, enum otlp_format format, struct buf *out);

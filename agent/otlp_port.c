@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/otlp_port.h"
 #include "agent/otlp.h"
+#include "agent/otlp_json.h"
 #include "agent/parts.h"
 #include "base/listener.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 
 #define PATH     "/v1/metrics"
 #define PROTOBUF "application/x-protobuf"
+#define JSON     "application/json"
 #define RETRY_NS (5 * NS_PER_S)
 
 // Of which answers are counted.
@@ -22,6 +24,7 @@ static const int CODES[] = {200, 400, 401, 403, 404, 405, 413, 415, 503};
 
 struct body {
     struct buf data;
+    enum otlp_format format;
     bool gzip, too_large, no_room;
     size_t held; // of OTLP_HELD_MAX
 };
@@ -66,11 +69,15 @@ static enum MHD_Result send_answer(
     return rc;
 }
 
-static enum MHD_Result refuse(
-    struct port *p, struct MHD_Connection *c, int status, const char *why)
+// Who sent JSON is told in JSON.
+static enum MHD_Result refuse(struct port *p, struct MHD_Connection *c, enum otlp_format format,
+    int status, const char *why)
 {
     struct buf text;
-    buf_init(&text, 1024);
+    buf_init(&text, 4096);
+    if (format == OTLP_JSON && otlp_json_status(status, why, &text) == 0)
+        return send_answer(p, c, status, JSON, &text);
+    buf_reset(&text);
     buf_addf(&text, "%s\n", why);
     return send_answer(p, c, status, "text/plain; charset=utf-8", &text);
 }
@@ -90,12 +97,8 @@ static int head_fault(const struct port *p, const struct post_head *h, const cha
     *why = "only POST";
     if (strcmp(method, "POST") != 0)
         return 405;
-    *why =
-        "this receiver takes protobuf, not JSON: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
-    if (post_head_type_is(h, "application/json"))
-        return 415;
-    *why = "Content-Type must be " PROTOBUF;
-    if (!post_head_type_is(h, PROTOBUF))
+    *why = "Content-Type must be " PROTOBUF " or " JSON;
+    if (!post_head_type_is(h, PROTOBUF) && !post_head_type_is(h, JSON))
         return 415;
     *why = "Content-Encoding must be gzip or none";
     if (h->encoding && strcasecmp(h->encoding, "gzip") != 0 &&
@@ -114,12 +117,14 @@ static enum MHD_Result first_call(
     const char *why = NULL;
     post_head_read(c, &h);
     int status = head_fault(p, &h, url, method, &why);
+    enum otlp_format format = post_head_type_is(&h, JSON) ? OTLP_JSON : OTLP_PROTOBUF;
     if (status)
-        return refuse(p, c, status, why);
+        return refuse(p, c, format, status, why);
     struct body *b = calloc(1, sizeof(*b));
     if (!b)
         return MHD_NO;
     buf_init(&b->data, OTLP_BODY_MAX);
+    b->format = format;
     b->gzip = h.encoding && strcasecmp(h.encoding, "gzip") == 0;
     *req = b;
     return MHD_YES;
@@ -166,33 +171,35 @@ static enum MHD_Result whole_body(struct port *p, struct MHD_Connection *c, stru
     struct err err;
     struct buf plain, reply;
     if (b->no_room)
-        return refuse(p, c, 503, "too many bodies at once");
+        return refuse(p, c, b->format, 503, "too many bodies at once");
     if (b->too_large)
-        return refuse(p, c, 413, "a body may have 4 MiB: send smaller batches");
+        return refuse(p, c, b->format, 413, "a body may have 4 MiB: send smaller batches");
     int64_t begun = sampler_cpu_begin();
     buf_init(&plain, OTLP_BODY_MAX);
     int rc = b->gzip ? inflate_body(&b->data, &plain) : 0;
     if (rc == 0) {
         const struct buf *in = b->gzip ? &plain : &b->data;
         err_set(&err, "no request");
-        rc = otlp_take(p->otlp, in->data, in->len, clock_wall_ms(&p->env->clock), &a, &err);
+        rc = otlp_take(
+            p->otlp, b->format, in->data, in->len, clock_wall_ms(&p->env->clock), &a, &err);
     } else {
-        err_set(&err, "not a gzip body");
+        err_set(&err, rc == -EMSGSIZE ? "a body may have 4 MiB, unpacked: send smaller batches"
+                                      : "not a gzip body");
     }
     buf_done(&plain);
     sampler_cpu_end(p->sampler, begun);
     if (rc == -EMSGSIZE)
-        return refuse(p, c, 413, "a body may have 4 MiB, unpacked: send smaller batches");
+        return refuse(p, c, b->format, 413, err.msg);
     if (rc == -EBADMSG)
-        return refuse(p, c, 400, err.msg);
+        return refuse(p, c, b->format, 400, err.msg);
     if (rc < 0)
-        return refuse(p, c, 503, "out of memory");
+        return refuse(p, c, b->format, 503, "out of memory");
     p->points += a.points - a.rejected;
     p->rejected += a.rejected;
     buf_init(&reply, 1024);
-    if (otlp_encode_answer(&a, &reply) < 0)
+    if (otlp_encode_answer(&a, b->format, &reply) < 0)
         return MHD_NO;
-    return send_answer(p, c, 200, PROTOBUF, &reply);
+    return send_answer(p, c, 200, b->format == OTLP_JSON ? JSON : PROTOBUF, &reply);
 }
 
 static enum MHD_Result on_request(void *ctx, struct listener_conn *conn,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `otlp` of agent.yaml: POST /v1/metrics, OpenTelemetry over HTTP with protobuf, gzip or plain. JSON is
- * answered 415 with what to set instead.
+ * `otlp` of agent.yaml: POST /v1/metrics, OpenTelemetry over HTTP with protobuf or JSON, gzip or plain.
  *
  *     base/listener.h: caps, deadlines --> head judged --> body, bounded --> otlp.h --> answer
  *

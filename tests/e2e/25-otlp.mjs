@@ -77,13 +77,33 @@ await run([
     },
   ],
   [
+    "the same SDK's bodies of JSON are the same series, and answered in JSON",
+    async () => {
+      const json = { "content-type": "application/json" };
+      for (const [name, more] of [["cumulative.json", {}], ["delta.json.gz", { "content-encoding": "gzip" }]]) {
+        const r = await post(file(name), { ...json, ...more });
+        check(r.status === 200 && r.text === "{}" && r.headers["content-type"] === "application/json", `${r.status} ${r.text}`);
+      }
+      const job = 'job="shop/web",exported_instance="i-2",deployment_environment="test"';
+      await is(`shop_orders_total{${job},payment_method="card"}`, 3);
+      await is(`shop_open_carts{${job}}`, 3);
+      await is(`shop_temperature_celsius{${job},room="cellär",floor="-1",wet="true"}`, 21.5);
+      for (const [le, n] of [["0.1", 1], ["0.5", 3], ["1", 4], ["5", 5], ["+Inf", 6]]) await is(`shop_checkout_duration_seconds_bucket{${job},le="${le}"}`, n);
+      await is(`shop_checkout_duration_seconds_sum{${job}}`, 10.45);
+      await is('histogram_count(shop_checkout_duration_seconds{job="shop/kiosk"})', 6);
+      await is('shop_orders_total{job="shop/kiosk",payment_method="cash"}', 2);
+      const wrong = await post(Buffer.from('{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"odd","gauge":{"dataPoints":[{"attributes":[]}]}}]}]}]}'), json);
+      check(JSON.parse(wrong.text).partialSuccess.rejectedDataPoints === "1", wrong.text);
+    },
+  ],
+  [
     "what has no place is told the sender with its reason, the rest counts",
     async () => {
       const r = await post(body(gauge("good", 1), sumWithoutTemporality("odd", 2), gauge("@#", 3)));
       check(r.status === 200 && r.body[0] === 0x0a, `${r.status} ${r.text}`);
       check(/odd: neither delta nor cumulative/.test(r.text), r.text);
       await is("good", 1);
-      await is("tocsin_agent_otlp_rejected_points_total", 2);
+      await is("tocsin_agent_otlp_rejected_points_total", 3);
     },
   ],
   [
@@ -97,7 +117,7 @@ await run([
       check((await post(body(...hot))).status === 200, "taken");
       await is('tocsin_agent_intake_refused_total{source="otlp"}', 50);
       const a = await until("the alert", async () => JSON.parse((await fetchText(`${w.url}/api/v1/alerts`)).text).data.alerts.find((x) => x.labels.alertname === "IntakeRefused"));
-      check(a.labels.source === "otlp" && /50 samples from otlp/.test(a.annotations.summary) && /series_limit/.test(a.annotations.description), JSON.stringify(a));
+      check(a.labels.source === "otlp" && /5\d samples from otlp/.test(a.annotations.summary) && /series_limit/.test(a.annotations.description), JSON.stringify(a));
     },
   ],
   [
@@ -105,8 +125,16 @@ await run([
     async () => {
       const b = file("cumulative-1.bin");
       const expect = async (want, r) => check((await r).status === want, `${(await r).status} for ${want}: ${(await r).text}`);
-      const json = await post(Buffer.from("{}"), { "content-type": "application/json" });
-      check(json.status === 415 && /http\/protobuf/.test(json.text), json.text);
+      const json = { "content-type": "application/json; charset=utf-8" };
+      const status = async (want, code, text, r) => {
+        const { status: got, text: said, headers } = await r;
+        check(got === want && headers["content-type"] === "application/json" && JSON.parse(said).code === code && text.test(said), `${got} for ${want}: ${said}`);
+      };
+      await status(415, 12, /gzip/, post(b, { ...json, "content-encoding": "br" }));
+      await status(400, 3, /byte 0/, post(Buffer.from("hello"), json));
+      await status(400, 3, /`timeUnixNano`/, post(Buffer.from('{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"timeUnixNano":"soon"}]}}]}]}]}'), json));
+      await status(404, 5, /v1.metrics/, post(b, json, { path: "/v1/traces" }));
+      await status(413, 8, /100000 values/, post(Buffer.from(`{"a":[0${",0".repeat(1 << 20)}]}`), json));
       await expect(415, post(b, { "content-type": "text/plain" }));
       await expect(415, post(b, { "content-encoding": "br" }));
       await expect(400, post(b, { "content-encoding": "gzip" }));
@@ -123,7 +151,7 @@ await run([
       check(curl("large") === 413, "a length that is too large");
       check(curl("large", "Transfer-Encoding: chunked") === 413, "a body that never ends");
       check(curl("bomb", "Content-Encoding: gzip") === 413, "a body that grows");
-      await until("answers counted", async () => (await value('tocsin_agent_otlp_requests_total{code="415"}')) === 3 && (await value('tocsin_agent_otlp_requests_total{code="413"}')) === 3);
+      await until("answers counted", async () => (await value('tocsin_agent_otlp_requests_total{code="415"}')) === 3 && (await value('tocsin_agent_otlp_requests_total{code="413"}')) === 4);
       const before = privateKiB(agent.pid);
       for (let i = 0; i < 20; i++) curl("bomb", "Content-Encoding: gzip");
       check(privateKiB(agent.pid) < before + 2048, `memory ${before} KiB, then ${privateKiB(agent.pid)}`);

@@ -37,13 +37,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct err err = {0};
         struct buf reply;
         int64_t at = NOW_MS + (int64_t)i * 1000;
-        int rc = otlp_take(o, data, size, at, &a, &err);
+        int rc = otlp_take(o, OTLP_PROTOBUF, data, size, at, &a, &err);
         if (rc < 0 && !err.msg[0])
             abort();
         if (rc == 0 && (a.rejected > a.points || !a.rejected != !a.reason[0]))
             abort();
         buf_init(&reply, 4096);
-        if (rc == 0 && otlp_encode_answer(&a, &reply) < 0)
+        if (rc == 0 && otlp_encode_answer(&a, OTLP_PROTOBUF, &reply) < 0)
             abort();
         buf_done(&reply);
         check_batch(output_take(out, i, at, 1));

@@ -160,7 +160,7 @@ static const char *look(void)
 static int take_bytes(void)
 {
     struct err err;
-    return otlp_take(w.otlp, w.body.data, w.body.len, w.now_ms, &w.answer, &err);
+    return otlp_take(w.otlp, OTLP_PROTOBUF, w.body.data, w.body.len, w.now_ms, &w.answer, &err);
 }
 
 static KeyValue attribute(const char *key, const char *value)
@@ -289,7 +289,7 @@ static void sums(void)
     CU_ASSERT_STRING_EQUAL(w.answer.reason, "odd_total: neither delta nor cumulative");
     struct buf reply;
     buf_init(&reply, 1024);
-    CU_ASSERT_EQUAL(otlp_encode_answer(&w.answer, &reply), 0);
+    CU_ASSERT_EQUAL(otlp_encode_answer(&w.answer, OTLP_PROTOBUF, &reply), 0);
     Tocsin__Otlp__ExportResponse *r =
         tocsin__otlp__export_response__unpack(NULL, reply.len, reply.data);
     CU_ASSERT_EQUAL(r->partial_success->rejected_data_points, 1);
@@ -470,7 +470,9 @@ static void broken(void)
     for (int i = 0; i < 1900000; i++)
         buf_add(&many, "\x0a", 2);
     struct err err;
-    CU_ASSERT_EQUAL(otlp_take(w.otlp, many.data, many.len, NOW_MS, &w.answer, &err), -ENOMEM);
+    CU_ASSERT_EQUAL(
+        otlp_take(w.otlp, OTLP_PROTOBUF, many.data, many.len, NOW_MS, &w.answer, &err),
+        -ENOMEM);
     buf_done(&many);
     close_world();
 }
@@ -490,6 +492,32 @@ static void no_memory(void)
     }
 }
 
+// The same by JSON: what it means is asked of otlp_json.h's own tests.
+static void json(void)
+{
+    static const char BODY[] =
+        "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\","
+        "\"value\":{\"stringValue\":\"web\"}}]},\"scopeMetrics\":[{\"metrics\":["
+        "{\"name\":\"hits\",\"sum\":{\"aggregationTemporality\":2,\"isMonotonic\":true,"
+        "\"dataPoints\":[{\"asInt\":\"5\",\"timeUnixNano\":\"1799999997000000000\"}]}},"
+        "{\"gauge\":{}}," // without points nothing of it is rejected
+        "{\"name\":\"odd\",\"sum\":{\"dataPoints\":[{\"asDouble\":1}]}}]}]}]}";
+    struct err err;
+    struct buf reply;
+    open_world(NULL, 0);
+    CU_ASSERT_EQUAL(
+        otlp_take(w.otlp, OTLP_JSON, BODY, sizeof(BODY) - 1, NOW_MS, &w.answer, &err), 0);
+    CU_ASSERT_STRING_EQUAL(look(), "hits_total{job=web} c5 @-3000\n");
+    CU_ASSERT_TRUE(w.answer.points == 2 && w.answer.rejected == 1);
+    buf_init(&reply, 1024);
+    CU_ASSERT_EQUAL(otlp_encode_answer(&w.answer, OTLP_JSON, &reply), 0);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&reply),
+        "{\"partialSuccess\":{\"rejectedDataPoints\":\"1\",\"errorMessage\":"
+        "\"odd: neither delta nor cumulative\"}}");
+    buf_done(&reply);
+    close_world();
+}
+
 static const struct test TESTS[] = {
     {"names, units and labels are Prometheus's", names},
     {"resource attributes become job, exported_instance and what is listed", resources},
@@ -500,6 +528,7 @@ static const struct test TESTS[] = {
     {"what is not sent any more ends, and begins anew", ages},
     {"what is no request is refused, and what costs too much", broken},
     {"without memory there is no receiver", no_memory},
+    {"a body of JSON is a body", json},
 };
 
 int main(void)
