@@ -11,8 +11,9 @@
  *
  * The clock starts when the kernel has queued the data, so waiting to be accepted and for a CPU
  * counts. A reply may reach the client, and its next request us, before sock_send_length is told of
- * the first: what arrives after the reply was queued (write_seq moved) starts the next clock. A UNIX
- * socket has no such number, but its peer is woken within the send, so there that wakes stops.
+ * the first: what arrives after the reply was queued (write_seq moved) starts the next clock, and the
+ * first stops no later. A UNIX socket has no such number, but its peer is woken within the send, so
+ * there that wakes stops; what the service has not read by then is the next request.
  *
  * What is no request (latency_shared.h): of a TLS port the handshake, told from requests by who has
  * sent and read how many bytes, and the goodbye; a FIN.
@@ -57,13 +58,14 @@ enum phase {
 };
 
 struct exchange {
-    __u64 arrived, next; // ns, 0 = no request waits
-    __u32 write_seq;     // when it arrived
-    __u32 first_seq;     // bytes received by then
-    __u32 seen_seq;      // bytes received at the last look
-    __u32 mark_seq;      // TLS: bytes received when the hello was answered
-    __u32 life;          // of the slot in_flight was counted in
-    __u32 generation;    // UNIX: of `slot`
+    // ns, 0 = no request waits. UNIX, next: when the oldest that was not read came, or one before.
+    __u64 arrived, next;
+    __u32 write_seq;  // when it arrived
+    __u32 first_seq;  // bytes received by then
+    __u32 seen_seq;   // bytes received at the last look
+    __u32 mark_seq;   // TLS: bytes received when the hello was answered; of who connected: sent
+    __u32 life;       // of the slot in_flight was counted in
+    __u32 generation; // UNIX: of `slot`
     __u8 phase;
     __u8 slot;     // UNIX: + 1, 0 = nobody's; TCP: of in_flight
     __u8 waits;    // counted in in_flight
@@ -205,6 +207,19 @@ static __always_inline void start(
         wait_begin(m, x, slot);
 }
 
+// It came after the reply was queued, or while another was made.
+static __always_inline void wait_next(struct exchange *x, const struct tcp_sock *tp)
+{
+    x->next = bpf_ktime_get_ns();
+    x->first_seq = tp->rcv_nxt;
+}
+
+// More was read than the end of a handshake.
+static __always_inline int is_past_finish(const struct tcp_sock *tp, const struct exchange *x)
+{
+    return tp->copied_seq - x->mark_seq > LATENCY_TLS_FINISHED;
+}
+
 static __always_inline int is_tls_goodbye(__u32 bytes)
 {
     return bytes == LATENCY_TLS_GOODBYE_13 || bytes == LATENCY_TLS_GOODBYE_12;
@@ -226,23 +241,34 @@ static __always_inline void arrived(struct latency_shared *m, struct sock *sk,
     const struct tcp_sock *tp, const struct latency_port *port)
 {
     struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    __u32 write_seq;
 
     if (!x)
         return;
+    // `replied` may run at the same time. It sets write_seq last; the `next` that it was too early to see
+    // is what waits now.
+    write_seq = x->write_seq;
+    barrier();
+    if (!x->arrived && x->next)
+        x->arrived = __sync_lock_test_and_set(&x->next, 0);
     if (x->phase == PHASE_NEW) {
         x->phase = port->tls && !tp->bytes_sent ? PHASE_HELLO : PHASE_OPEN;
         x->seen_seq = tp->copied_seq;
     }
-    // Its answer is with the client before sock_send_length is told of it.
-    if (x->phase == PHASE_HELLO && tp->bytes_sent) {
+    // Its answer is with the client before sock_send_length is told of it; and what the client says to that
+    // may be received by then, so only here is known what the hello was.
+    if (x->phase == PHASE_HELLO && tp->bytes_sent)
         x->phase = PHASE_FINISH;
-        x->mark_seq = x->seen_seq;
-    }
+    else if (x->phase == PHASE_HELLO)
+        x->mark_seq = tp->rcv_nxt;
     if (x->phase == PHASE_FINISH) {
         if (tp->rcv_nxt - x->mark_seq <= LATENCY_TLS_FINISHED)
             x->finished = 1;
         else if (!x->arrived)
             start(m, x, tp, port->slot);
+        else if (is_past_finish(tp, x) && write_seq != tp->write_seq && !x->next &&
+                 !is_goodbye(sk, tp, x, 1))
+            wait_next(x, tp);
     } else if (x->phase == PHASE_ANSWERED) {
         x->phase = PHASE_OPEN;
         start(m, x, tp, port->slot);
@@ -250,14 +276,12 @@ static __always_inline void arrived(struct latency_shared *m, struct sock *sk,
         if (!x->arrived) {
             if (!is_goodbye(sk, tp, x, port->tls))
                 start(m, x, tp, port->slot);
-        } else if (x->write_seq == tp->write_seq) {
+        } else if (write_seq == tp->write_seq) {
             if (tp->rcv_nxt - x->first_seq > LATENCY_UPLOAD_BYTES)
                 x->arrived = bpf_ktime_get_ns();
         } else if (!x->next) {
-            if (!is_goodbye(sk, tp, x, port->tls)) {
-                x->next = bpf_ktime_get_ns();
-                x->first_seq = tp->rcv_nxt;
-            }
+            if (!is_goodbye(sk, tp, x, port->tls))
+                wait_next(x, tp);
         } else if (tp->rcv_nxt - x->first_seq > LATENCY_UPLOAD_BYTES) {
             x->next = bpf_ktime_get_ns();
         }
@@ -271,20 +295,22 @@ static __always_inline int tls_replied(
 {
     if (x->phase == PHASE_HELLO) {
         x->phase = PHASE_FINISH;
-        x->mark_seq = tp->rcv_nxt;
         return 0;
     }
-    // Until more is read than the end of a handshake, what goes out belongs to it: session tickets, once
-    // that was read, else more of the hello.
-    if (x->phase == PHASE_FINISH && tp->copied_seq - x->mark_seq <= LATENCY_TLS_FINISHED) {
+    // Until then what goes out belongs to it: session tickets, once it was read, else more of the hello.
+    if (x->phase == PHASE_FINISH && !is_past_finish(tp, x)) {
         if (tp->copied_seq != x->mark_seq)
             x->finished = 1;
+        x->write_seq = tp->write_seq;
         return 0;
     }
     if (x->phase == PHASE_FINISH && !x->finished) {
         // TLS 1.2, or a request in one piece with the end of the handshake: what follows, tells.
-        x->phase = PHASE_ANSWERED;
         wait_end(m, x);
+        x->phase = x->next ? PHASE_OPEN : PHASE_ANSWERED;
+        if (x->next)
+            x->arrived = __sync_lock_test_and_set(&x->next, 0);
+        x->write_seq = tp->write_seq;
         return 0;
     }
     x->phase = PHASE_OPEN;
@@ -295,17 +321,24 @@ static __always_inline void replied(struct latency_shared *m, struct sock *sk,
     const struct tcp_sock *tp, const struct latency_port *port)
 {
     struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, 0);
-    __u64 now, begun;
+    __u64 now, begun, next;
 
-    if (!x || (x->phase != PHASE_OPEN && !tls_replied(m, tp, x)) || !x->arrived)
+    if (!x || (x->phase != PHASE_OPEN && !tls_replied(m, tp, x)) || (!x->arrived && !x->next))
         return;
     now = bpf_ktime_get_ns();
+    next = __sync_lock_test_and_set(&x->next, 0);
     begun = x->arrived;
+    if (!begun) {
+        begun = next;
+        next = 0;
+    }
+    x->arrived = next;
+    barrier();
     x->write_seq = tp->write_seq;
-    x->arrived = x->next;
-    x->next = 0;
-    if (!x->arrived)
+    if (!next)
         wait_end(m, x);
+    else if (next < now)
+        now = next; // by then the reply was queued
     if (now >= begun)
         count(m, port->slot, now - begun);
 }
@@ -433,7 +466,8 @@ static __always_inline void client_answered(const struct latency_shared *m, stru
     }
     begun = x->arrived;
     // Answered before sock_send_length was told of what it answers.
-    if (!begun && tp->bytes_sent && tp->write_seq != x->write_seq)
+    if (!begun && tp->bytes_sent && tp->write_seq != x->write_seq &&
+        !(x->tls && is_tls_goodbye(tp->write_seq - x->write_seq)))
         begun = tp->tcp_wstamp_ns;
     if (begun && now >= begun)
         call_count(m, c, now - begun);
@@ -467,6 +501,7 @@ static __always_inline void unix_arrived(
     struct latency_shared *m, struct sock *sk, const struct unix_address *addr)
 {
     struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    __u64 now = bpf_ktime_get_ns();
 
     if (!x)
         return;
@@ -477,19 +512,42 @@ static __always_inline void unix_arrived(
     }
     if (!x->slot)
         return;
+    // unix_answered, at the same time, may be about to stop the clock: it is told first.
+    if (sk->sk_receive_queue.qlen <= 1)
+        __sync_lock_test_and_set(&x->next, now);
     if (!x->arrived || x->pieces >= LATENCY_UPLOAD_PIECES)
-        x->arrived = bpf_ktime_get_ns();
+        x->arrived = now;
     if (x->pieces < LATENCY_UPLOAD_PIECES)
         x->pieces++;
+}
+
+// Whoever reads without sleeping may have the answer, and have sent the next request, before we are told of
+// the answer. sk: the service's end.
+static __always_inline void unix_answered(struct latency_shared *m, struct sock *sk)
+{
+    struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, 0);
+    __u64 now, begun;
+
+    if (!x || !x->slot)
+        return;
+    now = bpf_ktime_get_ns();
+    begun = __sync_lock_test_and_set(&x->arrived, 0);
+    if (!begun)
+        return;
+    x->pieces = 0;
+    if (sk->sk_receive_queue.qlen) {
+        x->arrived = x->next > begun ? x->next : now;
+        x->pieces = 1;
+    }
+    if (now >= begun)
+        count(m, x->slot - 1, now - begun);
 }
 
 static __always_inline void unix_ready(struct latency_shared *m, struct sock *sk)
 {
     struct unix_sock *u = bpf_skc_to_unix_sock(sk);
     struct unix_address *addr;
-    struct exchange *x;
     struct sock *peer;
-    __u64 now;
 
     if (!u || sk->__sk_common.skc_state != TCP_ESTABLISHED)
         return;
@@ -500,14 +558,8 @@ static __always_inline void unix_ready(struct latency_shared *m, struct sock *sk
         return;
     }
     peer = u->peer;
-    if (!peer || !(x = bpf_sk_storage_get(&exchanges, peer, NULL, 0)) || !x->slot ||
-        !x->arrived)
-        return;
-    now = bpf_ktime_get_ns();
-    if (now >= x->arrived)
-        count(m, x->slot - 1, now - x->arrived);
-    x->arrived = 0;
-    x->pieces = 0;
+    if (peer)
+        unix_answered(m, peer);
 }
 
 // --- all ---------------------------------------------------------------------------------------
@@ -562,6 +614,8 @@ int BPF_PROG(send_length, struct sock *sk, int ret)
     if (m) {
         if (ret > 0 && sk->sk_protocol == IPPROTO_TCP)
             tcp(m, sk, (__u32)ret);
+        else if (ret > 0 && sk->__sk_common.skc_family == AF_UNIX && sk->sk_shutdown)
+            unix_answered(m, sk); // the client had it, and has closed, before unix_ready
         cost_end(&m->cost, begun);
     }
     return 0;

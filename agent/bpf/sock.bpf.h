@@ -42,9 +42,14 @@ struct cgroup {
 struct sock_cgroup_data {
     struct cgroup *cgroup;
 } __attribute__((preserve_access_index));
+struct sk_buff_head {
+    __u32 qlen;
+} __attribute__((preserve_access_index));
 struct sock {
     struct sock_common __sk_common;
+    struct sk_buff_head sk_receive_queue;
     __u16 sk_protocol;
+    __u8 sk_shutdown;
     int sk_err;
     struct sock_cgroup_data sk_cgrp_data;
 } __attribute__((preserve_access_index));
