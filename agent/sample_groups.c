@@ -58,7 +58,8 @@ static struct filling *add(
     return best;
 }
 
-void sample_groups_open(struct sample_groups *g, uint32_t interval_ms, int64_t tick, int64_t stamp_ms)
+void sample_groups_open(
+    struct sample_groups *g, uint32_t interval_ms, int64_t tick, int64_t stamp_ms)
 {
     struct filling *f = find(g, interval_ms, tick, stamp_ms);
     if (interval_ms == 0)

@@ -36,7 +36,8 @@ struct sample_groups {
 void sample_groups_init(struct sample_groups *g);
 void sample_groups_done(struct sample_groups *g);
 // Opens a group, or one that is there once more. interval_ms 0: tick is counted here.
-void sample_groups_open(struct sample_groups *g, uint32_t interval_ms, int64_t tick, int64_t stamp_ms);
+void sample_groups_open(
+    struct sample_groups *g, uint32_t interval_ms, int64_t tick, int64_t stamp_ms);
 // The slot's place in the open group, made if need be. NULL: no room.
 struct batch_sample *sample_groups_at(struct sample_groups *g, struct slot *s);
 // Those with samples, by stamp, then interval, then tick; ids rise in each. wall_ms stands in where no group
