@@ -2,41 +2,36 @@
 #include "wire/repair_pack.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include "wire/pack.h"
 #include <errno.h>
-
-// Protobuf-c's structs have no const; it does not write through these.
-static char *borrow(const char *text)
-{
-    return text ? (char *)(uintptr_t)text : (char *)(uintptr_t) "";
-}
 
 void repair_pack(const struct wire_repair *r, struct repair_packed *ret)
 {
     tocsin__v1__repair__init(&ret->m);
-    ret->m.id = borrow(r->id);
-    ret->m.action = borrow(r->action);
-    ret->m.alert = borrow(r->alert);
+    ret->m.id = pack_borrow(r->id);
+    ret->m.action = pack_borrow(r->action);
+    ret->m.alert = pack_borrow(r->alert);
     ret->m.valid_ms = r->valid_ms;
     ret->m.parameters = ret->label_at;
     for (; ret->m.n_parameters < r->n_parameters; ret->m.n_parameters++) {
         Tocsin__V1__Label *l = ret->label_at[ret->m.n_parameters] =
             &ret->labels[ret->m.n_parameters];
         tocsin__v1__label__init(l);
-        l->name = borrow(r->parameters[ret->m.n_parameters].name);
-        l->value = borrow(r->parameters[ret->m.n_parameters].value);
+        l->name = pack_borrow(r->parameters[ret->m.n_parameters].name);
+        l->value = pack_borrow(r->parameters[ret->m.n_parameters].value);
     }
 }
 
 void repair_result_pack(const struct wire_repair_result *r, Tocsin__V1__RepairResult *ret)
 {
     tocsin__v1__repair_result__init(ret);
-    ret->id = borrow(r->id);
+    ret->id = pack_borrow(r->id);
     ret->outcome = (Tocsin__V1__RepairOutcome)r->outcome;
     ret->code = r->code;
     ret->duration_ms = r->duration_ms;
     ret->again = r->again;
-    ret->output = (ProtobufCBinaryData){r->n_output, (uint8_t *)(uintptr_t)r->output};
-    ret->reason = borrow(r->reason);
+    ret->output = pack_borrow_bytes(r->output, r->n_output);
+    ret->reason = pack_borrow(r->reason);
 }
 
 static int read_repair(
