@@ -14,8 +14,7 @@
  * back is not counted for the slot's next holder (an outgoing one then counts as "other").
  *
  * A second file of programs that needs to know which connection is whose (request latency of
- * dependencies) declares the same map `sockets` (BPF_MAP_TYPE_SK_STORAGE of struct
- * connection_socket), and has kernel_load.c give it ours with bpf_map__reuse_fd before it is loaded;
+ * dependencies) includes bpf/connection_maps.bpf.h, and has kernel_load.c give it the maps of the first;
  * its own numbers go into an array of its own with connection_dests(options) + 1 elements and the
  * same index. For a socket with role CONNECTION_CLIENT the element is connection_dest_index(). User
  * space learns from dependency.h which index is which `dest`, and when it changes hands.

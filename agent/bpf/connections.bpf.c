@@ -19,9 +19,10 @@
  * At the change to CLOSE skc_num is zero already unless the socket was bound: inet_sport still has
  * the port. Only the fields used are declared; libbpf finds them in the running kernel.
  */
+#include "agent/bpf/connection_maps.bpf.h"
 #include "agent/bpf/cost.bpf.h"
+#include "agent/bpf/count.bpf.h"
 #include "agent/bpf/sock.bpf.h"
-#include "agent/connection_slot.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -48,21 +49,6 @@ enum { BROKEN_PIPE = 32, ABORTED = 103, RESET = 104, TIMED_OUT = 110, REFUSED = 
 struct inet_sock {
     __u16 inet_sport;
 } __attribute__((preserve_access_index));
-
-struct {
-    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, int);
-    __type(value, struct connection_socket);
-} sockets SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, int);
-    __type(value, struct connection_head);
-} head SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -104,7 +90,7 @@ static __always_inline struct connection_port *port_of(
 
     if (slot < 0) {
         if (take)
-            __sync_fetch_and_add(&h->refused, 1);
+            count_add(&h->refused, 1);
         return NULL;
     }
     *ret_slot = (__u32)slot;
@@ -117,7 +103,7 @@ static __always_inline void wake(struct connection_head *h, const struct sock *s
 
     if (netns_of(sk) != own_netns)
         return;
-    __sync_fetch_and_add(&h->accepted, 1);
+    count_add(&h->accepted, 1);
     if (h->watched && __sync_val_compare_and_swap(&h->watched, 1, 0) == 1)
         bpf_ringbuf_output(&wakes, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
 }
@@ -130,7 +116,7 @@ static __always_inline struct connection_socket *mark(
         bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 
     if (!s && twin == SECOND)
-        __sync_fetch_and_add(&h->lost, 1);
+        count_add(&h->lost, 1);
     return s;
 }
 
@@ -154,7 +140,7 @@ static __always_inline void accepted(struct connection_head *h, struct sock *sk,
     p = port_of(h, sk, sk->__sk_common.skc_num, 1, &slot);
     if (!p)
         return;
-    __sync_fetch_and_add(&p->opened, 1);
+    count_add(&p->opened, 1);
     if (!p->cgroup)
         p->cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
     s->since_ns = bpf_ktime_get_ns();
@@ -205,25 +191,15 @@ static __always_inline void over(
     int known = s->role == CONNECTION_SERVER;
     belongs(h, s, slot);
     s->role = CONNECTION_OVER;
-    __u32 end = end_of(sk, before);
-    asm volatile("" : "+r"(end));
-    if (end < CONNECTION_ENDS)
-        __sync_fetch_and_add(&p->closed[end], 1);
+    count_at(p->closed, CONNECTION_ENDS, end_of(sk, before));
     if (sk->sk_err == RESET || sk->sk_err == BROKEN_PIPE) // only a reset that came says so here
-        __sync_fetch_and_add(&p->resets_received, 1);
+        count_add(&p->resets_received, 1);
     if (!known)
         return;
     __u64 life = bpf_ktime_get_ns() - s->since_ns;
-    __u32 bucket = connection_bucket(life, CONNECTION_LIFE_LOW);
-    asm volatile("" : "+r"(bucket));
-    if (bucket < CONNECTION_BUCKETS) {
-        __sync_fetch_and_add(&p->life[bucket], 1);
-        __sync_fetch_and_add(&p->life_ns, life);
-    }
-    __u32 place = connection_le_place(h->life_le_ns, life);
-    asm volatile("" : "+r"(place));
-    if (place < CONNECTION_LE)
-        __sync_fetch_and_add(&p->le[place], 1);
+    if (count_at(p->life, CONNECTION_BUCKETS, connection_bucket(life, CONNECTION_LIFE_LOW)))
+        count_add(&p->life_ns, life);
+    count_at(p->le, CONNECTION_LE, connection_le_place(h->life_le_ns, life));
 }
 
 // --- made ----------------------------------------------------------------------------------------
@@ -345,17 +321,11 @@ static __always_inline void connected(const struct connection_head *h, struct so
     if (!d)
         return;
     __u64 took = bpf_ktime_get_ns() - since_ns;
+    count_add(&d->opened, 1);
     __u32 bucket = connection_bucket(took, CONNECTION_CONNECT_LOW);
-    asm volatile("" : "+r"(bucket));
-    __sync_fetch_and_add(&d->opened, 1);
-    if (bucket < CONNECTION_BUCKETS) {
-        __sync_fetch_and_add(&d->connect[bucket], 1);
-        __sync_fetch_and_add(&d->connect_ns, took);
-    }
-    __u32 place = connection_le_place(h->connect_le_ns, took);
-    asm volatile("" : "+r"(place));
-    if (place < CONNECTION_LE)
-        __sync_fetch_and_add(&d->le[place], 1);
+    if (count_at(d->connect, CONNECTION_BUCKETS, bucket))
+        count_add(&d->connect_ns, took);
+    count_at(d->le, CONNECTION_LE, connection_le_place(h->connect_le_ns, took));
 }
 
 static __always_inline enum connection_failure failure_of(const struct sock *sk)
@@ -379,26 +349,20 @@ static __always_inline void failed(const struct connection_head *h, struct sock 
     __u64 since_ns = 0;
     struct connection_dest *d = answered(h, sk, &since_ns);
 
-    if (!d)
-        return;
-    __u32 why = failure_of(sk);
-    asm volatile("" : "+r"(why));
-    if (why < CONNECTION_FAILURES)
-        __sync_fetch_and_add(&d->failed[why], 1);
+    if (d)
+        count_at(d->failed, CONNECTION_FAILURES, failure_of(sk));
 }
 
 // --- what the kernel tells -----------------------------------------------------------------------
 
 static __always_inline int changed(struct sock *sk, int before, int after, enum twin twin)
 {
-    int zero = 0;
-
     if (after != ESTABLISHED && after != CLOSE && after != SYN_SENT)
         return 0;
     if (sk->sk_protocol != IPPROTO_TCP)
         return 0;
     __u64 begun = cost_begin();
-    struct connection_head *h = bpf_map_lookup_elem(&head, &zero);
+    struct connection_head *h = head_get();
     if (!h)
         return 0;
     if (after == SYN_SENT)
@@ -430,9 +394,8 @@ int BPF_PROG(set_state_too, struct sock *sk, int before, int after)
 // One for each connection: what is sent again for a socket that is over says nothing new.
 static __always_inline int reset_sent(struct sock *sk, enum twin twin)
 {
-    int zero = 0;
+    struct connection_head *h = head_get();
     __u32 slot = 0;
-    struct connection_head *h = bpf_map_lookup_elem(&head, &zero);
     struct connection_socket *s;
     struct connection_port *p;
 
@@ -446,7 +409,7 @@ static __always_inline int reset_sent(struct sock *sk, enum twin twin)
     if (!(p = served(h, sk, s, &slot)) || (!s && !(s = mark(h, sk, twin))) || s->reset_sent)
         return 0;
     s->reset_sent = 1;
-    __sync_fetch_and_add(&p->resets_sent, 1);
+    count_add(&p->resets_sent, 1);
     return 0;
 }
 

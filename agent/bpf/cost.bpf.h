@@ -3,6 +3,7 @@
  * How a program measures itself: cost_begin first, cost_end last (agent/kernel_cost.h).
  */
 #pragma once
+#include "agent/bpf/count.bpf.h"
 #include "agent/kernel_cost.h"
 #include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
@@ -15,7 +16,7 @@ static __always_inline __u64 cost_begin(void)
 static __always_inline void cost_end(struct kernel_cost *c, __u64 begun)
 {
     if (begun) {
-        __sync_fetch_and_add(&c->sampled_runs, 1);
-        __sync_fetch_and_add(&c->sampled_ns, bpf_ktime_get_ns() - begun);
+        count_add(&c->sampled_runs, 1);
+        count_add(&c->sampled_ns, bpf_ktime_get_ns() - begun);
     }
 }

@@ -20,9 +20,10 @@
  *
  * Only the fields used are declared; libbpf finds them in the running kernel.
  */
+#include "agent/bpf/connection_maps.bpf.h" // who connected, and which destination that is
 #include "agent/bpf/cost.bpf.h"
+#include "agent/bpf/count.bpf.h"
 #include "agent/bpf/sock.bpf.h"
-#include "agent/connection_slot.h"
 #include "agent/latency_shared.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -89,22 +90,6 @@ struct {
     __type(value, struct latency_shared);
 } shared SEC(".maps");
 
-// Of connections.bpf.c: who connected, and which destination that is.
-struct {
-    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, int);
-    __type(value, struct connection_socket);
-} sockets SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, int);
-    __type(value, struct connection_head);
-} head SEC(".maps");
-
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -128,31 +113,32 @@ static __always_inline void count_at_most(
 {
     for (int i = 0; i < LATENCY_THRESHOLDS && thresholds_ns[i] != LATENCY_NO_THRESHOLD; i++)
         if (ns <= thresholds_ns[i]) {
-            __sync_fetch_and_add(&at_most[i], 1);
+            count_add(&at_most[i], 1);
             break;
         }
+}
+
+static __always_inline struct latency_slot *slot_at(struct latency_shared *m, __u32 slot)
+{
+    // The compiler may not conclude that it is in range: the verifier has to see the mask.
+    asm volatile("" : "+r"(slot));
+    return &m->slots[slot & (LATENCY_SLOTS - 1)];
 }
 
 // One more that took so long.
 static __always_inline void count(struct latency_shared *m, __u32 slot, __u64 ns)
 {
-    __u32 bucket = latency_bucket(ns);
+    struct latency_slot *s = slot_at(m, slot);
 
-    // The compiler may not conclude that these are in range: the verifier has to see the masks.
-    asm volatile("" : "+r"(bucket), "+r"(slot));
-    if (bucket >= LATENCY_BUCKETS)
+    if (!count_at(s->count, LATENCY_BUCKETS, latency_bucket(ns)))
         return;
-    slot &= LATENCY_SLOTS - 1;
-    __sync_fetch_and_add(&m->slots[slot].count[bucket], 1);
-    __sync_fetch_and_add(&m->slots[slot].sum_ns, ns);
-    count_at_most(m->thresholds_ns, m->slots[slot].at_most, ns);
+    count_add(&s->sum_ns, ns);
+    count_at_most(m->thresholds_ns, s->at_most, ns);
 }
 
 static __always_inline void waits(struct latency_shared *m, __u32 slot, int change)
 {
-    asm volatile("" : "+r"(slot));
-    slot &= LATENCY_SLOTS - 1;
-    __sync_fetch_and_add(&m->slots[slot].in_flight, (__s64)change);
+    __sync_fetch_and_add(&slot_at(m, slot)->in_flight, (__s64)change);
 }
 
 // --- TCP ------------------------------------------------------------------------------------------
@@ -358,16 +344,14 @@ static __always_inline struct connection_socket *client_get(struct sock *sk)
 static __always_inline void call_count(
     const struct latency_shared *m, const struct connection_socket *c, __u64 ns)
 {
-    int zero = 0;
-    const struct connection_head *h = bpf_map_lookup_elem(&head, &zero);
+    const struct connection_head *h = head_get();
     __u32 index = h ? connection_dest_index(h, c) : 0;
     struct latency_call *call = bpf_map_lookup_elem(&calls, &index);
-    __u32 bucket = connection_bucket(ns, LATENCY_CALL_LOW);
 
-    if (!call || bucket >= CONNECTION_BUCKETS)
+    if (!call ||
+        !count_at(call->count, CONNECTION_BUCKETS, connection_bucket(ns, LATENCY_CALL_LOW)))
         return;
-    __sync_fetch_and_add(&call->count[bucket], 1);
-    __sync_fetch_and_add(&call->sum_ns, ns);
+    count_add(&call->sum_ns, ns);
     count_at_most(m->call_thresholds_ns, call->at_most, ns);
 }
 
