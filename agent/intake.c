@@ -240,7 +240,18 @@ void intake_refuse(struct intake *in, uint32_t number)
     in->refused += in->table.all[number].state != INTAKE_DROPPED;
 }
 
-// The key of a series that its source gave none: name and labels in order, each text with its end.
+bool intake_key(struct buf *key, const char *name, const struct wire_label *labels, size_t n)
+{
+    buf_reset(key);
+    buf_add(key, name, strlen(name) + 1);
+    for (size_t i = 0; i < n; i++) {
+        buf_add(key, labels[i].name, strlen(labels[i].name) + 1);
+        buf_add(key, labels[i].value, strlen(labels[i].value) + 1);
+    }
+    return !key->failed;
+}
+
+// The series of these labels, in whatever order they come.
 static uint32_t known(struct intake *in, const char *name, const struct wire_label *labels,
     size_t n, enum series_kind kind, const char *unit, struct err *err)
 {
@@ -259,13 +270,7 @@ static uint32_t known(struct intake *in, const char *name, const struct wire_lab
             l[at] = l[at - 1];
         l[at] = one;
     }
-    buf_reset(&in->key);
-    buf_add(&in->key, name, strlen(name) + 1);
-    for (size_t i = 0; i < n; i++) {
-        buf_add(&in->key, l[i].name, strlen(l[i].name) + 1);
-        buf_add(&in->key, l[i].value, strlen(l[i].value) + 1);
-    }
-    if (in->key.failed) {
+    if (!intake_key(&in->key, name, l, n)) {
         in->refused++;
         err_set(err, "%.100s: labels too long", name);
         return 0;

@@ -76,6 +76,10 @@ bool intake_set(struct intake *in, uint32_t series, double value, int64_t stamp_
 bool intake_set_histogram(
     struct intake *in, uint32_t series, const struct wire_histogram *h, int64_t stamp_ms);
 
+// A key for series whose source has no text for them: name, labels as they stand, each text with its end.
+// Labels have to come in one order always. False: more than the buffer takes.
+bool intake_key(struct buf *key, const char *name, const struct wire_label *labels, size_t n);
+
 // A sample that cannot go anywhere: counted as if it had been staged, and as refused.
 void intake_refuse(struct intake *in, uint32_t series);
 

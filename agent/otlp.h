@@ -8,26 +8,21 @@
  *     ExponentialHistogram            native histogram: scale 4 at most, coarser where sent so
  *     Summary                         NAME{quantile}, NAME_count, NAME_sum
  *
- * Differences (delta temporality) are added up here, so they are counters like the others. job is
- * service.namespace/service.name; service.instance.id is the label exported_instance (instance is the
- * host here). Of the other resource attributes only those that are listed become labels. Names and
- * units: otlp_name.h.
+ * Differences (delta temporality) are added up here, so they are counters like the others. Labels:
+ * otlp_labels.h; service.instance.id leaves as exported_instance (instance is the host here). Names and
+ * units: otlp_name.h. Times and sums: otlp_series.h.
  *
- * A point keeps its own time when that is within OTLP_LATE_MS, else it counts as arriving now. A point
- * that has no place here is rejected, counted, and the reason of the first is told the sender: negative
- * buckets, bounds that do not rise, no temporality. Exemplars are skipped.
+ * A point that has no place here is rejected, counted, and the reason of the first is told the sender:
+ * negative buckets, bounds that do not rise, no temporality. Exemplars are skipped.
  *
  * Bounded: a body by the caller, its messages by OTLP_ARENA_MAX, series by the limits of the intake, sums by
- * OTLP_SUMS_FACTOR times that. Loop thread.
+ * twice that. Loop thread.
  */
 #pragma once
 #include "agent/intake.h"
 #include "base/err.h"
 
-#define OTLP_ARENA_MAX   (24u << 20)
-#define OTLP_SUMS_FACTOR 2
-#define OTLP_LATE_MS     (5 * 60 * 1000LL)
-#define OTLP_EARLY_MS    1000
+#define OTLP_ARENA_MAX (24u << 20)
 
 struct otlp;
 struct otlp_options {
