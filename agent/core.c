@@ -126,6 +126,12 @@ static void on_note(void *ctx, bool failed, const char *text)
         log_info("push_ok", "collector=%s version=%s", c->config->collector, log_q(text));
 }
 
+static void on_told(void *ctx, const char *text)
+{
+    const struct core *c = ctx;
+    log_warn("push_partly_taken", "collector=%s reason=%s", c->config->collector, log_q(text));
+}
+
 static void on_repairs(void *ctx, const struct wire_repair *asked, size_t n, int64_t sent_ns)
 {
     struct core *c = ctx;
@@ -242,6 +248,7 @@ static int open_push(struct core *c, struct err *err)
         .note = on_note,
         .repairs = on_repairs,
         .demand = on_demand,
+        .told = on_told,
         .ctx = c};
     c->push = push_new(c->env.loop, c->transfers, c->spool, &c->env.clock, &c->session, &o, &h);
     if (!c->push) {

@@ -181,6 +181,8 @@ static void answered(struct stream *s)
         failed(s, r.reason, wait_ms);
     } else {
         take_clock(s, &r);
+        if (r.reason && p->hooks.told)
+            p->hooks.told(p->hooks.ctx, r.reason);
         if (is_live(s) && r.n_repairs && p->hooks.repairs)
             p->hooks.repairs(p->hooks.ctx, r.repairs, r.n_repairs, s->lane.sent_ns);
         if (is_live(s) && r.has_demand && p->hooks.demand)

@@ -44,6 +44,8 @@ struct push_hooks {
     void (*want_key)(void *ctx); // the next frame should be a key frame
     // Once when it turns: text names the reason of a failure, or the collector.
     void (*note)(void *ctx, bool failed, const char *text);
+    // A reply says what of its body was not taken, though the rest was. NULL: not told.
+    void (*told)(void *ctx, const char *text);
     // A reply of the live lane asks for these; sent_ns: when the body it answers was sent. NULL: none are
     // taken.
     void (*repairs)(void *ctx, const struct wire_repair *asked, size_t n, int64_t sent_ns);

@@ -53,7 +53,7 @@ static struct world {
     size_t repairs;
     int64_t repairs_sent_ns;
     uint64_t seq;
-    char failure[256];
+    char failure[256], told[256];
 } w;
 
 static void respond(int fd, const char *head, const uint8_t *body, size_t len)
@@ -192,6 +192,12 @@ static void note(void *ctx, bool failed, const char *text)
     w.successes += !failed;
 }
 
+static void told(void *ctx, const char *text)
+{
+    (void)ctx;
+    snprintf(w.told, sizeof(w.told), "%s", text);
+}
+
 static void repairs(void *ctx, const struct wire_repair *asked, size_t n, int64_t sent_ns)
 {
     (void)ctx;
@@ -256,7 +262,8 @@ static void open_world(void)
     CU_ASSERT_EQUAL(chain_out_declare(w.chain, &d), 0);
     w.push = push_new(w.loop, w.transfers, w.spool, &w.clock, &w.session,
         &(struct push_options){.collector = url, .token = "sesame"},
-        &(struct push_hooks){.want_key = want_key, .note = note, .repairs = repairs});
+        &(struct push_hooks){
+            .want_key = want_key, .note = note, .told = told, .repairs = repairs});
     CU_ASSERT_PTR_NOT_NULL_FATAL(w.push);
 }
 
@@ -571,6 +578,24 @@ static void hands_on_what_a_reply_asks_for(void)
     close_world();
 }
 
+static void hands_on_what_was_not_taken(void)
+{
+    open_world();
+    frame();
+    UNTIL(w.n_seen == 1 && push_idle(w.push));
+    CU_ASSERT_STRING_EQUAL(w.told, "");
+    w.reply = (struct wire_reply){.reason = "3 samples not taken"};
+    w.reply_times = 1;
+    frame();
+    UNTIL(w.n_seen == 2 && push_idle(w.push));
+    CU_ASSERT_STRING_EQUAL(w.told, "3 samples not taken");
+    CU_ASSERT_EQUAL(w.failures, 0); // the body was taken, and is not sent again
+    frame();
+    UNTIL(w.n_seen == 3 && push_idle(w.push));
+    CU_ASSERT_EQUAL(w.seen[2].first, 3);
+    close_world();
+}
+
 static void asks_soon_by_empty_bodies(void)
 {
     open_world();
@@ -607,6 +632,7 @@ int main(void)
         {"comes back from where it was sent", comes_back_from_where_it_was_sent},
         {"hands on what a reply asks for, with when the body was sent",
             hands_on_what_a_reply_asks_for},
+        {"hands on what of a body was not taken", hands_on_what_was_not_taken},
         {"asks soon by empty bodies", asks_soon_by_empty_bodies},
         {"durable frames leave the spool", durable_frames_leave_the_spool},
     };
