@@ -96,12 +96,10 @@ static void count_lost(struct closes *c)
 
 bool closes_of_others(struct closes *c, uint64_t own, uint64_t taken)
 {
-    uint64_t opened = own - c->own, open = c->own_open + opened;
+    uint64_t open = c->own_open + own - c->own, left = open > taken ? open - taken : 0;
 
     c->own = own;
-    c->own_open = open > taken ? open - taken : 0;
-    if (c->own_open > opened)
-        c->own_open = opened;
+    c->own_open = left < CLOSES_OWN_OPEN ? left : CLOSES_OWN_OPEN;
     return taken > open;
 }
 

@@ -24,6 +24,7 @@
 #include "agent/sampler.h"
 
 #define CLOSES_PORTS_MAX  256 // of more services the filter lets all connections pass
+#define CLOSES_OWN_OPEN   100
 #define CLOSES_FILTER_MAX (2 * CLOSES_PORTS_MAX + 20)
 
 struct closes {
@@ -56,8 +57,8 @@ int closes_ports(struct closes *c, const uint16_t *ports, size_t n);
 // Stops being told, or is told again.
 int closes_leave(struct closes *c, bool leave);
 // Pure. Whether `taken` closes are more than those of our own probes' connections, of which there were `own`
-// ever. What those leave open from one time to the next is no more than was opened in between: a service
-// may keep it, or its port be none of ours.
+// ever. Of what those leave open CLOSES_OWN_OPEN are remembered: a service may keep it, or its port be none
+// of ours.
 bool closes_of_others(struct closes *c, uint64_t own, uint64_t taken);
 // Pure. The program for that; returns its length. n > CLOSES_PORTS_MAX: all connections.
 unsigned short closes_filter(

@@ -131,13 +131,14 @@ static void own_probes(void)
     CU_ASSERT_TRUE(closes_of_others(&c, 0, 1));
     CU_ASSERT_FALSE(closes_of_others(&c, 10, 10));
     CU_ASSERT_TRUE(closes_of_others(&c, 20, 11));
-    CU_ASSERT_FALSE(closes_of_others(&c, 30, 8)); // two are open yet
+    CU_ASSERT_FALSE(closes_of_others(&c, 30, 5)); // the drain goes on with the rest
+    CU_ASSERT_FALSE(closes_of_others(&c, 30, 3));
     CU_ASSERT_FALSE(closes_of_others(&c, 40, 12));
     CU_ASSERT_TRUE(closes_of_others(&c, 50, 11));
-    // None of them ever closes: that does not add up to room for what others do.
-    for (int i = 1; i < 100; i++)
-        CU_ASSERT_FALSE(closes_of_others(&c, 50 + 10 * (uint64_t)i, 0));
-    CU_ASSERT_TRUE(closes_of_others(&c, 1040, 11));
+    // None of them ever closes: that does not add up to room for all that others do.
+    for (uint64_t own = 60; own <= 1050; own += 10)
+        CU_ASSERT_FALSE(closes_of_others(&c, own, 0));
+    CU_ASSERT_TRUE(closes_of_others(&c, 1060, CLOSES_OWN_OPEN + 11));
 }
 
 static void covers(void)
