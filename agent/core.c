@@ -366,7 +366,7 @@ static int start(struct core *c, struct err *err)
     if (!self || !schedule_add(c->schedule, &sampler_self, sampler_self.interval_ms, self))
         return -ENOMEM;
     announce(c);
-    schedule_start(c->schedule, phase_ms(c));
+    pulse_align(&c->pulse, schedule_start(c->schedule, phase_ms(c)));
     output_event(c->env.out, TOCSIN__V1__EVENT_KIND__EVENT_AGENT_STARTED,
         schedule_wall_us(c->schedule, now_ns(c)), "", "tocsin-agent " TOCSIN_VERSION);
     on_flush(c);

@@ -11,10 +11,10 @@ static size_t page(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static int64_t grid(int64_t now_ns, int64_t hz)
+static int64_t grid(const struct pulse *p, int64_t now_ns, int64_t hz)
 {
-    int64_t step = NS_PER_S / hz;
-    return (now_ns / step + 1) * step;
+    int64_t step = NS_PER_S / hz, base = p ? p->base_ns : 0;
+    return base + ((now_ns - base) / step + 1) * step;
 }
 
 static uint64_t accepted(const struct pulse *p)
@@ -79,6 +79,11 @@ void pulse_detach(struct pulse *p)
     pulse_seen(p, loop_now_ns(p->loop));
 }
 
+void pulse_align(struct pulse *p, int64_t base_ns)
+{
+    p->base_ns = base_ns;
+}
+
 void pulse_hook(struct pulse *p, struct pulse_hook *h)
 {
     if (!p)
@@ -111,7 +116,7 @@ void pulse_seen(struct pulse *p, int64_t now_ns)
 int64_t pulse_next_ns(struct pulse *p, int64_t now_ns)
 {
     if (!p || !p->head)
-        return grid(now_ns, PULSE_BUSY_HZ);
+        return grid(p, now_ns, PULSE_BUSY_HZ);
     if (!p->quiet && now_ns - p->busy_ns > PULSE_REST_NS) {
         // First asked, then looked: what is accepted in between is in one of the two.
         __atomic_store_n(&p->head->watched, 1, __ATOMIC_SEQ_CST);
@@ -122,7 +127,7 @@ int64_t pulse_next_ns(struct pulse *p, int64_t now_ns)
         p->accepted = n;
         pulse_seen(p, now_ns);
     }
-    return grid(now_ns, p->quiet ? PULSE_QUIET_HZ : PULSE_BUSY_HZ);
+    return grid(p, now_ns, p->quiet ? PULSE_QUIET_HZ : PULSE_BUSY_HZ);
 }
 
 bool pulse_is_quiet(const struct pulse *p)

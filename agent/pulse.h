@@ -42,6 +42,7 @@ struct pulse {
     struct pulse_hook *hooks;
     uint64_t accepted; // by the kernel when it was last compared
     uint64_t own;      // accepted, of our own probes
+    int64_t base_ns;   // an instant of the grid
     int64_t busy_ns;   // the last time there was anything
     bool quiet;
 };
@@ -50,6 +51,9 @@ void pulse_init(struct pulse *p, struct loop *loop);
 // The memory of the program and its ring; both are borrowed until pulse_detach. -errno: always busy.
 int pulse_attach(struct pulse *p, struct connection_head *head, int ring_fd);
 void pulse_detach(struct pulse *p);
+
+// Looks are at whole parts of a second from there: a tick, so that one wake-up does for both.
+void pulse_align(struct pulse *p, int64_t base_ns);
 
 void pulse_hook(struct pulse *p, struct pulse_hook *h); // borrowed; p NULL: nothing
 void pulse_unhook(struct pulse *p, struct pulse_hook *h);

@@ -319,7 +319,7 @@ void schedule_drop(struct schedule *s, struct sampler *sampler)
         sweep(s);
 }
 
-void schedule_start(struct schedule *s, unsigned phase_ms)
+int64_t schedule_start(struct schedule *s, unsigned phase_ms)
 {
     const struct clock *c = &s->clock;
     int64_t now = c->mono_ns(c->ctx);
@@ -333,6 +333,7 @@ void schedule_start(struct schedule *s, unsigned phase_ms)
         s->entries[i]->due_ns = s->base_ns;
     s->started = true;
     arm(s);
+    return s->base_ns;
 }
 
 bool schedule_running(const struct schedule *s)

@@ -41,8 +41,8 @@ struct sampler *schedule_open(struct schedule *s, const struct sampler_ops *ops)
 struct sampler *schedule_add(
     struct schedule *s, const struct sampler_ops *ops, uint32_t interval_ms, void *state);
 void schedule_drop(struct schedule *s, struct sampler *sampler);
-// phase_ms of the wall clock's second, 0 to 999.
-void schedule_start(struct schedule *s, unsigned phase_ms);
+// phase_ms of the wall clock's second, 0 to 999. Returns the monotonic instant of the first tick, ns.
+int64_t schedule_start(struct schedule *s, unsigned phase_ms);
 // Runs what is due at that instant. Called by the schedule's own timer, and by tests.
 void schedule_run(struct schedule *s, int64_t now_ns);
 // True while samplers run: a frame asked for now is made when the last one is through.

@@ -28,7 +28,7 @@ struct reader {
 };
 
 void *reader_take(struct reader *r, size_t n, size_t size); // NULL: the arena's ceiling
-void chain_in_drop(struct chain_in *c, uint32_t id);         // its histogram
+void chain_in_drop(struct chain_in *c, uint32_t id);        // its histogram
 // 0, -EBADMSG, -ENOMEM. The samples are in the arena.
 int reader_group(
     struct reader *r, const Tocsin__V1__Group *m, int64_t wall_ms, struct batch_group *ret);

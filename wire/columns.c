@@ -33,8 +33,7 @@ static size_t columns_lay(struct columns *k, uint8_t *block, const struct column
     return at;
 }
 
-int columns_open(
-    struct columns_block *b, const struct columns_need *need, struct columns *ret)
+int columns_open(struct columns_block *b, const struct columns_need *need, struct columns *ret)
 {
     size_t size = columns_lay(ret, NULL, need);
 
