@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/statsd_line.h"
+#include "agent/statsd_key.h"
 #include "base/num.h"
-#include "base/rune.h"
-#include "wire/batch.h"
 #include <math.h>
 #include <string.h>
 
@@ -29,190 +28,76 @@ const char *statsd_fault_name(enum statsd_fault f)
     return f < STATSD_FAULTS ? NAMES[f] : "";
 }
 
-struct text {
-    const char *at;
-    size_t len;
-};
-struct tag {
-    struct text name, value;
-};
 // One line while it is read.
 struct reading {
     uint64_t *faults;
     statsd_fn *fn;
     void *ctx;
     size_t told;
-    struct text name[2]; // two pieces: SignalFx has its tags in the middle
-    struct tag tags[STATSD_TAGS_MAX];
-    size_t n_tags;
-    bool too_many;
-    char key[STATSD_KEY_MAX];
-    size_t key_len;
-    size_t keyed_tags; // those the key was made of
+    struct statsd_key key;
 };
 
-static const struct text NONE = {"", 0};
+static const struct statsd_text NONE = {"", 0};
 
-static struct text cut(struct text *rest, char at)
+static struct statsd_text cut(struct statsd_text *rest, char at)
 {
     const char *end = memchr(rest->at, at, rest->len);
-    struct text piece = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
-    *rest = end ? (struct text){end + 1, rest->len - piece.len - 1} : NONE;
+    struct statsd_text piece = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
+    *rest = end ? (struct statsd_text){end + 1, rest->len - piece.len - 1} : NONE;
     return piece;
 }
 
-static bool is(struct text t, const char *s)
+static bool is(struct statsd_text t, const char *s)
 {
     return strlen(s) == t.len && memcmp(t.at, s, t.len) == 0;
 }
 
 // --- tags ----------------------------------------------------------------------------------------
 
-static void add_tag(struct reading *r, struct text name, struct text value)
-{
-    if (r->n_tags == STATSD_TAGS_MAX)
-        r->too_many = true;
-    else
-        r->tags[r->n_tags++] = (struct tag){name, value};
-}
-
-static void read_tags(struct reading *r, struct text list, char separator)
+static void read_tags(struct reading *r, struct statsd_text list, char separator)
 {
     while (list.len) {
-        struct text tag = cut(&list, ',');
+        struct statsd_text tag = cut(&list, ',');
         if (separator == ':' && tag.len && tag.at[0] == '#')
-            tag = (struct text){tag.at + 1, tag.len - 1};
-        struct text name = cut(&tag, separator);
+            tag = (struct statsd_text){tag.at + 1, tag.len - 1};
+        struct statsd_text name = cut(&tag, separator);
         if (!name.len || !tag.len)
             r->faults[STATSD_BAD_TAG]++;
         else
-            add_tag(r, name, tag);
+            statsd_key_tag(&r->key, name, tag);
     }
 }
 
 // What stands before the first colon: the name, with tags in three dialects.
-static void read_name(struct reading *r, struct text whole)
+static void read_name(struct reading *r, struct statsd_text whole)
 {
     const char *open = memchr(whole.at, '[', whole.len),
                *close = memchr(whole.at, ']', whole.len), *end = whole.at + whole.len;
-    r->name[0] = whole;
-    r->name[1] = NONE;
+    r->key.name[0] = whole;
+    r->key.name[1] = NONE;
     if (open && close && open < close) {
-        read_tags(r, (struct text){open + 1, (size_t)(close - open) - 1}, '=');
-        r->name[0].len = (size_t)(open - whole.at);
-        r->name[1] = (struct text){close + 1, (size_t)(end - close) - 1};
+        read_tags(r, (struct statsd_text){open + 1, (size_t)(close - open) - 1}, '=');
+        r->key.name[0].len = (size_t)(open - whole.at);
+        r->key.name[1] = (struct statsd_text){close + 1, (size_t)(end - close) - 1};
         return;
     }
     r->faults[STATSD_BAD_TAG] += open || close;
     for (size_t i = 0; i < whole.len && !open && !close; i++)
         if (whole.at[i] == '#' || whole.at[i] == ',') {
-            r->name[0].len = i;
-            read_tags(r, (struct text){whole.at + i + 1, whole.len - i - 1}, '=');
+            r->key.name[0].len = i;
+            read_tags(r, (struct statsd_text){whole.at + i + 1, whole.len - i - 1}, '=');
             return;
         }
 }
 
-// --- the key -------------------------------------------------------------------------------------
-
-// Copies made Prometheus's: one `_` for each character that may not be in a name. False: no room, or
-// not UTF-8.
-static bool put_name(struct reading *r, struct text t, bool first)
-{
-    if (r->key_len + t.len + 2 > STATSD_KEY_MAX)
-        return false;
-    char *to = r->key + r->key_len, *from = to;
-    if (first && t.len && t.at[0] >= '0' && t.at[0] <= '9')
-        *to++ = '_';
-    bool high = false;
-    for (size_t i = 0; i < t.len; i++) {
-        char c = t.at[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        high = high || c & 0x80;
-        if (((unsigned char)c & 0xc0) != 0x80) // the rest of a character is none of its own
-            *to++ = ok ? c : '_';
-    }
-    r->key_len += (size_t)(to - from);
-    return !high || (!memchr(t.at, '\0', t.len) && rune_text_ok(t.at, t.len));
-}
-
-static bool put_value(struct reading *r, struct text t)
-{
-    if (r->key_len + t.len + 1 > STATSD_KEY_MAX)
-        return false;
-    char *to = r->key + r->key_len;
-    memcpy(to, t.at, t.len);
-    to[t.len] = '\0';
-    r->key_len += t.len + 1;
-    return t.len && !memchr(t.at, '\0', t.len) && rune_text_ok(t.at, t.len);
-}
-
-// By the name it has in Prometheus; of two the later one counts.
-static int compare_tags(const struct tag *a, const struct tag *b)
-{
-    size_t n = a->name.len < b->name.len ? a->name.len : b->name.len;
-    int d = memcmp(a->name.at, b->name.at, n);
-    return d ? d : (a->name.len > b->name.len) - (a->name.len < b->name.len);
-}
-
-static enum statsd_fault build_key(struct reading *r)
-{
-    char names[STATSD_KEY_MAX];
-    size_t used = 0, kept = 0;
-    struct tag sorted[STATSD_TAGS_MAX];
-    r->key_len = 0;
-    if (r->too_many)
-        return STATSD_TOO_LONG;
-    for (size_t i = 0; i < r->n_tags; i++) {
-        r->key_len = 0;
-        if (!put_name(r, r->tags[i].name, true))
-            return r->tags[i].name.len + 2 > STATSD_KEY_MAX ? STATSD_TOO_LONG
-                                                            : STATSD_MALFORMED_LINE;
-        if (used + r->key_len > sizeof(names))
-            return STATSD_TOO_LONG;
-        memcpy(names + used, r->key, r->key_len);
-        struct tag t = {{names + used, r->key_len}, r->tags[i].value};
-        used += r->key_len;
-        size_t at = kept;
-        while (at > 0 && compare_tags(&sorted[at - 1], &t) > 0)
-            at--;
-        if (at > 0 && compare_tags(&sorted[at - 1], &t) == 0) {
-            sorted[at - 1] = t;
-            continue;
-        }
-        memmove(sorted + at + 1, sorted + at, (kept++ - at) * sizeof(*sorted));
-        sorted[at] = t;
-    }
-    r->key_len = 0;
-    for (int i = 0; i < 2; i++)
-        if (!put_name(r, r->name[i], r->key_len == 0))
-            return r->name[i].len + r->key_len + 2 > STATSD_KEY_MAX ? STATSD_TOO_LONG
-                                                                    : STATSD_MALFORMED_LINE;
-    if (!r->key_len)
-        return STATSD_MALFORMED_LINE;
-    if (r->key_len > WIRE_NAME_MAX)
-        return STATSD_TOO_LONG;
-    r->key[r->key_len++] = '\0';
-    for (size_t i = 0; i < kept; i++) {
-        if (r->key_len + sorted[i].name.len + sorted[i].value.len + 2 > STATSD_KEY_MAX)
-            return STATSD_TOO_LONG;
-        memcpy(r->key + r->key_len, sorted[i].name.at, sorted[i].name.len);
-        r->key_len += sorted[i].name.len;
-        r->key[r->key_len++] = '\0';
-        if (!put_value(r, sorted[i].value))
-            return STATSD_MALFORMED_LINE;
-    }
-    r->keyed_tags = r->n_tags;
-    return STATSD_FAULTS;
-}
-
 // --- samples -------------------------------------------------------------------------------------
 
-static bool read_number(struct text t, double *ret)
+static bool read_number(struct statsd_text t, double *ret)
 {
     return num_parse(t.at, t.len, ret) && isfinite(*ret);
 }
 
-static bool type_of(struct text t, enum statsd_type *ret, double *divisor)
+static bool type_of(struct statsd_text t, enum statsd_type *ret, double *divisor)
 {
     *divisor = 1;
     if (is(t, "c")) {
@@ -232,7 +117,7 @@ static bool type_of(struct text t, enum statsd_type *ret, double *divisor)
     return true;
 }
 
-static bool is_time(struct text t)
+static bool is_time(struct statsd_text t)
 {
     size_t i = t.len && t.at[0] == '-';
     size_t digits = t.len - i;
@@ -242,9 +127,9 @@ static bool is_time(struct text t)
 }
 
 // Everything behind the type. False: the sample does not count.
-static bool read_sections(struct reading *r, struct text sections, double *rate)
+static bool read_sections(struct reading *r, struct statsd_text sections, double *rate)
 {
-    struct text rest = sections;
+    struct statsd_text rest = sections;
     size_t n = 2;
     // All are looked at before one is believed.
     for (bool more = true; more; n++) {
@@ -255,7 +140,7 @@ static bool read_sections(struct reading *r, struct text sections, double *rate)
         }
     }
     while (sections.len) {
-        struct text s = cut(&sections, '|'), body = {s.at + 1, s.len - 1};
+        struct statsd_text s = cut(&sections, '|'), body = {s.at + 1, s.len - 1};
         switch (s.at[0]) {
         case '@':
             if (!read_number(body, rate) || *rate < 0) {
@@ -277,8 +162,8 @@ static bool read_sections(struct reading *r, struct text sections, double *rate)
                 r->faults[STATSD_BAD_SECTION]++;
                 return false;
             }
-            add_tag(
-                r, (struct text){"container_id", 12}, (struct text){body.at + 1, body.len - 1});
+            statsd_key_tag(&r->key, (struct statsd_text){"container_id", 12},
+                (struct statsd_text){body.at + 1, body.len - 1});
             break;
         default: r->faults[STATSD_BAD_SECTION]++; return false;
         }
@@ -287,7 +172,7 @@ static bool read_sections(struct reading *r, struct text sections, double *rate)
 }
 
 static enum statsd_fault read_value(
-    struct statsd_sample *s, struct text value, double divisor, double rate)
+    struct statsd_sample *s, struct statsd_text value, double divisor, double rate)
 {
     if (s->type == STATSD_SET) {
         s->member = value.at;
@@ -307,32 +192,29 @@ static enum statsd_fault read_value(
 }
 
 // "VALUES|TYPE|SECTIONS": values is one, or several with a colon between them.
-static void read_sample(struct reading *r, struct text sample)
+static void read_sample(struct reading *r, struct statsd_text sample)
 {
     double divisor, rate = 1;
     struct statsd_sample s = {.times = 1};
-    struct text values = cut(&sample, '|');
+    struct statsd_text values = cut(&sample, '|');
     bool sections = memchr(sample.at, '|', sample.len) != NULL;
-    struct text type = cut(&sample, '|');
+    struct statsd_text type = cut(&sample, '|');
     if (!type_of(type, &s.type, &divisor)) {
         r->faults[type.len ? STATSD_BAD_TYPE : STATSD_NO_TYPE]++;
         return;
     }
     if (sections && !read_sections(r, sample, &rate))
         return;
-    if (!r->key_len || r->keyed_tags != r->n_tags) {
-        enum statsd_fault f = build_key(r);
-        if (f != STATSD_FAULTS) {
-            r->key_len = 0;
-            r->faults[f]++;
-            return;
-        }
+    enum statsd_fault fault = statsd_key_make(&r->key);
+    if (fault != STATSD_FAULTS) {
+        r->faults[fault]++;
+        return;
     }
-    s.key = r->key;
-    s.key_len = r->key_len;
+    s.key = r->key.text;
+    s.key_len = r->key.len;
     for (bool more = true; more;) {
         more = s.type != STATSD_SET && memchr(values.at, ':', values.len) != NULL;
-        struct text value = s.type == STATSD_SET ? values : cut(&values, ':');
+        struct statsd_text value = s.type == STATSD_SET ? values : cut(&values, ':');
         enum statsd_fault f = read_value(&s, value, divisor, rate);
         if (f != STATSD_FAULTS) {
             r->faults[f]++;
@@ -343,7 +225,7 @@ static void read_sample(struct reading *r, struct text sample)
     }
 }
 
-static bool has_tags(struct text t)
+static bool has_tags(struct statsd_text t)
 {
     for (size_t i = 0; i + 1 < t.len; i++)
         if (t.at[i] == '|' && t.at[i + 1] == '#')
@@ -355,20 +237,20 @@ size_t statsd_line(const char *line, size_t len, uint64_t faults[static STATSD_F
     statsd_fn *fn, void *ctx)
 {
     struct reading r;
-    struct text rest = {line, len};
+    struct statsd_text rest = {line, len};
     if (!len)
         return 0;
     r.faults = faults;
     r.fn = fn;
     r.ctx = ctx;
-    r.told = r.n_tags = r.key_len = r.keyed_tags = 0;
-    r.too_many = false;
+    r.told = 0;
+    statsd_key_init(&r.key);
     if (len > 3 && (memcmp(line, "_e{", 3) == 0 || memcmp(line, "_sc|", 4) == 0)) {
         faults[STATSD_UNSUPPORTED]++;
         return 0;
     }
     bool colon = memchr(line, ':', len) != NULL;
-    struct text whole = cut(&rest, ':');
+    struct statsd_text whole = cut(&rest, ':');
     if (!colon || !whole.len) {
         faults[STATSD_MALFORMED_LINE]++;
         return 0;
@@ -376,7 +258,7 @@ size_t statsd_line(const char *line, size_t len, uint64_t faults[static STATSD_F
     read_name(&r, whole);
     bool tagged = has_tags(rest);
     const char *bar = memchr(rest.at, '|', rest.len);
-    if (tagged && r.n_tags) {
+    if (tagged && r.key.n_tags) {
         faults[STATSD_MIXED_TAGS]++;
     } else if (!bar) {
         faults[STATSD_NO_TYPE]++;
