@@ -573,19 +573,38 @@ static __always_inline void tcp(struct latency_shared *m, struct sock *sk, __u32
 
 // --- programs -------------------------------------------------------------------------------------
 
-SEC("tp_btf/sk_data_ready")
-int BPF_PROG(data_ready, struct sock *sk)
+/*
+ * The kernel passes a program over while that program runs on the same CPU already (connections.bpf.c):
+ * of what packets do in an interrupt of it only its twin is told. Being told twice of the same bytes
+ * changes nothing: the clock runs already, and is_goodbye finds nothing new. UNIX sockets and
+ * senders are not worked on in interrupts.
+ */
+static __always_inline void ready(struct sock *sk, int first)
 {
     __u64 begun = cost_begin();
     struct latency_shared *m = shared_get();
 
-    if (m) {
-        if (sk->sk_protocol == IPPROTO_TCP)
-            tcp(m, sk, 0);
-        else if (sk->__sk_common.skc_family == AF_UNIX)
-            unix_ready(m, sk);
-        cost_end(&m->cost, begun);
-    }
+    if (!m)
+        return;
+    if (sk->sk_protocol == IPPROTO_TCP)
+        tcp(m, sk, 0);
+    else if (first && sk->__sk_common.skc_family == AF_UNIX)
+        unix_ready(m, sk);
+    cost_end(&m->cost, begun);
+}
+
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(data_ready, struct sock *sk)
+{
+    ready(sk, 1);
+    return 0;
+}
+
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(data_ready_too, struct sock *sk)
+{
+    if (sk->sk_protocol == IPPROTO_TCP)
+        ready(sk, 0);
     return 0;
 }
 
@@ -606,19 +625,32 @@ int BPF_PROG(send_length, struct sock *sk, int ret)
 }
 
 // Who goes unanswered waits no more; and the first answer of a TLS connection was the last.
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(destroy_sock, struct sock *sk)
+static __always_inline void destroyed(struct sock *sk)
 {
     struct latency_shared *m = shared_get();
     struct exchange *x = bpf_sk_storage_get(&exchanges, sk, NULL, 0);
     struct connection_socket *c;
 
     if (!m || !x)
-        return 0;
+        return;
     wait_end(m, x);
     if (clients && x->phase == PHASE_FINISH && x->finished && x->next > x->arrived &&
         (c = bpf_sk_storage_get(&sockets, sk, NULL, 0)) && c->role == CONNECTION_CLIENT)
         call_count(m, c, x->next - x->arrived);
+    x->next = 0; // the twin counts no second time
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy_sock, struct sock *sk)
+{
+    destroyed(sk);
+    return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy_sock_too, struct sock *sk)
+{
+    destroyed(sk);
     return 0;
 }
 

@@ -13,7 +13,7 @@ const n = Number(process.argv[2] ?? 20000);
 const STATS = "/proc/sys/kernel/bpf_stats_enabled";
 const FILES = {
   connections: ["set_state", "set_state_too", "send_reset", "send_reset_too"],
-  "request latency": ["data_ready", "send_length"],
+  "request latency": ["data_ready", "data_ready_too", "send_length", "destroy_sock", "destroy_sock_too"],
 };
 const w = new World();
 const before = readFileSync(STATS, "utf8");

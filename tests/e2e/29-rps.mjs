@@ -44,32 +44,39 @@ async function service(port, before = []) {
   };
 }
 
-/** The kernel's own record of TCP sockets that are opened and closed, and of whose time that took. */
+/** The kernel's own record of TCP sockets that are opened, closed and sent requests, and of whose time that took. */
 class Trace {
-  constructor() {
+  constructor(port) {
     const at = join(w.dir, "trace");
     mkdirSync(at, { recursive: true });
     if (spawnSync("mount", ["-t", "tracefs", "none", at]).status !== 0) return; // nothing is held back then
     this.at = join(at, `instances/tocsin-${process.pid}`);
     mkdirSync(this.at);
-    this.event = join(this.at, "events/sock/inet_sock_set_state");
+    this.port = port;
+    this.events = { "sock/inet_sock_set_state": "newstate == 1 || newstate == 7", "tcp/tcp_probe": `sport == ${port} && data_len == 10` };
     writeFileSync(join(this.at, "buffer_size_kb"), "24000");
-    writeFileSync(join(this.event, "filter"), "newstate == 1 || newstate == 7");
+    for (const [e, filter] of Object.entries(this.events)) writeFileSync(join(this.at, "events", e, "filter"), filter);
     this.first = new Set();
     this.look = () => readdirSync("/proc/1/task").forEach((t) => this.first.add(t));
     this.timer = setInterval(this.look, 200);
     this.look();
-    writeFileSync(join(this.event, "enable"), "1");
+    this.enable("1");
   }
-  /** Changes during process 1: accepted at any port, accepted at ours, closed there, connected to it. */
-  end(port) {
-    const n = { any: 0, accepted: 0, closed: 0, connected: 0 };
+  enable(to) {
+    for (const e of Object.keys(this.events)) writeFileSync(join(this.at, "events", e, "enable"), to);
+  }
+  /** Changes during process 1: accepted at any port, accepted at ours, closed there, connected to it, asked there. */
+  end() {
+    const n = { any: 0, accepted: 0, closed: 0, connected: 0, asked: 0 };
     if (!this.at) return n;
-    writeFileSync(join(this.event, "enable"), "0");
+    this.enable("0");
     clearInterval(this.timer);
+    const port = this.port;
     for (const line of readFileSync(join(this.at, "trace"), "utf8").split("\n")) {
-      const [, thread, local, peer, from, to] = line.match(/-(\d+) +\[.* sport=(\d+) dport=(\d+) .* oldstate=(\S+) newstate=(\S+)/) ?? [];
+      const thread = line.match(/-(\d+) +\[/)?.[1];
       if (!this.first.has(thread)) continue;
+      n.asked += / tcp_probe: /.test(line);
+      const [, local, peer, from, to] = line.match(/ sport=(\d+) dport=(\d+) .* oldstate=(\S+) newstate=(\S+)/) ?? [];
       const accepted = from === "TCP_SYN_RECV" && to === "TCP_ESTABLISHED";
       n.any += accepted;
       n.accepted += accepted && +local === port;
@@ -92,6 +99,7 @@ const opened = (port) => value(`sum(tocsin_service_connections_opened_total{port
 const closed = (port) => value(`sum(tocsin_service_connections_closed_total{port="${port}",how="fin"})`);
 const lived = (port) => value(`sum(histogram_count(tocsin_service_connection_duration_seconds{port="${port}"}))`);
 const connected = (port) => value(`sum(tocsin_dependency_connections_opened_total{port="${port}"} or tocsin_dependency_connections_opened_total{dest="127.0.0.1:${port}"})`);
+const asked = (port) => value(`sum(histogram_count(tocsin_service_request_duration_seconds{port="${port}"}))`);
 const lost = (source) => value(`sum(tocsin_agent_events_lost_total{source="${source}"})`);
 
 /** All of it counted, or as much as the kernel let the programs see. */
@@ -105,6 +113,7 @@ async function between(what, least, most, read) {
 }
 
 const doctor = spawnSync(join(bin, "tocsin-agent"), ["--doctor", "--config", "/dev/null"]).stdout.toString();
+const latency = /tcp\.latency +ok/.test(doctor);
 const programs = /tcp\.connections +ok/.test(doctor);
 let agent;
 
@@ -143,16 +152,17 @@ await run([
             const port = await freePort();
             const ask = await service(port);
             await known(port);
-            const trace = new Trace();
+            const trace = new Trace(port);
             const before = await lost("tcp.connections");
             await work(ask);
-            const unseen = trace.end(port);
+            const unseen = trace.end();
             await between("opened", 2 * N, 2 * N, () => opened(port));
             await between("closed", 2 * N, 2 * N, () => closed(port));
             const seen = await between("connected", 2 * N - unseen.connected, 2 * N, () => connected(port));
             const lives = await between("durations", 2 * N - unseen.accepted - unseen.closed, 2 * N, () => lived(port));
             const told = await between("told as lost", Math.max(0, 2 * N - lives - unseen.closed), unseen.any, async () => (await lost("tcp.connections")) - before);
-            console.log(`    connected ${seen}, durations ${lives}, told as lost ${told}; during process 1: ${JSON.stringify(unseen)}`);
+            const requests = latency ? await between("requests", 2 * N - unseen.asked, 2 * N, () => asked(port)) : "not asked for";
+            console.log(`    requests ${requests}, connected ${seen}, durations ${lives}, told as lost ${told}; during process 1: ${JSON.stringify(unseen)}`);
           },
         ],
         [
@@ -160,9 +170,9 @@ await run([
           async () => {
             const port = await freePort();
             const ask = await service(port, STEERED);
-            const trace = new Trace();
+            const trace = new Trace(port);
             await work(ask);
-            const unseen = trace.end(port);
+            const unseen = trace.end();
             const n = await between("opened", 2 * N - unseen.accepted, 2 * N, () => opened(port));
             const ends = await between("closed", 2 * N - unseen.closed, 2 * N, () => closed(port));
             const made = await between("connected", 2 * N - unseen.connected, 2 * N, () => connected(port));
