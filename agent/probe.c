@@ -109,9 +109,11 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
 void probe_pass_on(struct probe *p)
 {
     struct probe *b = p->behind;
-    // In its own turn p is a whole interval ahead of who has not had it.
-    if (b && b->due_ns < p->due_ns)
-        loop_timer_set(b->timer, loop_now_ns(p->engine->env->loop));
+    int64_t now = loop_now_ns(p->engine->env->loop);
+    // In its own turn p is a whole interval ahead of who has not had it. Who is overdue is in its place
+    // already, before others.
+    if (b && b->due_ns < p->due_ns && b->due_ns > now)
+        loop_timer_set(b->timer, now);
 }
 
 static void on_extra(void *ctx, int64_t due_ns, int64_t at_ns)
