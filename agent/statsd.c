@@ -233,27 +233,25 @@ static void end_series(struct statsd *s)
         output_end(o, s->ids_faults[i]);
 }
 
-// wall_ms 0: the agent ends.
-static void statsd_close(struct statsd *s, int64_t wall_ms)
+// wall_ms 0: the agent ends. It can be started again afterwards.
+static void stop(struct statsd *s, int64_t wall_ms)
 {
     statsd_door_close(&s->udp);
     statsd_door_close(&s->unix_);
     intake_free(s->intake, wall_ms);
-    s->intake = NULL;
     if (s->tally_open)
         tally_done(&s->tally);
-    s->tally_open = false;
     statsd_batch_done(&s->batch);
     if (s->sampler)
         schedule_drop(s->schedule, s->sampler);
-    s->sampler = NULL;
     if (wall_ms)
         end_series(s);
+    *s = (struct statsd){.env = s->env, .schedule = s->schedule, .udp.fd = -1, .unix_.fd = -1};
 }
 
 static void statsd_free(void *state)
 {
-    statsd_close(state, 0);
+    stop(state, 0);
     free(state);
 }
 
@@ -261,11 +259,8 @@ static void *statsd_open(struct env *env, struct schedule *schedule, struct tran
 {
     struct statsd *s = calloc(1, sizeof(*s));
     (void)m;
-    if (!s)
-        return NULL;
-    s->env = env;
-    s->schedule = schedule;
-    s->udp.fd = s->unix_.fd = -1;
+    if (s)
+        *s = (struct statsd){.env = env, .schedule = schedule, .udp.fd = -1, .unix_.fd = -1};
     return s;
 }
 
@@ -301,16 +296,11 @@ static int statsd_apply(void *state, const struct agent_config *c)
     if (s->intake) {
         int64_t wall_ms = clock_wall_ms(&s->env->clock);
         output_group(s->env->out, 0, 0, wall_ms);
-        statsd_close(s, wall_ms);
-        struct statsd *fresh = statsd_open(s->env, s->schedule, NULL);
-        if (!fresh)
-            return -ENOMEM;
-        *s = *fresh;
-        free(fresh);
+        stop(s, wall_ms);
     }
     int rc = next->wanted ? start(s, next) : 0;
     if (rc < 0)
-        statsd_close(s, 0);
+        stop(s, 0);
     return rc;
 }
 
