@@ -21,9 +21,10 @@ static int begin(int fd, const struct sockaddr *to, socklen_t len)
     struct pollfd p = {.fd = fd, .events = POLLOUT};
     if (connect(fd, to, len) == 0)
         return 0;
-    if (errno == EINPROGRESS && poll(&p, 1, 0) == 1 && p.revents == POLLOUT)
+    int error = errno; // poll has its own: a signal is no end of the connection
+    if (error == EINPROGRESS && poll(&p, 1, 0) == 1 && p.revents == POLLOUT)
         return 0;
-    return errno;
+    return error;
 }
 
 int dial(struct pulse *pulse, const struct sockaddr *to, socklen_t len, int type,
@@ -35,7 +36,9 @@ int dial(struct pulse *pulse, const struct sockaddr *to, socklen_t len, int type
         return -errno;
     uint64_t begun = pulse_own_begin(pulse);
     int error = begin(fd, to, len);
-    pulse_own_end(pulse, begun, error == 0 && type == SOCK_STREAM, clock_mono_ns(&c));
+    // One at a path is none the kernel's program counts: what it counted meanwhile is others'.
+    bool counted = error == 0 && type == SOCK_STREAM && to->sa_family != AF_UNIX;
+    pulse_own_end(pulse, begun, counted, clock_mono_ns(&c));
     if (error && error != EINPROGRESS && !(error == EAGAIN && to->sa_family == AF_UNIX)) {
         close(fd);
         return -error;

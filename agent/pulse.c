@@ -150,13 +150,14 @@ void pulse_own_end(struct pulse *p, uint64_t begun, bool connected, int64_t now_
     // First asked to be woken, then counted: what others have accepted meanwhile is in one of the two.
     if (p->quiet)
         __atomic_store_n(&p->head->watched, 1, __ATOMIC_SEQ_CST);
-    uint64_t n = accepted(p) - begun;
-    if (connected && n > 0) {
+    // All since the last look is theirs, not only since begun: the program counts, and then looks whether it
+    // is to wake us. Who was counted just before we began found us not to be woken.
+    uint64_t n = accepted(p);
+    if (connected && n != begun) {
         p->own++;
         p->accepted++;
-        n--;
     }
-    if (n > 0)
+    if (n != p->accepted)
         pulse_seen(p, now_ns);
 }
 

@@ -146,6 +146,19 @@ static void others_meanwhile(void)
     CU_ASSERT_FALSE(pulse_is_quiet(&w.pulse));
 }
 
+// The program counts, and then looks whether it is to wake us: in between we began to connect.
+static void others_just_before(void)
+{
+    open_world();
+    w.pulse.head = &w.head;
+    looks(5 * NS_PER_S);
+    w.head.accepted++;
+    probes(1, true);
+    CU_ASSERT_FALSE(pulse_is_quiet(&w.pulse));
+    CU_ASSERT_EQUAL(w.woken, 1);
+    CU_ASSERT_EQUAL(pulse_own(&w.pulse), 1);
+}
+
 static void unhooked(void)
 {
     int other = 0;
@@ -169,6 +182,8 @@ static const struct test TESTS[] = {
     {"a wake-up that was lost costs half a second at most", lost},
     {"what a service accepts from our own probe wakes nobody", own},
     {"what others have accepted meanwhile does", others_meanwhile},
+    {"what others have accepted just before does, though the kernel found us not to be woken",
+        others_just_before},
     {"who has gone is not woken", unhooked},
 };
 
