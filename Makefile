@@ -154,7 +154,8 @@ $(G)/bpf/%.o: agent/bpf/%.bpf.c $(wildcard agent/bpf/*.h agent/*_slot.h agent/la
 	@echo "  BPF   $<"
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I. -idirafter /usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<
 $(G)/bpf/%.skel.h: $(G)/bpf/%.o
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@.new && mv $@.new $@
+	$(Q)$(BPFTOOL) gen object $(@:.skel.h=.linked.o) $< # without what is for debuggers, half of it
+	$(Q)$(BPFTOOL) gen skeleton $(@:.skel.h=.linked.o) name $*_bpf >$@.new && mv $@.new $@
 
 # --- the page: bundled by esbuild, compressed, embedded --------------------------------------
 WEB_SRC := $(wildcard web/*.html web/*.json web/*.mjs web/src/* web/src/*/*)
