@@ -81,6 +81,11 @@ static void on_start(void *ctx, int64_t due_ns, int64_t at_ns)
     if (!p->session && p->config->dialogue && p->config->dialogue->kept &&
         p->config->words.user)
         p->session = probe_session_new(p); // without memory the next turn tries again
+    // Ahead of its turn nothing is left out: one in flight may end until then.
+    if (at_ns < p->due_ns && probe_is_full(p)) {
+        loop_timer_set(p->timer, p->due_ns);
+        return;
+    }
     // What was missed by whole intervals (the host stalled) is skipped, not made up for in a bunch.
     int64_t behind = at_ns > p->due_ns ? (at_ns - p->due_ns) / step : 0;
     p->skipped += (uint64_t)behind;

@@ -156,6 +156,14 @@ static struct probe_attempt *attempt_of(struct probe *p)
     return NULL;
 }
 
+bool probe_is_full(const struct probe *p)
+{
+    int n = 0;
+    while (n < PROBE_FLIGHTS && p->attempts[n] && p->attempts[n]->active)
+        n++;
+    return n == PROBE_FLIGHTS;
+}
+
 static void ask(struct probe_attempt *a)
 {
     struct probe *p = a->probe;

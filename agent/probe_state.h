@@ -89,6 +89,7 @@ void probe_pass_on(struct probe *p);
 // --- probe_attempt.c
 // Asks now for the turn of intended_ns. False: as many are in flight as may be.
 bool probe_ask(struct probe *p, int64_t intended_ns, int64_t at_ns);
+bool probe_is_full(const struct probe *p);        // as many are
 void probe_attempt_free(struct probe_attempt *a); // NULL allowed
 
 // --- probe_series.c

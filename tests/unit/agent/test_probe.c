@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The probe engine on a real loop against sockets of our own.
 #include "agent/probe.h"
+#include "agent/probe_state.h"
 #include "tests/lib/run.h"
 #include "wire/tocsin.pb-c.h"
 #include <arpa/inet.h>
@@ -492,6 +493,30 @@ static void a_reload_takes_one_out_of_a_train(void)
     close_world();
 }
 
+// Each question of b ends by its timeout when its third turn after that comes, and not ahead of it.
+static void ahead_of_its_turn_none_is_left_out(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    char text[256];
+    int hangs = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_EQUAL_FATAL(bind(hangs, (struct sockaddr *)&at, len), 0);
+    CU_ASSERT_EQUAL_FATAL(listen(hangs, 64), 0);
+    getsockname(hangs, (struct sockaddr *)&at, &len);
+    snprintf(text, sizeof(text),
+        "probes: [{name: a, http: 'http://127.0.0.1:PORT/', every: 100ms}, {name: b, tcp: "
+        "'127.0.0.1:%d', expect: y, every: 100ms, timeout: 300ms}]\n",
+        ntohs(at.sin_port));
+    open_world(true, text);
+    w.answer = "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n";
+    w.wanted = 20;
+    turn_until(wanted_accepted);
+    const struct probe *b = w.probes->all[1];
+    CU_ASSERT_TRUE(b->skipped < 3); // a busy machine may cost one; it was every fourth
+    close_world();
+    close(hangs);
+}
+
 int main(void)
 {
     static const struct test TESTS[] = {
@@ -514,6 +539,7 @@ int main(void)
             an_answer_gives_the_next_of_the_train_its_turn},
         {"without an answer the next has its own turn",
             without_an_answer_the_next_has_its_own_turn},
+        {"ahead of its turn none is left out", ahead_of_its_turn_none_is_left_out},
         {"a reload takes one out of a train", a_reload_takes_one_out_of_a_train},
     };
     return test_main("probe", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
