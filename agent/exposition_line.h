@@ -50,6 +50,11 @@ static inline bool take(struct line *l, char c)
     return true;
 }
 
+static inline struct span rest_of(const struct line *l)
+{
+    return (struct span){l->at, (size_t)(l->end - l->at)};
+}
+
 static inline struct span take_word(struct line *l)
 {
     const char *s = l->at;

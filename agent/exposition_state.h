@@ -4,6 +4,7 @@
 #include "agent/expo.h"
 #include "agent/exposition.h"
 #include "base/arena.h"
+#include "base/span.h"
 #include "wire/field.h"
 
 enum family_type {
@@ -22,11 +23,6 @@ struct family {
     char name[EXPOSITION_NAME_MAX + 1];
     size_t len;
     enum family_type type;
-};
-
-struct span {
-    const char *at;
-    size_t len;
 };
 
 struct exposition {

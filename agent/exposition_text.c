@@ -147,11 +147,6 @@ static int openmetrics_sample(struct exposition *x, struct line *l, struct err *
 
 // --- what is said of families ------------------------------------------------------------------------
 
-static bool is(struct span s, const char *word)
-{
-    return s.len == strlen(word) && memcmp(s.at, word, s.len) == 0;
-}
-
 static bool type_of(const struct exposition *x, struct span word, enum family_type *ret)
 {
     static const struct {
@@ -164,7 +159,7 @@ static bool type_of(const struct exposition *x, struct span word, enum family_ty
         {"gaugehistogram", FAMILY_GAUGE_HISTOGRAM, false, true},
         {"info", FAMILY_INFO, false, true}, {"stateset", FAMILY_STATESET, false, true}};
     for (size_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++)
-        if (is(word, TYPES[i].name) &&
+        if (span_is(word, TYPES[i].name) &&
             (x->format == EXPOSITION_TEXT ? TYPES[i].text : TYPES[i].openmetrics)) {
             *ret = TYPES[i].type;
             return true;
@@ -206,7 +201,7 @@ static int metadata(struct exposition *x, struct line *l, char what, struct err 
     if (x->format == EXPOSITION_OPENMETRICS && (l->at == l->end || *l->at != ' '))
         return exposition_bad(x, err, "a blank is wanted behind the name of the metric");
     l->at += l->at < l->end;
-    struct span text = {l->at, (size_t)(l->end - l->at)};
+    struct span text = rest_of(l);
     if (what == 'T')
         return set_type(x, name, text, err);
     if (what == 'U' && text.len && !unit_ends(name, text))
@@ -217,18 +212,13 @@ static int metadata(struct exposition *x, struct line *l, char what, struct err 
     return 0;
 }
 
-static bool begins(const struct line *l, const char *word)
-{
-    size_t n = strlen(word);
-    return (size_t)(l->end - l->at) >= n && memcmp(l->at, word, n) == 0;
-}
-
 static int text_comment(struct exposition *x, struct line *l, struct err *err)
 {
     if (l->at == l->end || !blank(*l->at))
         return 0;
     skip_blanks(l);
-    if ((!begins(l, "HELP") && !begins(l, "TYPE")) || l->end - l->at < 5 || !blank(l->at[4]))
+    if ((!span_begins(rest_of(l), "HELP") && !span_begins(rest_of(l), "TYPE")) ||
+        l->end - l->at < 5 || !blank(l->at[4]))
         return 0;
     char what = *l->at;
     l->at += 4;
@@ -238,11 +228,12 @@ static int text_comment(struct exposition *x, struct line *l, struct err *err)
 
 static int openmetrics_comment(struct exposition *x, struct line *l, struct err *err)
 {
-    if (is((struct span){l->at, (size_t)(l->end - l->at)}, " EOF")) {
+    if (span_is(rest_of(l), " EOF")) {
         x->ended = true;
         return 0;
     }
-    if (!begins(l, " HELP ") && !begins(l, " TYPE ") && !begins(l, " UNIT "))
+    if (!span_begins(rest_of(l), " HELP ") && !span_begins(rest_of(l), " TYPE ") &&
+        !span_begins(rest_of(l), " UNIT "))
         return exposition_bad(x, err, "OpenMetrics knows no such comment");
     char what = l->at[1];
     l->at += 6;

@@ -3,6 +3,7 @@
 // the first line. Source: chapter 9.1 of HAProxy's management guide; names as its own exporter has them.
 #include "agent/page.h"
 #include "base/num.h"
+#include "base/span.h"
 #include "wire/name.h"
 #include <stdio.h>
 #include <string.h>
@@ -56,18 +57,14 @@ static const struct {
 enum { PXNAME, SVNAME, TYPE, STATUS, N_KEYS };
 static const char *const KEYS[N_KEYS] = {"pxname", "svname", "type", "status"};
 
-struct cell {
-    const char *at;
-    size_t len;
-};
 struct columns {
     int key[N_KEYS], field[N_FIELDS]; // -1: not there
 };
 
 // The next cell of a line; what is quoted comes without its quotes, a doubled quote as it stands.
-static struct cell next_cell(const char **at, const char *end)
+static struct span next_cell(const char **at, const char *end)
 {
-    struct cell c = {*at, 0};
+    struct span c = {*at, 0};
     const char *p = *at;
     if (p < end && *p == '"') {
         c.at = ++p;
@@ -85,17 +82,6 @@ static struct cell next_cell(const char **at, const char *end)
     return c;
 }
 
-static bool is(struct cell c, const char *text)
-{
-    return c.len == strlen(text) && memcmp(c.at, text, c.len) == 0;
-}
-
-static bool begins(struct cell c, const char *text)
-{
-    size_t n = strlen(text);
-    return c.len >= n && memcmp(c.at, text, n) == 0;
-}
-
 static bool read_header(const char *at, const char *end, struct columns *ret)
 {
     for (size_t i = 0; i < N_KEYS; i++)
@@ -106,12 +92,12 @@ static bool read_header(const char *at, const char *end, struct columns *ret)
         return false;
     at += 2;
     for (int column = 0; at < end && column < COLUMNS_MAX; column++) {
-        struct cell c = next_cell(&at, end);
+        struct span c = next_cell(&at, end);
         for (size_t i = 0; i < N_KEYS; i++)
-            if (is(c, KEYS[i]))
+            if (span_is(c, KEYS[i]))
                 ret->key[i] = column;
         for (size_t i = 0; i < N_FIELDS; i++)
-            if (is(c, FIELDS[i].column))
+            if (span_is(c, FIELDS[i].column))
                 ret->field[i] = column;
     }
     for (size_t i = 0; i < N_KEYS; i++)
@@ -120,7 +106,7 @@ static bool read_header(const char *at, const char *end, struct columns *ret)
     return true;
 }
 
-static bool label_text(struct cell c, char ret[NAME_MAX_ + 1])
+static bool label_text(struct span c, char ret[NAME_MAX_ + 1])
 {
     if (!c.len || c.len > NAME_MAX_ || memchr(c.at, '\0', c.len))
         return false;
@@ -130,16 +116,16 @@ static bool label_text(struct cell c, char ret[NAME_MAX_ + 1])
 }
 
 // One series for each state, as the exporter has it: 1 for the one it is in.
-static void write_status(const char *name, struct cell status, int row,
+static void write_status(const char *name, struct span status, int row,
     struct wire_label *labels, size_t n, const struct page_sink *sink)
 {
     static const char *const STATES[] = {"DOWN", "UP", "MAINT", "DRAIN", "NOLB"};
     size_t n_states = row == SERVER ? 5 : 2;
     for (size_t i = 0; i < n_states; i++) {
-        bool in = begins(status, STATES[i]);
+        bool in = span_begins(status, STATES[i]);
         if (i == 1)
-            in = in || begins(status, "OPEN") || begins(status, "FULL") ||
-                 begins(status, "no check");
+            in = in || span_begins(status, "OPEN") || span_begins(status, "FULL") ||
+                 span_begins(status, "no check");
         labels[n] = (struct wire_label){"state", STATES[i]};
         sink->value(sink->ctx, name, labels, n + 1, SERIES_STATE, "1", in);
     }
@@ -153,7 +139,7 @@ static void read_row(const char *at, const char *end, const struct columns *colu
         int row;
     } TYPES[] = {{"0", "haproxy_frontend_", FRONTEND}, {"1", "haproxy_backend_", BACKEND},
         {"2", "haproxy_server_", SERVER}};
-    struct cell cells[COLUMNS_MAX];
+    struct span cells[COLUMNS_MAX];
     int n_cells = 0;
     char proxy[NAME_MAX_ + 1], server[NAME_MAX_ + 1], name[WIRE_NAME_MAX];
     while (at < end && n_cells < COLUMNS_MAX)
@@ -162,7 +148,7 @@ static void read_row(const char *at, const char *end, const struct columns *colu
         if (columns->key[i] >= n_cells)
             return;
     size_t t = 0;
-    while (t < 3 && !is(cells[columns->key[TYPE]], TYPES[t].type))
+    while (t < 3 && !span_is(cells[columns->key[TYPE]], TYPES[t].type))
         t++;
     if (t == 3 || !label_text(cells[columns->key[PXNAME]], proxy) ||
         !label_text(cells[columns->key[SVNAME]], server))

@@ -10,7 +10,7 @@ void statsd_key_init(struct statsd_key *k)
     k->too_many = false;
 }
 
-void statsd_key_tag(struct statsd_key *k, struct statsd_text name, struct statsd_text value)
+void statsd_key_tag(struct statsd_key *k, struct span name, struct span value)
 {
     if (k->n_tags == STATSD_TAGS_MAX)
         k->too_many = true;
@@ -20,7 +20,7 @@ void statsd_key_tag(struct statsd_key *k, struct statsd_text name, struct statsd
 
 // Copies made Prometheus's: one `_` for each character that may not be in a name. False: no room, or
 // not UTF-8.
-static bool put_name(struct statsd_key *k, struct statsd_text t, bool first)
+static bool put_name(struct statsd_key *k, struct span t, bool first)
 {
     if (k->len + t.len + 2 > STATSD_KEY_MAX)
         return false;
@@ -39,7 +39,7 @@ static bool put_name(struct statsd_key *k, struct statsd_text t, bool first)
     return !high || (!memchr(t.at, '\0', t.len) && rune_text_ok(t.at, t.len));
 }
 
-static bool put_value(struct statsd_key *k, struct statsd_text t)
+static bool put_value(struct statsd_key *k, struct span t)
 {
     if (k->len + t.len + 1 > STATSD_KEY_MAX)
         return false;

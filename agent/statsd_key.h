@@ -11,18 +11,14 @@
  */
 #pragma once
 #include "agent/statsd_line.h"
-
-struct statsd_text {
-    const char *at;
-    size_t len;
-};
+#include "base/span.h"
 
 struct statsd_tag {
-    struct statsd_text name, value;
+    struct span name, value;
 };
 
 struct statsd_key {
-    struct statsd_text name[2]; // two pieces: SignalFx has its tags in the middle
+    struct span name[2]; // two pieces: SignalFx has its tags in the middle
     struct statsd_tag tags[STATSD_TAGS_MAX];
     size_t n_tags;
     bool too_many;
@@ -32,6 +28,6 @@ struct statsd_key {
 };
 
 void statsd_key_init(struct statsd_key *k); // name is the caller's to set
-void statsd_key_tag(struct statsd_key *k, struct statsd_text name, struct statsd_text value);
+void statsd_key_tag(struct statsd_key *k, struct span name, struct span value);
 // Makes text and len, unless they hold already. STATSD_FAULTS, or what is wrong with the line.
 enum statsd_fault statsd_key_make(struct statsd_key *k);

@@ -37,30 +37,25 @@ struct reading {
     struct statsd_key key;
 };
 
-static const struct statsd_text NONE = {"", 0};
+static const struct span NONE = {"", 0};
 
-static struct statsd_text cut(struct statsd_text *rest, char at)
+static struct span cut(struct span *rest, char at)
 {
     const char *end = memchr(rest->at, at, rest->len);
-    struct statsd_text piece = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
-    *rest = end ? (struct statsd_text){end + 1, rest->len - piece.len - 1} : NONE;
+    struct span piece = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
+    *rest = end ? (struct span){end + 1, rest->len - piece.len - 1} : NONE;
     return piece;
-}
-
-static bool is(struct statsd_text t, const char *s)
-{
-    return strlen(s) == t.len && memcmp(t.at, s, t.len) == 0;
 }
 
 // --- tags ----------------------------------------------------------------------------------------
 
-static void read_tags(struct reading *r, struct statsd_text list, char separator)
+static void read_tags(struct reading *r, struct span list, char separator)
 {
     while (list.len) {
-        struct statsd_text tag = cut(&list, ',');
+        struct span tag = cut(&list, ',');
         if (separator == ':' && tag.len && tag.at[0] == '#')
-            tag = (struct statsd_text){tag.at + 1, tag.len - 1};
-        struct statsd_text name = cut(&tag, separator);
+            tag = (struct span){tag.at + 1, tag.len - 1};
+        struct span name = cut(&tag, separator);
         if (!name.len || !tag.len)
             r->faults[STATSD_BAD_TAG]++;
         else
@@ -69,47 +64,47 @@ static void read_tags(struct reading *r, struct statsd_text list, char separator
 }
 
 // What stands before the first colon: the name, with tags in three dialects.
-static void read_name(struct reading *r, struct statsd_text whole)
+static void read_name(struct reading *r, struct span whole)
 {
     const char *open = memchr(whole.at, '[', whole.len),
                *close = memchr(whole.at, ']', whole.len), *end = whole.at + whole.len;
     r->key.name[0] = whole;
     r->key.name[1] = NONE;
     if (open && close && open < close) {
-        read_tags(r, (struct statsd_text){open + 1, (size_t)(close - open) - 1}, '=');
+        read_tags(r, (struct span){open + 1, (size_t)(close - open) - 1}, '=');
         r->key.name[0].len = (size_t)(open - whole.at);
-        r->key.name[1] = (struct statsd_text){close + 1, (size_t)(end - close) - 1};
+        r->key.name[1] = (struct span){close + 1, (size_t)(end - close) - 1};
         return;
     }
     r->faults[STATSD_BAD_TAG] += open || close;
     for (size_t i = 0; i < whole.len && !open && !close; i++)
         if (whole.at[i] == '#' || whole.at[i] == ',') {
             r->key.name[0].len = i;
-            read_tags(r, (struct statsd_text){whole.at + i + 1, whole.len - i - 1}, '=');
+            read_tags(r, (struct span){whole.at + i + 1, whole.len - i - 1}, '=');
             return;
         }
 }
 
 // --- samples -------------------------------------------------------------------------------------
 
-static bool read_number(struct statsd_text t, double *ret)
+static bool read_number(struct span t, double *ret)
 {
     return num_parse(t.at, t.len, ret) && isfinite(*ret);
 }
 
-static bool type_of(struct statsd_text t, enum statsd_type *ret, double *divisor)
+static bool type_of(struct span t, enum statsd_type *ret, double *divisor)
 {
     *divisor = 1;
-    if (is(t, "c")) {
+    if (span_is(t, "c")) {
         *ret = STATSD_COUNTER;
-    } else if (is(t, "g")) {
+    } else if (span_is(t, "g")) {
         *ret = STATSD_GAUGE;
-    } else if (is(t, "h") || is(t, "d")) {
+    } else if (span_is(t, "h") || span_is(t, "d")) {
         *ret = STATSD_TIMER;
-    } else if (is(t, "ms")) {
+    } else if (span_is(t, "ms")) {
         *ret = STATSD_TIMER;
         *divisor = 1000;
-    } else if (is(t, "s")) {
+    } else if (span_is(t, "s")) {
         *ret = STATSD_SET;
     } else {
         return false;
@@ -117,7 +112,7 @@ static bool type_of(struct statsd_text t, enum statsd_type *ret, double *divisor
     return true;
 }
 
-static bool is_time(struct statsd_text t)
+static bool is_time(struct span t)
 {
     size_t i = t.len && t.at[0] == '-';
     size_t digits = t.len - i;
@@ -127,9 +122,9 @@ static bool is_time(struct statsd_text t)
 }
 
 // Everything behind the type. False: the sample does not count.
-static bool read_sections(struct reading *r, struct statsd_text sections, double *rate)
+static bool read_sections(struct reading *r, struct span sections, double *rate)
 {
-    struct statsd_text rest = sections;
+    struct span rest = sections;
     size_t n = 2;
     // All are looked at before one is believed.
     for (bool more = true; more; n++) {
@@ -140,7 +135,7 @@ static bool read_sections(struct reading *r, struct statsd_text sections, double
         }
     }
     while (sections.len) {
-        struct statsd_text s = cut(&sections, '|'), body = {s.at + 1, s.len - 1};
+        struct span s = cut(&sections, '|'), body = {s.at + 1, s.len - 1};
         switch (s.at[0]) {
         case '@':
             if (!read_number(body, rate) || *rate < 0) {
@@ -162,8 +157,8 @@ static bool read_sections(struct reading *r, struct statsd_text sections, double
                 r->faults[STATSD_BAD_SECTION]++;
                 return false;
             }
-            statsd_key_tag(&r->key, (struct statsd_text){"container_id", 12},
-                (struct statsd_text){body.at + 1, body.len - 1});
+            statsd_key_tag(&r->key, (struct span){"container_id", 12},
+                (struct span){body.at + 1, body.len - 1});
             break;
         default: r->faults[STATSD_BAD_SECTION]++; return false;
         }
@@ -172,7 +167,7 @@ static bool read_sections(struct reading *r, struct statsd_text sections, double
 }
 
 static enum statsd_fault read_value(
-    struct statsd_sample *s, struct statsd_text value, double divisor, double rate)
+    struct statsd_sample *s, struct span value, double divisor, double rate)
 {
     if (s->type == STATSD_SET) {
         s->member = value.at;
@@ -192,13 +187,13 @@ static enum statsd_fault read_value(
 }
 
 // "VALUES|TYPE|SECTIONS": values is one, or several with a colon between them.
-static void read_sample(struct reading *r, struct statsd_text sample)
+static void read_sample(struct reading *r, struct span sample)
 {
     double divisor, rate = 1;
     struct statsd_sample s = {.times = 1};
-    struct statsd_text values = cut(&sample, '|');
+    struct span values = cut(&sample, '|');
     bool sections = memchr(sample.at, '|', sample.len) != NULL;
-    struct statsd_text type = cut(&sample, '|');
+    struct span type = cut(&sample, '|');
     if (!type_of(type, &s.type, &divisor)) {
         r->faults[type.len ? STATSD_BAD_TYPE : STATSD_NO_TYPE]++;
         return;
@@ -214,7 +209,7 @@ static void read_sample(struct reading *r, struct statsd_text sample)
     s.key_len = r->key.len;
     for (bool more = true; more;) {
         more = s.type != STATSD_SET && memchr(values.at, ':', values.len) != NULL;
-        struct statsd_text value = s.type == STATSD_SET ? values : cut(&values, ':');
+        struct span value = s.type == STATSD_SET ? values : cut(&values, ':');
         enum statsd_fault f = read_value(&s, value, divisor, rate);
         if (f != STATSD_FAULTS) {
             r->faults[f]++;
@@ -225,7 +220,7 @@ static void read_sample(struct reading *r, struct statsd_text sample)
     }
 }
 
-static bool has_tags(struct statsd_text t)
+static bool has_tags(struct span t)
 {
     for (size_t i = 0; i + 1 < t.len; i++)
         if (t.at[i] == '|' && t.at[i + 1] == '#')
@@ -237,7 +232,7 @@ size_t statsd_line(const char *line, size_t len, uint64_t faults[static STATSD_F
     statsd_fn *fn, void *ctx)
 {
     struct reading r;
-    struct statsd_text rest = {line, len};
+    struct span rest = {line, len};
     if (!len)
         return 0;
     r.faults = faults;
@@ -250,7 +245,7 @@ size_t statsd_line(const char *line, size_t len, uint64_t faults[static STATSD_F
         return 0;
     }
     bool colon = memchr(line, ':', len) != NULL;
-    struct statsd_text whole = cut(&rest, ':');
+    struct span whole = cut(&rest, ':');
     if (!colon || !whole.len) {
         faults[STATSD_MALFORMED_LINE]++;
         return 0;
