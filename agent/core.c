@@ -12,6 +12,7 @@
 #include "agent/repair_relay.h"
 #include "agent/schedule.h"
 #include "agent/self.h"
+#include "agent/session.h"
 #include "agent/spool.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -32,8 +33,7 @@ struct core {
     struct agent_config *config; // in force; that of the start is options->config
     struct agentid id;
     struct env env;
-    struct wire_session session;
-    struct wire_sampler session_samplers[WIRE_SAMPLERS_MAX];
+    struct session session;
     struct spool *spool;
     struct feed *feed;
     struct schedule *schedule;
@@ -205,24 +205,11 @@ static void on_signal(void *ctx, int sig)
 
 static int open_identity(struct core *c, struct err *err)
 {
-    static const char *const CAPABILITIES[] = {WIRE_CAPABILITY_REPAIRS};
     int rc = agentid_open(c->config->state_dir, c->env.proc, &c->id, err);
-    if (rc < 0)
-        return rc;
-    c->session = (struct wire_session){.epoch = c->id.epoch,
-        .nonce = c->id.nonce,
-        .host = c->config->host,
-        .version = TOCSIN_VERSION,
-        .protocol_min = WIRE_PROTOCOL,
-        .protocol_max = WIRE_PROTOCOL,
-        .labels = c->config->labels,
-        .n_labels = c->config->n_labels,
-        .samplers = c->session_samplers,
-        .capabilities = CAPABILITIES,
-        .n_capabilities = c->options->executor.fd == -1 ? 0 : 1};
-    memcpy(c->session.agent_id, c->id.id, sizeof(c->session.agent_id));
-    memcpy(c->session.boot_id, c->id.boot_id, sizeof(c->session.boot_id));
-    return 0;
+    if (rc == 0)
+        session_init(
+            &c->session, &c->id, c->config, TOCSIN_VERSION, c->options->executor.fd != -1);
+    return rc;
 }
 
 static int open_samplers(struct core *c)
@@ -250,7 +237,8 @@ static int open_push(struct core *c, struct err *err)
         .demand = on_demand,
         .told = on_told,
         .ctx = c};
-    c->push = push_new(c->env.loop, c->transfers, c->spool, &c->env.clock, &c->session, &o, &h);
+    c->push =
+        push_new(c->env.loop, c->transfers, c->spool, &c->env.clock, &c->session.wire, &o, &h);
     if (!c->push) {
         err_set(err, "cannot set up the connection to %s", cfg->collector);
         return -EINVAL;
@@ -261,12 +249,10 @@ static int open_push(struct core *c, struct err *err)
 static void announce(struct core *c)
 {
     size_t available = 0, n = schedule_count(c->schedule);
+    session_samplers(&c->session, c->schedule);
     for (size_t i = 0; i < n; i++) {
         const struct sampler *s = schedule_at(c->schedule, i);
         available += s->available;
-        if (i < WIRE_SAMPLERS_MAX)
-            c->session_samplers[c->session.n_samplers++] =
-                (struct wire_sampler){s->ops->name, s->interval_ms};
         if (!s->available)
             log_warn(
                 "sampler_unavailable", "sampler=%s reason=%s", s->ops->name, log_q(s->reason));
