@@ -221,8 +221,8 @@ ${host ? `host: ${host}\n` : ""}${config}`,
     return j.data.result;
   }
 
-  /** nginx with its own prefix; one worker process and a master. Returns {port, child, kill()}. */
-  async nginx({ port, body = "ok" } = {}) {
+  /** nginx with its own prefix; worker processes and a master; `upstream`: a port it asks for the page. Returns {port, child, kill()}. */
+  async nginx({ port, body = "ok", upstream } = {}) {
     port ??= await freePort();
     const p = join(this.dir, `nginx-${port}`);
     for (const d of ["logs", "html", "tmp"]) mkdirSync(join(p, d), { recursive: true });
@@ -234,7 +234,7 @@ events { worker_connections 1024; }
 http {
   access_log off; default_type text/plain;
   client_body_temp_path ${p}/tmp/a; proxy_temp_path ${p}/tmp/b; fastcgi_temp_path ${p}/tmp/c; uwsgi_temp_path ${p}/tmp/d; scgi_temp_path ${p}/tmp/e;
-  server { listen 127.0.0.1:${port}; root ${p}/html; }
+  server { listen 127.0.0.1:${port}; root ${p}/html; ${upstream ? `location / { proxy_pass http://127.0.0.1:${upstream}; }` : ""} }
 }
 `,
     );
