@@ -444,8 +444,13 @@ static __always_inline void client_answered(const struct latency_shared *m, stru
         return;
     }
     if (x->phase == PHASE_FINISH) {
-        if (x->arrived)
+        if (x->arrived) {
             x->next = now;
+        } else if (!x->finished && tp->write_seq - x->mark_seq > LATENCY_TLS_FINISHED) {
+            // TLS 1.2: the end of the handshake, answered before sock_send_length is told of it.
+            x->phase = PHASE_OPEN;
+            x->write_seq = tp->write_seq;
+        }
         return;
     }
     begun = x->arrived;
