@@ -56,6 +56,7 @@ static void on_done(struct transfer *t, CURLcode result)
     } else {
         phases(a->request.easy, r.phases);
         r.phases[PHASE_RESOLVE] = a->attempt.resolve_s;
+        r.phases[PHASE_CONNECT] += a->request.connect_s;
         if (probe_config_tls(c))
             r.cert_expiry = request_cert_expiry(&a->request);
         r.class = CLASS_STATUS;
@@ -77,7 +78,7 @@ static void on_done(struct transfer *t, CURLcode result)
 static bool setup(struct http_attempt *a, const struct probe_config *c)
 {
     CURLcode rc;
-    if (!request_setup(&a->request, c, probe_env(a->attempt.probe)->pulse, on_done, on_body, a))
+    if (!request_setup(&a->request, c, probe_env(a->attempt.probe), on_done, on_body, a))
         return false;
     CURL *easy = a->request.easy;
     buf_init(&a->body, BODY_LOOKED_AT + 1);

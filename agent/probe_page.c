@@ -111,7 +111,7 @@ static void on_done(struct transfer *t, CURLcode result)
 
 static bool setup(struct page_attempt *a, const struct probe_config *c)
 {
-    if (!request_setup(&a->request, c, probe_env(a->attempt.probe)->pulse, on_done, on_body, a))
+    if (!request_setup(&a->request, c, probe_env(a->attempt.probe), on_done, on_body, a))
         return false;
     buf_init(&a->body, c->page->limit_bytes);
     CURLcode rc = CURLE_OK;

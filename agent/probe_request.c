@@ -2,9 +2,12 @@
 #include "agent/probe_request.h"
 #include "agent/dial.h"
 #include "agent/talk.h"
+#include "base/clock.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,32 +63,71 @@ enum probe_class request_failed(
     return class_of(r, result);
 }
 
+static void hang_up(struct request *r)
+{
+    loop_io_del(r->io);
+    r->io = NULL;
+    if (r->dialed)
+        close(r->fd);
+    r->dialed = false;
+}
+
 // libcurl connects it once more, and hears that it is connected; of one that still waits it would hear
 // "already", which it takes for a failure.
 static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
 {
     struct request *r = ctx;
-    bool is_there;
     (void)purpose;
-    if (dial_is_here(&to->addr)) {
-        int fd = dial(r->pulse, &to->addr, to->addrlen, to->socktype, &is_there);
-        r->refused = fd < 0 ? -fd : 0;
-        if (fd < 0)
-            return CURL_SOCKET_BAD;
-        if (is_there)
-            return fd;
-        close(fd);
-    }
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    if (r->refused)
+        return CURL_SOCKET_BAD;
+    if (!r->dialed)
+        return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    r->dialed = false;
+    return r->fd;
 }
 
-bool request_setup(struct request *r, const struct probe_config *c, struct pulse *pulse,
+static bool go(struct request *r)
+{
+    r->connect_s = (double)(clock_mono_ns(&r->env->clock) - r->begun_ns) / 1e9;
+    return transfer_start(r->transfers, r->easy, &r->transfer) == 0;
+}
+
+static void on_connected(void *ctx, int fd, uint32_t events)
+{
+    struct request *r = ctx;
+    socklen_t len = sizeof(r->refused);
+    (void)events;
+    loop_io_del(r->io);
+    r->io = NULL;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &r->refused, &len) == -1)
+        r->refused = errno;
+    if (r->refused)
+        hang_up(r);
+    if (!go(r))
+        r->transfer.done(&r->transfer, CURLE_OUT_OF_MEMORY);
+}
+
+// False: memory. A refusal is told by libcurl, as any other.
+static bool connect_here(struct request *r, const struct endpoint *to)
+{
+    bool is_there = false;
+    int fd = dial(r->env->pulse, &to->to.any, to->len, SOCK_STREAM, &is_there);
+    r->refused = fd < 0 ? -fd : 0;
+    r->dialed = fd >= 0;
+    r->fd = fd;
+    if (fd < 0 || is_there)
+        return go(r);
+    r->io = loop_io_add(r->env->loop, fd, EPOLLOUT, on_connected, r);
+    return r->io != NULL;
+}
+
+bool request_setup(struct request *r, const struct probe_config *c, struct env *env,
     void (*done)(struct transfer *t, CURLcode result),
     size_t (*body)(char *data, size_t size, size_t n, void *ctx), void *ctx)
 {
     CURLcode rc = CURLE_OK;
     r->transfer.done = done;
-    r->pulse = pulse;
+    r->env = env;
     r->easy = curl_easy_init();
     if (!r->easy)
         return false;
@@ -140,18 +182,25 @@ static bool tell_address(
 bool request_start(struct request *r, struct transfers *m, const struct probe_config *c,
     const struct endpoint *to)
 {
+    hang_up(r);
     r->error[0] = 0;
     r->refused = 0;
-    return tell_address(r, c, to) && transfer_start(m, r->easy, &r->transfer) == 0;
+    r->transfers = m;
+    r->begun_ns = clock_mono_ns(&r->env->clock);
+    if (!tell_address(r, c, to))
+        return false;
+    return dial_is_here(&to->to.any) ? connect_here(r, to) : go(r);
 }
 
 void request_stop(struct request *r, struct transfers *m)
 {
     transfer_stop(m, r->easy);
+    hang_up(r);
 }
 
 void request_free(struct request *r)
 {
+    hang_up(r);
     curl_easy_cleanup(r->easy);
     curl_slist_free_all(r->address);
 }

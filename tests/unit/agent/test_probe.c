@@ -5,6 +5,7 @@
 #include "tests/lib/run.h"
 #include "wire/tocsin.pb-c.h"
 #include <arpa/inet.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -517,6 +518,39 @@ static void ahead_of_its_turn_none_is_left_out(void)
     close(hangs);
 }
 
+static uint32_t dropped(int fd)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof(info);
+    CU_ASSERT_EQUAL(getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len), 0);
+    return info[SK_MEMINFO_DROPS];
+}
+
+// What it counts as dropped is what its clients suffer: we are one of them, once.
+static void a_full_queue_is_knocked_at_once(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    char text[256];
+    int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_EQUAL_FATAL(bind(full, (struct sockaddr *)&at, len), 0);
+    CU_ASSERT_EQUAL_FATAL(listen(full, 0), 0);
+    getsockname(full, (struct sockaddr *)&at, &len);
+    CU_ASSERT_EQUAL_FATAL(connect(other, (struct sockaddr *)&at, len), 0);
+    snprintf(text, sizeof(text),
+        "probes: [{name: a, http: 'http://127.0.0.1:%d/', every: 1h, slow: 50ms, timeout: 4s}]\n",
+        ntohs(at.sin_port));
+    open_world(true, text);
+    turn_until(one_event); // no answer for 50 ms
+    CU_ASSERT_EQUAL(dropped(full), 1);
+    close(other);
+    close(full);
+    turn_until(two_events); // the kernel asks again within a second
+    CU_ASSERT_STRING_EQUAL(w.details[1], "probe a: not connected: connection refused");
+    close_world();
+}
+
 int main(void)
 {
     static const struct test TESTS[] = {
@@ -540,6 +574,7 @@ int main(void)
         {"without an answer the next has its own turn",
             without_an_answer_the_next_has_its_own_turn},
         {"ahead of its turn none is left out", ahead_of_its_turn_none_is_left_out},
+        {"a full queue is knocked at once", a_full_queue_is_knocked_at_once},
         {"a reload takes one out of a train", a_reload_takes_one_out_of_a_train},
     };
     return test_main("probe", TESTS, sizeof(TESTS) / sizeof(TESTS[0]));
