@@ -210,31 +210,17 @@ static void on_wake(struct lane *l)
 
 // --- sending ---------------------------------------------------------------------------------
 
-// The frames as they go out. What had to be unpacked lies in *ret_room, the caller's to free. 0, -ENOMEM.
-static int unpack(const struct spool_frame *frames, size_t n, const uint8_t **data,
-    size_t *lens, uint8_t **ret_room)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < n; i++)
-        size += frames[i].kept_len == frames[i].len ? 0 : frames[i].len;
-    uint8_t *at = *ret_room = size ? malloc(size) : NULL;
-    if (size && !at)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        data[i] = spool_bytes_of(&frames[i], at);
-        lens[i] = data[i] ? frames[i].len : 0;
-        at += data[i] == at && at ? frames[i].len : 0;
-    }
-    return 0;
-}
-
 static void post(struct stream *s, const struct spool_frame *frames, size_t n)
 {
     struct pusher *p = s->p;
     const uint8_t *data[FRAMES_PER_BODY];
     size_t lens[FRAMES_PER_BODY];
-    uint8_t *room;
-    int rc = unpack(frames, n, data, lens, &room);
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        data[i] = spool_bytes_of(p->spool, frames[i].seq);
+        lens[i] = frames[i].len;
+        rc = data[i] ? 0 : -ENOMEM;
+    }
     struct wire_session session = *p->session;
     session.newest_seq = spool_newest(p->spool);
     session.oldest_seq = spool_oldest(p->spool);
@@ -248,7 +234,6 @@ static void post(struct stream *s, const struct spool_frame *frames, size_t n)
     s->last = n ? frames[n - 1].seq : 0;
     if (rc == 0)
         rc = push_encode(&session, &meta, data, lens, n, &s->lane.body);
-    free(room);
     p->stats.bodies += rc == 0;
     if (rc == 0)
         rc = lane_send(&s->lane);

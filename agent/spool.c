@@ -5,26 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RUN_PACK_MIN 256 // bytes below which a run is not worth it
+
+// From a key frame to the next one.
+struct run {
+    uint8_t *block;    // NULL: the newest, its bytes are in spool.open
+    size_t len;        // of block
+    size_t whole;      // unpacked; len: it is not packed
+    uint8_t *unpacked; // lent out since the last add
+};
+
 struct entry {
     uint64_t seq;
     int64_t made_ns;
-    uint32_t at, len, kept_len, samples;
+    struct run *run;                 // the run's frames share it
+    uint32_t at;                     // in its run, unpacked
+    uint32_t len, kept_len, samples; // kept_len < len: it is packed by itself
     bool key, delivered;
 };
 
-/*
- * Bytes: a frame lies in one piece; one that does not fit before the end starts again at 0.
- *
- *     [ newest ...head |  free  | tail oldest ... |gap]
- */
+// What was unpacked for who asked.
+struct lent {
+    struct lent *next;
+    uint8_t bytes[];
+};
+
 struct spool {
-    uint8_t *bytes;
-    size_t cap, max, used;
-    size_t run;  // bytes since the last key frame, without it
-    size_t head; // where the next frame goes
+    uint8_t *open; // the newest run's bytes; room is kept for the next one's
+    size_t open_len, open_cap;
+    size_t max, used;
+    size_t run; // bytes since the last key frame, without it
     int64_t max_age_ns;
     struct entry *entries; // ring of SPOOL_FRAMES, grown by doubling
     size_t first, n, entries_cap;
+    struct lent *lent;
     bool broken; // the last frame was not kept
     uint64_t dropped_frames, dropped_samples;
 };
@@ -39,18 +53,41 @@ struct spool *spool_new(size_t max_bytes, int64_t max_age_ns)
     return s;
 }
 
+static struct entry *entry_at(const struct spool *s, size_t i)
+{
+    return &s->entries[(s->first + i) & (s->entries_cap - 1)];
+}
+
+static void run_free(struct run *r)
+{
+    free(r->block);
+    free(r);
+}
+
+static void take_back(struct spool *s)
+{
+    if (!s->lent)
+        return;
+    while (s->lent) {
+        struct lent *next = s->lent->next;
+        free(s->lent);
+        s->lent = next;
+    }
+    for (size_t i = 0; i < s->n; i++)
+        entry_at(s, i)->run->unpacked = NULL;
+}
+
 void spool_free(struct spool *s)
 {
     if (!s)
         return;
-    free(s->bytes);
+    take_back(s);
+    for (size_t i = 0; i < s->n; i++)
+        if (entry_at(s, i)->key)
+            run_free(entry_at(s, i)->run);
+    free(s->open);
     free(s->entries);
     free(s);
-}
-
-static struct entry *entry_at(const struct spool *s, size_t i)
-{
-    return &s->entries[(s->first + i) & (s->entries_cap - 1)];
 }
 
 // The first run: up to the second key frame held, or all.
@@ -64,56 +101,76 @@ static size_t run_length(const struct spool *s)
 
 static void evict_run(struct spool *s)
 {
+    struct run *r = entry_at(s, 0)->run;
     for (size_t n = run_length(s); n > 0; n--) {
         struct entry *e = entry_at(s, 0);
         if (!e->delivered) {
             s->dropped_frames++;
             s->dropped_samples += e->samples;
         }
-        s->used -= e->kept_len;
         s->first = (s->first + 1) & (s->entries_cap - 1);
         s->n--;
     }
-    if (s->n == 0)
-        s->head = 0;
+    s->used -= r->block ? r->len : s->open_len;
+    if (!r->block)
+        s->open_len = 0;
+    run_free(r);
 }
 
-// Where len bytes fit in one piece, or SIZE_MAX.
-static size_t place(const struct spool *s, size_t len)
+// By LZ4 on the heap, when that saves at least a tenth. 0: *ret is NULL where it does not; -ENOMEM.
+static int pack(const uint8_t *data, size_t len, size_t min, uint8_t **ret, size_t *ret_len)
 {
-    if (s->n == 0)
-        return len <= s->cap ? 0 : SIZE_MAX;
-    size_t tail = entry_at(s, 0)->at;
-    if (s->head > tail) {
-        if (s->head + len <= s->cap)
-            return s->head;
-        return len < tail ? 0 : SIZE_MAX;
-    }
-    return s->head + len < tail ? s->head : SIZE_MAX;
-}
-
-// Frames move to the front of a larger block, oldest first.
-static int grow(struct spool *s, size_t want)
-{
-    size_t cap = s->cap ? s->cap : 32u << 10;
-    while (cap < want)
-        cap *= 2;
-    if (cap > s->max)
-        cap = s->max;
-    uint8_t *bytes = malloc(cap);
-    if (!bytes)
+    *ret = NULL;
+    if (len < min || len > LZ4_MAX_INPUT_SIZE)
+        return 0;
+    int room = (int)(len - len / 10);
+    char *packed = malloc((size_t)room);
+    if (!packed)
         return -ENOMEM;
-    size_t at = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        struct entry *e = entry_at(s, i);
-        memcpy(bytes + at, s->bytes + e->at, e->kept_len);
-        e->at = (uint32_t)at;
-        at += e->kept_len;
+    int n = LZ4_compress_default((const char *)data, packed, (int)len, room);
+    if (n <= 0) {
+        free(packed);
+        return 0;
     }
-    free(s->bytes);
-    s->bytes = bytes;
-    s->cap = cap;
-    s->head = at;
+    *ret = (uint8_t *)packed;
+    *ret_len = (size_t)n;
+    return 0;
+}
+
+// The newest run is over: into a block of its own, so that the next one has its place. 0, -ENOMEM.
+static int seal(struct spool *s)
+{
+    if (s->n == 0 || s->open_len == 0)
+        return 0;
+    struct run *r = entry_at(s, s->n - 1)->run;
+    uint8_t *packed;
+    size_t len = s->open_len;
+    if (pack(s->open, s->open_len, RUN_PACK_MIN, &packed, &len) < 0)
+        return -ENOMEM;
+    r->block = malloc(len);
+    if (r->block) {
+        memcpy(r->block, packed ? packed : s->open, len);
+        r->len = len;
+        r->whole = s->open_len;
+        s->used -= s->open_len - len;
+        s->open_len = 0;
+    }
+    free(packed);
+    return r->block ? 0 : -ENOMEM;
+}
+
+static int open_room(struct spool *s, size_t len)
+{
+    size_t cap = s->open_cap;
+    if (s->open_len + len <= cap)
+        return 0;
+    while (cap < s->open_len + len)
+        cap = cap ? cap + cap / 2 : 16u << 10;
+    uint8_t *open = realloc(s->open, cap);
+    if (!open)
+        return -ENOMEM;
+    s->open = open;
+    s->open_cap = cap;
     return 0;
 }
 
@@ -138,85 +195,60 @@ static int entries_room(struct spool *s)
     return 0;
 }
 
-// Packed bytes on the heap, when that saves at least a tenth; NULL: it is kept as it is.
-static uint8_t *pack(const uint8_t *data, size_t len, size_t *ret_len)
-{
-    if (len < SPOOL_PACK_MIN || len > LZ4_MAX_INPUT_SIZE)
-        return NULL;
-    int room = (int)(len - len / 10);
-    char *packed = malloc((size_t)room);
-    int n = packed ? LZ4_compress_default((const char *)data, packed, (int)len, room) : 0;
-    if (n > 0) {
-        *ret_len = (size_t)n;
-        return (uint8_t *)packed;
-    }
-    free(packed);
-    return NULL;
-}
-
-const uint8_t *spool_bytes_of(const struct spool_frame *f, uint8_t *room)
-{
-    if (f->kept_len == f->len)
-        return f->data;
-    int n =
-        LZ4_decompress_safe((const char *)f->data, (char *)room, (int)f->kept_len, (int)f->len);
-    return n == (int)f->len ? room : NULL;
-}
-
 // data: len bytes of a frame that has `whole` unpacked.
 static int keep(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t now_ns,
     const uint8_t *data, size_t len, size_t whole)
 {
-    int rc = 0;
     bool follows = s->n > 0 && !s->broken && seq == spool_newest(s) + 1;
     if ((!key && !follows) || (s->n > 0 && seq <= spool_newest(s)))
-        rc = -EINVAL;
-    else if (len > s->max || len == 0)
-        rc = -EMSGSIZE;
-    while (rc == 0 && s->n > 0 && now_ns - entry_at(s, 0)->made_ns > s->max_age_ns)
+        return -EINVAL;
+    if (len > s->max || len == 0)
+        return -EMSGSIZE;
+    while (s->n > 0 && now_ns - entry_at(s, 0)->made_ns > s->max_age_ns)
         evict_run(s);
+    int rc = key ? seal(s) : 0;
     if (rc == 0)
         rc = entries_room(s);
-    size_t at = SIZE_MAX;
-    while (rc == 0 && (at = place(s, len)) == SIZE_MAX) {
-        // A gap at the end may waste room, so twice the need is looked for before anything goes.
-        if (s->cap < s->max)
-            rc = grow(
-                s, s->used + len + len / 2 > s->cap ? s->used + len + len / 2 : s->cap * 2);
-        else if (s->n > 0)
-            evict_run(s);
-    }
+    while (rc == 0 && s->n > 0 && s->used + len > s->max)
+        evict_run(s);
     // The run this frame belongs to may have gone itself.
     if (rc == 0 && !key && s->n == 0)
         rc = -EMSGSIZE;
-    if (rc < 0) {
-        s->broken = true;
-        s->dropped_frames++;
-        s->dropped_samples += samples;
-        return rc;
-    }
-    memcpy(s->bytes + at, data, len);
+    if (rc == 0)
+        rc = open_room(s, len);
+    struct run *r = rc < 0 ? NULL : key ? calloc(1, sizeof(*r)) : entry_at(s, s->n - 1)->run;
+    if (!r)
+        return rc < 0 ? rc : -ENOMEM;
+    memcpy(s->open + s->open_len, data, len);
     *entry_at(s, s->n++) = (struct entry){.seq = seq,
         .made_ns = now_ns,
-        .at = (uint32_t)at,
+        .run = r,
+        .at = (uint32_t)s->open_len,
         .len = (uint32_t)whole,
         .kept_len = (uint32_t)len,
         .samples = samples,
         .key = key};
-    s->head = at + len;
+    s->open_len += len;
     s->used += len;
     s->run = key ? 0 : s->run + len;
-    s->broken = false;
     return 0;
 }
 
 int spool_add(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t now_ns,
     const uint8_t *data, size_t len)
 {
-    size_t packed_len = len;
-    uint8_t *packed = pack(data, len, &packed_len);
-    int rc = keep(s, seq, key, samples, now_ns, packed ? packed : data, packed_len, len);
+    uint8_t *packed;
+    size_t kept = len;
+    take_back(s);
+    int rc = pack(data, len, SPOOL_PACK_MIN, &packed, &kept);
+    if (rc == 0)
+        rc = keep(s, seq, key, samples, now_ns, packed ? packed : data, kept, len);
     free(packed);
+    s->broken = rc < 0;
+    if (rc < 0) {
+        s->dropped_frames++;
+        s->dropped_samples += samples;
+    }
     return rc;
 }
 
@@ -240,10 +272,38 @@ bool spool_at(const struct spool *s, size_t i, struct spool_frame *ret)
         .delivered = e->delivered,
         .samples = e->samples,
         .made_ns = e->made_ns,
-        .data = s->bytes + e->at,
-        .len = e->len,
-        .kept_len = e->kept_len};
+        .len = e->len};
     return true;
+}
+
+static uint8_t *unpack(struct spool *s, const uint8_t *data, size_t len, size_t whole)
+{
+    struct lent *l = malloc(sizeof(*l) + whole);
+    if (!l)
+        return NULL;
+    if (LZ4_decompress_safe((const char *)data, (char *)l->bytes, (int)len, (int)whole) !=
+        (int)whole) {
+        free(l);
+        return NULL;
+    }
+    l->next = s->lent;
+    s->lent = l;
+    return l->bytes;
+}
+
+const uint8_t *spool_bytes_of(struct spool *s, uint64_t seq)
+{
+    size_t i = spool_find(s, seq);
+    if (i == s->n || entry_at(s, i)->seq != seq)
+        return NULL;
+    const struct entry *e = entry_at(s, i);
+    struct run *r = e->run;
+    if (r->block && r->len < r->whole && !r->unpacked)
+        r->unpacked = unpack(s, r->block, r->len, r->whole);
+    const uint8_t *run = !r->block ? s->open : r->len < r->whole ? r->unpacked : r->block;
+    if (!run || e->kept_len == e->len)
+        return run ? run + e->at : NULL;
+    return unpack(s, run + e->at, e->kept_len, e->len);
 }
 
 uint64_t spool_oldest(const struct spool *s)

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Encoded frames of this session, kept so that a collector that missed some can have them: as
- * bytes in one ring, grown as needed up to a ceiling, oldest out first.
+ * Encoded frames of this session, kept so that a collector that missed some can have them, up to a ceiling
+ * of bytes, oldest out first.
  *
  *     key d d d d key d d d key d d        a frame without the key frame before it says nothing,
- *     `-------------' evicted as one       so frames leave in runs that begin with a key frame
+ *     `---------' `-------' `-----         so frames leave in runs that begin with a key frame
+ *      by LZ4      by LZ4    as they came
  *
- * A large frame, which names series, is kept by LZ4: names are much alike, and a key frame of 20,000
- * series would be larger than all there is room for.
+ * Frames of one run are much alike: when the next one begins, a run is packed into a block of its own, less
+ * than half. A large frame, which names series, is packed at once: a key frame of 20,000 series would be
+ * larger than all there is room for.
  *
- * Frames that went unheard are counted when they leave. Loop thread; pointers returned live until
- * the next add.
+ * Frames that went unheard are counted when they leave. Loop thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -29,11 +30,7 @@ struct spool_frame {
     uint32_t samples;
     int64_t made_ns;
     size_t len;
-    const uint8_t *data; // spool_bytes_of gives the frame
-    size_t kept_len;     // bytes at data: less than len when it is packed
 };
-// The frame itself, len bytes: where it is kept, or unpacked into room (len bytes). NULL: it is broken.
-const uint8_t *spool_bytes_of(const struct spool_frame *f, uint8_t *room);
 
 struct spool *spool_new(size_t max_bytes, int64_t max_age_ns);
 void spool_free(struct spool *s);
@@ -46,7 +43,9 @@ int spool_add(struct spool *s, uint64_t seq, bool key, uint32_t samples, int64_t
 bool spool_wants_key(const struct spool *s);
 size_t spool_count(const struct spool *s);
 bool spool_at(const struct spool *s, size_t i, struct spool_frame *ret); // 0 = oldest
-uint64_t spool_oldest(const struct spool *s);                            // 0 = empty
+// The frame of that seq, of the len spool_at says; lives until the next add. NULL: not held, or out of memory.
+const uint8_t *spool_bytes_of(struct spool *s, uint64_t seq);
+uint64_t spool_oldest(const struct spool *s); // 0 = empty
 uint64_t spool_newest(const struct spool *s);
 // Place of the first frame at or above seq; spool_count when there is none.
 size_t spool_find(const struct spool *s, uint64_t seq);
@@ -59,6 +58,6 @@ void spool_durable(struct spool *s, uint64_t seq);
 // What lies before seq cannot be placed any more: lets whole runs go, also the last; what was not heard
 // counts as dropped.
 void spool_forget(struct spool *s, uint64_t seq);
-size_t spool_bytes(const struct spool *s);
+size_t spool_bytes(const struct spool *s); // as they are kept
 uint64_t spool_dropped_frames(const struct spool *s);
 uint64_t spool_dropped_samples(const struct spool *s);
