@@ -43,18 +43,21 @@ static int listen_at(const char *address)
     char host[64] = "";
     unsigned port = 0;
     bool path = address[0] == '/';
-    int one = 1, fd = socket(path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int one = 1;
 
     snprintf(un.sun_path, sizeof(un.sun_path), "%s", address);
     if (!path && (sscanf(address, "%63[^:]:%u", host, &port) != 2 ||
                      inet_pton(AF_INET, host, &in.sin_addr) != 1))
         return -1;
     in.sin_port = htons((uint16_t)port);
+    int fd = socket(path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (path ? bind(fd, (struct sockaddr *)&un, sizeof(un))
-             : bind(fd, (struct sockaddr *)&in, sizeof(in)))
-        return -1;
-    return listen(fd, ENDS) ? -1 : fd;
+    if ((path ? bind(fd, (struct sockaddr *)&un, sizeof(un))
+              : bind(fd, (struct sockaddr *)&in, sizeof(in))) == 0 &&
+        listen(fd, ENDS) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 static const char *answer(const char *request, size_t n, size_t *ret_n)
