@@ -3,8 +3,9 @@
  * Counting in shared memory, on any CPU and in whatever interrupts us.
  */
 #pragma once
+#include <linux/types.h> // bpf_helpers.h needs it before itself
+
 #include <bpf/bpf_helpers.h>
-#include <linux/types.h>
 
 static __always_inline void count_add(__u64 *counter, __u64 n)
 {
