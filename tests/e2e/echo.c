@@ -6,9 +6,9 @@
  *
  *     echo ADDRESS      127.0.0.1:PORT or /PATH
  *
- * A request has to come in one piece; its first byte tells the protocol. When the last has gone it prints the
- * median and 99th percentile of the seconds that it took itself, from the last look that found nothing to
- * the send.
+ * A request has to come in one piece; its first byte tells the protocol. When the last has gone it prints how
+ * many there were, and median and 99th percentile of the seconds that it took itself, from the last look that
+ * found nothing to the send.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -105,7 +105,8 @@ static int by_value(const void *a, const void *b)
 static void say(void)
 {
     qsort(own, n_own, sizeof(*own), by_value);
-    printf("%.9f %.9f\n", n_own ? own[n_own / 2] : 0, n_own ? own[n_own * 99 / 100] : 0);
+    printf("%zu %.9f %.9f\n", n_own, n_own ? own[n_own / 2] : 0,
+        n_own ? own[n_own * 99 / 100] : 0);
     fflush(stdout);
     n_own = 0;
 }
