@@ -237,6 +237,8 @@ static int open_journal(struct notify *n, struct err *err)
     journal_each_silence(n->o.journal, restore_silence, n);
     journal_each_ack(n->o.journal, restore_ack, n);
     journal_each(n->o.journal, restore, n);
+    if (n->repairs)
+        repairs_show(n->repairs);
     if (!loop_io_add(
             n->loop, ring_fd(journal_done(n->o.journal)), EPOLLIN, notify_on_written, n)) {
         err_set(err, "out of memory");

@@ -107,6 +107,14 @@ void repairs_reroute(
     repair_desk_reroute(r->desk, goes, r->o.ctx, now_ms(r));
 }
 
+void repairs_show(struct repairs *r)
+{
+    if (r->o.board)
+        repair_board_set(r->o.board, r->desk);
+    r->shown_ms = now_ms(r);
+    r->dirty = false;
+}
+
 int64_t repairs_run(struct repairs *r, bool durable)
 {
     int64_t now = now_ms(r);
@@ -118,9 +126,7 @@ int64_t repairs_run(struct repairs *r, bool durable)
     int64_t due = r->shown_ms + SHOW_MS;
     if (now < due)
         return due < next ? due : next;
-    repair_board_set(r->o.board, r->desk);
-    r->shown_ms = now;
-    r->dirty = false;
+    repairs_show(r);
     return next;
 }
 

@@ -30,5 +30,8 @@ void repairs_gave_up(struct repairs *r, const char *lane, const struct repair_te
 // Routes have changed: see repair_desk_reroute.
 void repairs_reroute(
     struct repairs *r, bool (*goes)(void *ctx, const char *lane, const struct notice *n));
+// On the board, now. After the journal was read and before the shard runs: RepairGaveUp would be over else until
+// the first turn here.
+void repairs_show(struct repairs *r);
 // Does what is due; returns when there is more, in monotonic ms. INT64_MAX = not by itself.
 int64_t repairs_run(struct repairs *r, bool durable);

@@ -3,6 +3,8 @@
 // blocks until the receiver has the next request.
 #include "collector/notice.h"
 #include "collector/notify.h"
+#include "collector/notify_state.h"
+#include "collector/repair_board.h"
 #include "tests/lib/run.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -359,7 +361,68 @@ static void muted_by_time(void)
     receiver_close(&r);
 }
 
+static int64_t stands_still(void *ctx)
+{
+    (void)ctx;
+    return NS_PER_S;
+}
+
+// Of an earlier run, and by a clock that stands still: the thread itself has shown nothing yet. The shard,
+// which runs next, would take an alert that looks at it for over.
+static void what_was_given_up_is_shown_from_the_start(void)
+{
+    static const char TEXT[] = "route: {receiver: r}\nreceivers:\n  - name: r\n    "
+                               "repair_configs: [{action: restart}]\n";
+    struct clock clock = clock_system();
+    struct diags d;
+    struct err err = {0};
+    struct repair_row row;
+    struct repair_link link;
+    clock.mono_ns = stands_still;
+    diags_init(&d);
+    CU_ASSERT_EQUAL_FATAL(config_parse(TEXT, strlen(TEXT), &config, &d), 0);
+    for (int turn = 0; turn < 2; turn++) {
+        board = board_new();
+        notices = ring_new(1024);
+        link = (struct repair_link){ring_new(64), ring_new(64)};
+        struct repair_board *repairs = repair_board_new();
+        struct journal *j = journal_open(test_tmpdir(), &err);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(j);
+        struct notify_options o = {.config = &config,
+            .external_url = "http://c",
+            .board = board,
+            .journal = j,
+            .repairs = &link,
+            .repair_board = repairs,
+            .clock = clock};
+        struct notify *n = notify_start(&o, notices, &err);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+        CU_ASSERT_EQUAL(repair_board_read(repairs, &row, 1, NULL), turn);
+        CU_ASSERT_TRUE(
+            turn == 0 || (row.state == REPAIR_GAVE_UP && strcmp(row.alert, "Down") == 0));
+        struct notice *fired = change("Down", true, 5000);
+        struct journal_write *w = journal_write_new();
+        CU_ASSERT_EQUAL(journal_write_alert(w, fired, 1, 0), 0);
+        CU_ASSERT_EQUAL(journal_write_told(w, lane_id(lanes_at(n->lanes, 0)), fired->alert_id,
+                            TOLD_FIRING, 5000),
+            0);
+        CU_ASSERT_TRUE(journal_commit(j, w, 0));
+        notice_free(fired);
+        notify_stop(n, 0);
+        journal_stop(j);
+        repair_board_free(repairs);
+        ring_free(link.orders);
+        ring_free(link.answers);
+        ring_free(notices);
+        board_free(board);
+    }
+    config_done(&config);
+    diags_done(&d);
+}
+
 static const struct test TESTS[] = {
+    {"what was given up is shown before the first turn",
+        what_was_given_up_is_shown_from_the_start},
     {"a route muted by time says what still holds when that ends", muted_by_time},
     {"delivers with its key and cause over one connection", delivers},
     {"sends what was decided together in one message", decided_together},
