@@ -434,9 +434,11 @@ static void real_service(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(listen_service(env.listen, ntohs(a.sin_port)));
     struct tick t = {.interval_ms = 1000, .intended_ns = clock_mono_ns(&env.clock) - NS_PER_S};
     // A walk that knows the service: what comes after it is new. The tick begins one at once, its
-    // deadline being in the past.
-    established_sampler.tick(&e, &t);
-    walk(&env, &e);
+    // deadline being in the past; but the one that ends first may have been under way before.
+    for (int i = 0; i < 2; i++) {
+        established_sampler.tick(&e, &t);
+        walk(&env, &e);
+    }
     for (int i = 0; i < CLIENTS; i++) {
         client[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         CU_ASSERT_EQUAL_FATAL(connect(client[i], (struct sockaddr *)&a, sizeof(a)), 0);
