@@ -61,7 +61,8 @@ static void made(struct core *c, int rc)
     if (rc < 0)
         log_error("frame_lost", "error=%s", log_q(strerror(-rc)));
     // Ids are never given twice in a session: the process replaces itself and starts another.
-    if (output_last_id(c->env.out) > WIRE_ID_MAX - IDS_LEFT && !c->stopping) {
+    bool over = output_last_id(c->env.out) > WIRE_ID_MAX - IDS_LEFT || feed_broken(c->feed);
+    if (over && !c->stopping) {
         c->renew = true;
         loop_stop(c->env.loop);
     }

@@ -17,7 +17,7 @@ struct feed {
     int64_t
         earned_ns; // event frames are paid from here: FEED_GAP_NS each, FEED_BURST saved up at most
     uint32_t seq_id;
-    bool waiting;
+    bool waiting, broken;
 };
 
 static void on_gap(void *ctx, int64_t due_ns, int64_t now_ns)
@@ -75,6 +75,7 @@ static int make(struct feed *f, int64_t wall_ms, int64_t mono_ns)
     const struct batch *b = output_take(f->out, seq, wall_ms, mono_ns);
     for (size_t i = 0; i < b->n_declares && rc == 0; i++)
         rc = chain_out_declare(f->chain, &b->declares[i]);
+    f->broken |= rc < 0;
     for (size_t i = 0; i < b->n_retired && rc == 0; i++)
         rc = chain_out_retire(f->chain, b->retired[i]);
     for (size_t i = 0; i < b->n_groups; i++)
@@ -136,6 +137,11 @@ void feed_want_key(struct feed *f)
 uint64_t feed_next_seq(const struct feed *f)
 {
     return f->next_seq;
+}
+
+bool feed_broken(const struct feed *f)
+{
+    return f->broken;
 }
 
 uint64_t feed_failures(const struct feed *f)

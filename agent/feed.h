@@ -30,4 +30,7 @@ int feed_event(struct feed *f, int64_t now_ns);
 void feed_write_seq(struct feed *f); // into the group that is open
 void feed_want_key(struct feed *f);
 uint64_t feed_next_seq(const struct feed *f);
+// A series could not be declared, for want of memory: every frame with a sample of it is lost, so the session is
+// to begin anew.
+bool feed_broken(const struct feed *f);
 uint64_t feed_failures(const struct feed *f); // frames that could not be encoded or kept
