@@ -4,12 +4,15 @@
 #include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define RUN_PACK_MIN 256 // bytes below which a run is not worth it
 
 // From a key frame to the next one.
 struct run {
-    uint8_t *block;    // NULL: the newest, its bytes are in spool.open
+    // NULL: the newest, its bytes are in spool.open. Pages of its own: among small things that come and go
+    // a block that lives for ten minutes leaves holes.
+    uint8_t *block;
     size_t len;        // of block
     size_t whole;      // unpacked; len: it is not packed
     uint8_t *unpacked; // lent out since the last add
@@ -60,7 +63,8 @@ static struct entry *entry_at(const struct spool *s, size_t i)
 
 static void run_free(struct run *r)
 {
-    free(r->block);
+    if (r->block)
+        munmap(r->block, r->len);
     free(r);
 }
 
@@ -147,9 +151,9 @@ static int seal(struct spool *s)
     size_t len = s->open_len;
     if (pack(s->open, s->open_len, RUN_PACK_MIN, &packed, &len) < 0)
         return -ENOMEM;
-    r->block = malloc(len);
-    if (r->block) {
-        memcpy(r->block, packed ? packed : s->open, len);
+    void *block = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block != MAP_FAILED) {
+        r->block = memcpy(block, packed ? packed : s->open, len);
         r->len = len;
         r->whole = s->open_len;
         s->used -= s->open_len - len;
