@@ -114,6 +114,9 @@ static uint64_t get64(const uint8_t *p)
 
 static void parse_info(const uint8_t *p, size_t len, struct sockdiag *s)
 {
+    // The message's own state was read before: a FIN may have come since, and be in bytes_received.
+    if (len > 0 && p[0] > 0 && p[0] < SOCKDIAG_STATES)
+        s->state = p[0];
     if (len >= INFO_TOTAL_RETRANS + 4) {
         s->rtt_us = get32(p + INFO_RTT);
         s->segments_retransmitted = get32(p + INFO_TOTAL_RETRANS);
