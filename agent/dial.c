@@ -2,17 +2,14 @@
 #include "agent/dial.h"
 #include "agent/pulse.h"
 #include "base/clock.h"
+#include "base/listener.h"
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <unistd.h>
 
 bool dial_is_here(const struct sockaddr *to)
 {
-    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)to)->sin6_addr;
-    if (to->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)to)->sin_addr.s_addr) >> 24 == 127;
-    return to->sa_family == AF_UNIX || (to->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(v6));
+    return to->sa_family == AF_UNIX || address_loopback((const void *)to);
 }
 
 // 0: connected; EINPROGRESS: not yet; else why not.

@@ -153,7 +153,8 @@ static int seal(struct spool *s)
         return -ENOMEM;
     void *block = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block != MAP_FAILED) {
-        r->block = memcpy(block, packed ? packed : s->open, len);
+        memcpy(block, packed ? packed : s->open, len);
+        r->block = block;
         r->len = len;
         r->whole = s->open_len;
         s->used -= s->open_len - len;
